@@ -1,0 +1,271 @@
+//! Stand-ins for the ports, and a policy, for this crate's tests.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
+use crate::ledger::{
+    Account, Hold, HoldId, Ledger, Reservation, ReserveError, SettleError, Settlement,
+};
+use crate::metrics::{Batch, MetricsSink};
+use crate::policy::Policy;
+use crate::session::{Attributes, Caller, RootSession, Strand};
+use crate::units::{Clock, Timestamp, Tokens};
+
+const POLICY: &str = r#"
+[routing]
+fallback = "general"
+
+[session]
+max_steps = 12
+max_tokens = 80_000
+max_cost_usd = 0.50
+max_handoffs = 2
+max_turns_per_specialist = 3
+
+[specialists.billing]
+agent = "BILLING/LIVE"
+description = "refunds"
+intents = ["refund"]
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+
+[specialists.orders]
+agent = "ORDERS/LIVE"
+description = "orders"
+intents = ["delivery"]
+fallback = ["support", "general"]
+requires_verified_identity = false
+max_tokens_per_call = 8000
+unknown_usage_tokens = 6000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+
+[specialists.support]
+agent = "SUPPORT/LIVE"
+description = "accounts"
+requires_verified_identity = true
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+
+[specialists.general]
+agent = "GENERAL/LIVE"
+description = "everything else"
+requires_verified_identity = false
+max_tokens_per_call = 4000
+price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 5.0 }
+"#;
+
+/// Billing and support serve verified users only; orders falls back to support, then general.
+pub(crate) fn policy() -> Policy {
+    Policy::parse(POLICY, &BTreeMap::new()).unwrap()
+}
+
+/// A caller in session `s` of whom nothing is verified.
+pub(crate) fn caller() -> Caller {
+    let session_id = || RootSession::parse("sessionId", "s");
+    Caller::from_attributes(Attributes::new(), session_id).unwrap()
+}
+
+/// The same caller, whose identity the application has verified.
+pub(crate) fn verified_caller() -> Caller {
+    Caller { identity_verified: true, ..caller() }
+}
+
+/// A clock that moves when somebody works.
+#[derive(Debug, Default)]
+pub(crate) struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_millis() as u64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A ledger in memory that keeps holds as the table does.
+#[derive(Debug, Default)]
+pub(crate) struct InMemoryLedger {
+    is_down: bool,
+    /// Whether settlements go unanswered, and so do not happen.
+    loses_settlements: bool,
+    sessions: Mutex<HashMap<String, SessionItem>>,
+}
+
+#[derive(Debug, Default)]
+struct SessionItem {
+    account: Account,
+    turns: HashMap<String, u64>,
+    holds: Vec<(HoldId, String)>,
+    settled: Vec<HoldId>,
+}
+
+impl InMemoryLedger {
+    pub(crate) fn with(account: Account) -> Self {
+        let item = SessionItem { account, ..SessionItem::default() };
+        Self { sessions: Mutex::new(HashMap::from([("s".to_owned(), item)])), ..Self::default() }
+    }
+
+    pub(crate) fn that_is_down() -> Self {
+        Self { is_down: true, ..Self::default() }
+    }
+
+    pub(crate) fn that_loses_settlements() -> Self {
+        Self { loses_settlements: true, ..Self::default() }
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        self.sessions.lock().unwrap().get("s").map(|item| item.account).unwrap_or_default()
+    }
+
+    pub(crate) fn holds(&self) -> usize {
+        self.sessions.lock().unwrap().get("s").map_or(0, |item| item.holds.len())
+    }
+}
+
+impl Ledger for InMemoryLedger {
+    async fn reserve(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
+        if self.is_down {
+            return Err(ReserveError::Unavailable("the table is down".into()));
+        }
+        let mut sessions = self.sessions.lock().unwrap();
+        let item = sessions.entry(reservation.session.as_str().to_owned()).or_default();
+        if item.settled.contains(reservation.id) {
+            return Err(ReserveError::AlreadySettled(reservation.id.clone()));
+        }
+        if let Some(exhausted) = item.account.exhausted_by(reservation) {
+            return Err(ReserveError::Exhausted(exhausted));
+        }
+        let specialist = reservation.specialist.as_str().to_owned();
+        item.account.steps += 1;
+        item.account.handoffs += u64::from(reservation.is_handoff);
+        item.account.committed = item.account.committed.plus(reservation.ask);
+        let turns = item.turns.entry(specialist.clone()).or_default();
+        *turns += 1;
+        let generation = (*turns - 1) / reservation.limits.max_turns_per_specialist;
+        let is_occupied = item.holds.iter().any(|(_, holder)| *holder == specialist);
+        item.holds.push((reservation.id.clone(), specialist));
+        let lane = Strand::lane_of(item.account.steps, is_occupied);
+        Ok(Hold { account: item.account, strand: Strand { generation, lane } })
+    }
+
+    async fn settle(
+        &self,
+        settlement: &Settlement<'_>,
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        if self.loses_settlements {
+            return Err(SettleError("the table is down".into()));
+        }
+        let mut sessions = self.sessions.lock().unwrap();
+        let item = sessions.get_mut(settlement.session.as_str()).unwrap();
+        let held = item.holds.iter().position(|(id, _)| id == settlement.id).unwrap();
+        item.holds.remove(held);
+        item.settled.push(settlement.id.clone());
+        item.account = item.account.settled(settlement.held, settlement.used);
+        Ok(())
+    }
+}
+
+/// One scripted outcome and the time that it takes.
+pub(crate) struct Scripted {
+    agent: &'static str,
+    takes: Duration,
+    outcome: Outcome,
+}
+
+/// The agent answers, with 300 input and 40 output tokens reported.
+pub(crate) fn answers(agent: &'static str, text: &str) -> Scripted {
+    let usage = Usage::Reported { input: Tokens(300), output: Tokens(40) };
+    scripted(agent, Outcome { result: Ok(text.to_owned()), usage })
+}
+
+/// The agent fails, after it may have run.
+pub(crate) fn fails(agent: &'static str, error: InvokeError) -> Scripted {
+    scripted(agent, Outcome { result: Err(error), usage: Usage::UNKNOWN })
+}
+
+/// The agent's service turns the request down before anything runs.
+pub(crate) fn turns_down(agent: &'static str, error: InvokeError) -> Scripted {
+    scripted(agent, Outcome { result: Err(error), usage: Usage::NotRun })
+}
+
+fn scripted(agent: &'static str, outcome: Outcome) -> Scripted {
+    Scripted { agent, takes: Duration::from_millis(100), outcome }
+}
+
+/// What a specialist was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) agent: String,
+    pub(crate) session_id: String,
+    pub(crate) attributes: Attributes,
+    pub(crate) request: String,
+    pub(crate) timeout: Duration,
+}
+
+/// Agents that do as they are told, in order.
+pub(crate) struct ScriptedInvoker<'c> {
+    clock: &'c ManualClock,
+    script: Mutex<VecDeque<Scripted>>,
+    sent: Mutex<Vec<Sent>>,
+}
+
+impl<'c> ScriptedInvoker<'c> {
+    pub(crate) fn new(clock: &'c ManualClock, script: impl IntoIterator<Item = Scripted>) -> Self {
+        let script = Mutex::new(script.into_iter().collect());
+        Self { clock, script, sent: Mutex::default() }
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// Whose agents were called, in order.
+    pub(crate) fn called(&self) -> Vec<String> {
+        self.sent().into_iter().map(|sent| sent.agent).collect()
+    }
+}
+
+impl SpecialistInvoker for ScriptedInvoker<'_> {
+    async fn invoke(&self, attempt: &Attempt<'_>) -> Outcome {
+        self.sent.lock().unwrap().push(Sent {
+            agent: attempt.agent.agent_id.clone(),
+            session_id: attempt.session_id.to_owned(),
+            attributes: attempt.attributes.clone(),
+            request: attempt.request.to_owned(),
+            timeout: attempt.timeout,
+        });
+        let next = self.script.lock().unwrap().pop_front().expect("a call that is in the script");
+        assert_eq!(next.agent, attempt.agent.agent_id);
+        self.clock.advance(next.takes);
+        next.outcome
+    }
+}
+
+/// Keeps what is published.
+#[derive(Debug, Default)]
+pub(crate) struct RecordingSink(Mutex<Vec<Batch>>);
+
+impl RecordingSink {
+    pub(crate) fn batches(&self) -> Vec<Batch> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl MetricsSink for RecordingSink {
+    async fn publish(&self, batch: &Batch, _within: Duration) {
+        self.0.lock().unwrap().push(batch.clone());
+    }
+}
+
+/// What a failed invocation of orders is charged: its `unknown_usage_tokens`.
+pub(crate) fn unknown_usage_of_orders() -> Charge {
+    Charge::of(policy().find("orders").unwrap(), &Usage::UNKNOWN)
+}

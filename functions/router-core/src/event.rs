@@ -1,0 +1,281 @@
+//! The events that reach the action group, in their three forms.
+//!
+//! Bedrock sends an action group's call in one of two forms, and an AgentCore gateway calls
+//! a Lambda target in a third. All three carry a tool's name, its arguments and some word of
+//! the session. An [`Event`] is what they have in common; its [`Form`] says how to reply.
+//!
+//! Events are read leniently where nothing depends on it (unknown fields, absent optional
+//! ones) and strictly where something does: a session id or an attribute that is not what it
+//! must be refuses the request, so that nothing is charged to the wrong session.
+
+use serde_json::{Map, Value};
+
+use crate::arguments::Arguments;
+use crate::session::{Attributes, Caller, RootSession, SessionError};
+
+/// The key of the client context in which an AgentCore gateway names the tool.
+pub const GATEWAY_TOOL_NAME: &str = "bedrockAgentCoreToolName";
+
+/// How an event came and how it is to be answered. The texts are echoed in the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An action group defined by function details.
+    Function {
+        /// The action group's name.
+        action_group: String,
+        /// The function, which is the tool.
+        function: String,
+    },
+    /// An action group defined by an OpenAPI schema.
+    OpenApi {
+        /// The action group's name.
+        action_group: String,
+        /// The path's template; its last segment is the tool.
+        api_path: String,
+        /// The HTTP method.
+        http_method: String,
+    },
+    /// A Lambda target of an AgentCore gateway.
+    Gateway,
+}
+
+/// One call of a tool of the action group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// How it came.
+    pub form: Form,
+    /// The tool's name, as it came.
+    pub tool: String,
+    /// The tool's arguments, or what is wrong with the list of them.
+    pub arguments: Result<Arguments, MalformedArguments>,
+    /// Who is calling, or why nobody can tell.
+    pub caller: Result<Caller, SessionError>,
+    /// The session attributes that are texts, to be returned.
+    pub session_attributes: Attributes,
+    /// The prompt session attributes that are texts, to be returned.
+    pub prompt_session_attributes: Attributes,
+}
+
+/// The event is in none of the three forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the event has neither `apiPath` nor `function`, and the client context no \
+     `bedrockAgentCoreToolName`; this function answers Bedrock action groups and AgentCore \
+     gateways"
+)]
+pub struct UnknownEventForm;
+
+/// A list of arguments that is not in the event's form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{place}` is {found}; it must be {expected}")]
+pub struct MalformedArguments {
+    /// The field.
+    pub place: &'static str,
+    /// The kind of value that was found.
+    pub found: &'static str,
+    /// What it must be.
+    pub expected: &'static str,
+}
+
+impl Event {
+    /// Reads an event. `gateway_tool` is the tool that the client context names, if any;
+    /// `gateway_injects_session` says whether an interceptor of the gateway vouches for the
+    /// session in the arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownEventForm`] when nobody could say in which form to reply. Everything else
+    /// that is wrong is kept in the event, to be replied to.
+    pub fn parse(
+        payload: &Value,
+        gateway_tool: Option<&str>,
+        gateway_injects_session: bool,
+    ) -> Result<Self, UnknownEventForm> {
+        if let Some(tool) = gateway_tool {
+            return Ok(Self::from_gateway(payload, tool, gateway_injects_session));
+        }
+        let event = payload.as_object().ok_or(UnknownEventForm)?;
+        let present = |field: &str| event.get(field).is_some_and(|value| !value.is_null());
+        let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or("").to_owned();
+        let (form, tool, arguments) = if present("apiPath") {
+            let api_path = text("apiPath");
+            let tool = api_path.rsplit('/').next().unwrap_or("").to_owned();
+            let form = Form::OpenApi {
+                action_group: text("actionGroup"),
+                api_path,
+                http_method: text("httpMethod"),
+            };
+            (form, tool, openapi_arguments(event))
+        } else if present("function") {
+            let function = text("function");
+            let form =
+                Form::Function { action_group: text("actionGroup"), function: function.clone() };
+            (form, function, listed_arguments("parameters", event.get("parameters")))
+        } else {
+            return Err(UnknownEventForm);
+        };
+        let session_attributes = attributes("sessionAttributes", event);
+        let prompt_session_attributes = attributes("promptSessionAttributes", event);
+        let caller = session_attributes.checked().and_then(|attributes| {
+            prompt_session_attributes.checked()?;
+            Caller::from_attributes(attributes, || session_id("sessionId", event))
+        });
+        Ok(Self {
+            form,
+            tool,
+            arguments,
+            caller,
+            session_attributes: session_attributes.texts,
+            prompt_session_attributes: prompt_session_attributes.texts,
+        })
+    }
+
+    fn from_gateway(payload: &Value, tool: &str, injects_session: bool) -> Self {
+        // The client context has `<target>___<tool>`, with three underscores.
+        let tool = tool.rsplit_once("___").map_or(tool, |(_, tool)| tool).to_owned();
+        let nothing = Map::new();
+        let (event, arguments) = match payload.as_object() {
+            Some(event) => (event, Ok(Arguments::from_object(event))),
+            None => (
+                &nothing,
+                Err(MalformedArguments {
+                    place: "the event",
+                    found: kind(payload),
+                    expected: "a JSON object of arguments",
+                }),
+            ),
+        };
+        let caller = if injects_session {
+            attributes("session_attributes", event).checked().and_then(|attributes| {
+                Caller::from_attributes(attributes, || session_id("session_id", event))
+            })
+        } else {
+            session_id("session_id", event).map(|id| Caller {
+                root: RootSession::of_gateway(&id),
+                hops: 0,
+                identity_verified: false,
+                attributes: Attributes::new(),
+            })
+        };
+        Self {
+            form: Form::Gateway,
+            tool,
+            arguments,
+            caller,
+            session_attributes: Attributes::new(),
+            prompt_session_attributes: Attributes::new(),
+        }
+    }
+}
+
+/// What kind of JSON value this is, for messages.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn session_id(
+    place: &'static str,
+    event: &Map<String, Value>,
+) -> Result<RootSession, SessionError> {
+    match event.get(place) {
+        None | Some(Value::Null) => Err(SessionError::Missing { place }),
+        Some(Value::String(id)) => RootSession::parse(place, id),
+        Some(other) => Err(SessionError::WrongKind {
+            place,
+            found: kind(other),
+            expected: "a text of 1 to 1024 bytes",
+        }),
+    }
+}
+
+/// An attribute map as it came: its texts, and what else was in it.
+struct ReceivedAttributes {
+    texts: Attributes,
+    mistake: Option<SessionError>,
+}
+
+impl ReceivedAttributes {
+    fn checked(&self) -> Result<Attributes, SessionError> {
+        match &self.mistake {
+            Some(mistake) => Err(mistake.clone()),
+            None => Ok(self.texts.clone()),
+        }
+    }
+}
+
+fn attributes(place: &'static str, event: &Map<String, Value>) -> ReceivedAttributes {
+    let expected = "an object whose values are texts";
+    let mut texts = Attributes::new();
+    let mut mistake = None;
+    match event.get(place) {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(map)) => {
+            for (name, value) in map {
+                match value {
+                    Value::String(text) => {
+                        texts.insert(name.clone(), text.clone());
+                    }
+                    other => {
+                        let found = match other {
+                            Value::Null => "an object with a null",
+                            Value::Bool(_) => "an object with a boolean",
+                            Value::Number(_) => "an object with a number",
+                            _ => "an object with a nested value",
+                        };
+                        mistake = Some(SessionError::WrongKind { place, found, expected });
+                    }
+                }
+            }
+        }
+        Some(other) => {
+            mistake = Some(SessionError::WrongKind { place, found: kind(other), expected });
+        }
+    }
+    ReceivedAttributes { texts, mistake }
+}
+
+/// Properties of the request body go before parameters of path and query.
+fn openapi_arguments(event: &Map<String, Value>) -> Result<Arguments, MalformedArguments> {
+    let body = event.get("requestBody").and_then(|body| body.get("content"));
+    let properties = body.and_then(|content| content.get("application/json")?.get("properties"));
+    let properties =
+        listed_arguments("requestBody.content.application/json.properties", properties)?;
+    let parameters = listed_arguments("parameters", event.get("parameters"))?;
+    Ok(properties.or(parameters))
+}
+
+/// Arguments listed as objects with `name` and `value`.
+fn listed_arguments(
+    place: &'static str,
+    list: Option<&Value>,
+) -> Result<Arguments, MalformedArguments> {
+    let malformed = |found, expected| MalformedArguments { place, found, expected };
+    let list = match list {
+        None | Some(Value::Null) => return Ok(Arguments::default()),
+        Some(Value::Array(list)) => list,
+        Some(other) => {
+            return Err(malformed(kind(other), "a list of objects with `name` and `value`"));
+        }
+    };
+    let mut arguments = Map::new();
+    for entry in list {
+        let Some(name) = entry.get("name").and_then(Value::as_str) else {
+            return Err(malformed(
+                "a list with an entry that has no name",
+                "a list of objects with `name` and `value`",
+            ));
+        };
+        arguments.insert(name.to_owned(), entry.get("value").cloned().unwrap_or_default());
+    }
+    Ok(Arguments::from_object(&arguments))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use serde_json::json;
+
+use super::*;
+use crate::session::{ROOT_SESSION_ID, SessionError};
+
+fn parse(payload: &Value) -> Event {
+    Event::parse(payload, None, false).unwrap()
+}
+
+fn function_event() -> Value {
+    json!({
+        "messageVersion": "1.0",
+        "agent": {"name": "supervisor", "id": "SUPERVISOR", "alias": "LIVE", "version": "1"},
+        "sessionId": "s-1", "inputText": "hello",
+        "sessionAttributes": {"user_id": "u-1"}, "promptSessionAttributes": {"date": "today"},
+        "actionGroup": "specialists", "function": "invoke_specialist_agent",
+        "parameters": [{"name": "specialist_type", "type": "string", "value": "billing"}]
+    })
+}
+
+fn arguments(values: Value) -> Result<Arguments, MalformedArguments> {
+    Ok(Arguments::from_object(values.as_object().unwrap()))
+}
+
+#[test]
+fn function_details_are_read() {
+    let event = parse(&function_event());
+    let form = Form::Function {
+        action_group: "specialists".to_owned(),
+        function: "invoke_specialist_agent".to_owned(),
+    };
+    assert_eq!((event.form, event.tool.as_str()), (form, "invoke_specialist_agent"));
+    assert_eq!(event.arguments, arguments(json!({"specialist_type": "billing"})));
+    assert_eq!(event.caller.unwrap().root.as_str(), "s-1");
+    assert_eq!(event.session_attributes["user_id"], "u-1");
+    assert_eq!(event.prompt_session_attributes["date"], "today");
+}
+
+#[test]
+fn an_api_path_goes_before_a_function_and_its_last_segment_is_the_tool() {
+    let mut payload = function_event();
+    payload["apiPath"] = json!("/v1/specialists/invoke_specialist_agent");
+    payload["httpMethod"] = json!("POST");
+    let event = parse(&payload);
+    assert!(matches!(event.form, Form::OpenApi { .. }));
+    assert_eq!(event.tool, "invoke_specialist_agent");
+}
+
+#[test]
+fn the_request_body_goes_before_the_parameters() {
+    let event = parse(&json!({
+        "apiPath": "/t", "sessionId": "s",
+        "requestBody": {"content": {"application/json": {"properties": [
+            {"name": "request", "type": "string", "value": "of the body"}]}}},
+        "parameters": [
+            {"name": "request", "type": "string", "value": "of the query"},
+            {"name": "task_id", "type": "string", "value": "t1"}]
+    }));
+    assert_eq!(event.arguments, arguments(json!({"request": "of the body", "task_id": "t1"})));
+}
+
+#[test]
+fn the_client_context_decides_before_the_event() {
+    let event = Event::parse(&function_event(), Some("router___read_scratchpad"), false).unwrap();
+    assert_eq!((event.form, event.tool.as_str()), (Form::Gateway, "read_scratchpad"));
+}
+
+#[test]
+fn nobody_vouches_for_the_session_of_a_gateway_unless_an_interceptor_does() {
+    let payload = json!({
+        "session_id": "s-1",
+        "session_attributes": {"root_session_id": "r", "identity_verified": "true"}
+    });
+    let plain = Event::parse(&payload, Some("t"), false).unwrap().caller.unwrap();
+    assert_eq!((plain.root.as_str(), plain.identity_verified), ("gateway/s-1", false));
+    assert!(plain.attributes.is_empty());
+    let vouched = Event::parse(&payload, Some("t"), true).unwrap().caller.unwrap();
+    assert_eq!((vouched.root.as_str(), vouched.identity_verified), ("r", true));
+}
+
+#[test]
+fn an_event_in_no_form_is_an_error() {
+    for payload in [json!(null), json!([1]), json!("x"), json!({}), json!({"function": null})] {
+        assert_eq!(Event::parse(&payload, None, false), Err(UnknownEventForm), "{payload}");
+    }
+}
+
+#[test]
+fn optional_fields_may_be_absent_or_null() {
+    let event = parse(&json!({"function": "f", "sessionId": "s", "parameters": null,
+        "sessionAttributes": null, "unknown": {"field": 1}}));
+    assert_eq!(event.arguments, Ok(Arguments::default()));
+    assert!(event.caller.is_ok() && event.session_attributes.is_empty());
+}
+
+#[test]
+fn a_session_id_that_is_none_is_told_apart() {
+    for (id, expected) in [
+        (json!(null), "`sessionId` is missing"),
+        (json!(""), "`sessionId` is empty"),
+        (json!(7), "`sessionId` is a number"),
+        (json!("x".repeat(1_025)), "`sessionId` has 1025 bytes"),
+    ] {
+        let error = parse(&json!({"function": "f", "sessionId": id})).caller.unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_root_session_makes_up_for_a_missing_session_id() {
+    let event = parse(&json!({"function": "f", "sessionAttributes": {ROOT_SESSION_ID: "r"}}));
+    assert_eq!(event.caller.unwrap().root.as_str(), "r");
+}
+
+#[test]
+fn attributes_that_are_no_texts_refuse_the_request_and_are_not_returned() {
+    for bad in [json!({"a": "text", "n": 1}), json!({"a": "text", "n": {"deep": "x"}}), json!([1])]
+    {
+        for place in ["sessionAttributes", "promptSessionAttributes"] {
+            let event = parse(&json!({"function": "f", "sessionId": "s", place: bad}));
+            assert!(matches!(event.caller, Err(SessionError::WrongKind { .. })), "{place} {bad}");
+            let returned = [event.session_attributes, event.prompt_session_attributes];
+            assert!(returned.iter().flatten().all(|(name, _)| name == "a"));
+        }
+    }
+}
+
+#[test]
+fn a_list_of_arguments_that_is_none_is_told() {
+    for bad in [json!("x"), json!({"name": "a"}), json!([1]), json!([{"value": "v"}])] {
+        let event = parse(&json!({"function": "f", "sessionId": "s", "parameters": bad}));
+        assert_eq!(event.arguments.unwrap_err().place, "parameters", "{bad}");
+    }
+}
+
+#[test]
+fn fields_of_another_type_do_not_hide_the_form() {
+    let event = parse(&json!({"apiPath": 5, "actionGroup": [], "sessionId": "s"}));
+    assert!(matches!(event.form, Form::OpenApi { .. }));
+    assert_eq!(event.tool, "");
+}

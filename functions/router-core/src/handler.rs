@@ -1,0 +1,191 @@
+//! One event in, one reply out.
+//!
+//! Whatever the event says and whatever happens on the way, there is a reply in the event's
+//! own form: Bedrock ends the user's turn over an action group that fails.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join;
+use tracing::{Instrument, Span, error, field, info, info_span, warn};
+
+use crate::arguments::ToolCall;
+use crate::deadline;
+use crate::event::Event;
+use crate::invocation::SpecialistInvoker;
+use crate::ledger::Ledger;
+use crate::metrics::{Batch, MetricsSink, RequestMetrics};
+use crate::policy::Policy;
+use crate::reply::{Body, Reason, Reply, Status};
+use crate::router::{Request, Routed, Router, Unsettled, chain};
+use crate::session::{Caller, ROOT_SESSION_ID, RootSession};
+use crate::units::{Clock, Timestamp};
+
+/// The longest that publishing metrics may hold a reply up.
+const PUBLISHING: Duration = Duration::from_millis(500);
+
+/// Answers the events of the action group.
+#[derive(Debug)]
+pub struct Handler<'h, L, I, M, C> {
+    /// What is allowed.
+    pub policy: &'h Policy,
+    /// Where budgets are kept.
+    pub ledger: &'h L,
+    /// How specialists are called.
+    pub invoker: &'h I,
+    /// Where metrics go.
+    pub metrics: &'h M,
+    /// Where the time comes from.
+    pub clock: &'h C,
+}
+
+/// What Lambda says of an invocation of the function.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// Its request id.
+    pub request_id: &'a str,
+    /// When the reply must be out.
+    pub deadline: Timestamp,
+}
+
+/// A reply's body with what is still to be done before it is sent.
+struct Answer {
+    body: Body,
+    reprompt: bool,
+    metrics: RequestMetrics,
+    unsettled: Option<Unsettled>,
+}
+
+impl<L, I, M, C> Handler<'_, L, I, M, C>
+where
+    L: Ledger,
+    I: SpecialistInvoker,
+    M: MetricsSink,
+    C: Clock,
+{
+    /// Answers an event. The hold is settled and the metrics are published when it returns:
+    /// Lambda freezes the function as soon as the reply is posted.
+    pub async fn handle(&self, event: &Event, invocation: Invocation<'_>) -> Reply {
+        let span = info_span!(
+            "request",
+            session.id = field::Empty,
+            specialist.asked = field::Empty,
+            specialist.used = field::Empty,
+            status = field::Empty,
+            reason = field::Empty,
+        );
+        let answering = self.answer(event, invocation).instrument(span.clone());
+        let (body, reprompt) = match AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // What had been held stays charged and expires; the panic hook has logged why.
+                error!(parent: &span, "the request panicked");
+                let message = "Something went wrong. Answer the user with what you have.";
+                let body = Body {
+                    reason: Some(Reason::AgentError),
+                    message: Some(message.to_owned()),
+                    ..Body::new(Status::Failed)
+                };
+                (body, false)
+            }
+        };
+        let mut session_attributes = event.session_attributes.clone();
+        if let Ok(caller) = &event.caller {
+            session_attributes.insert(ROOT_SESSION_ID.to_owned(), caller.root.as_str().to_owned());
+        }
+        let prompt_session_attributes = event.prompt_session_attributes.clone();
+        Reply { body, reprompt, session_attributes, prompt_session_attributes }
+    }
+
+    async fn answer(&self, event: &Event, invocation: Invocation<'_>) -> (Body, bool) {
+        let started = self.clock.now();
+        let Answer { body, reprompt, mut metrics, unsettled } = match &event.caller {
+            Ok(caller) => self.work(event, caller, invocation).await,
+            Err(error) => refused(event, format!("The request cannot be served: {error}."), false),
+        };
+        let now = self.clock.now();
+        metrics.overhead = now.since(started).saturating_sub(metrics.waited());
+        self.log(&body, &metrics, now.since(started));
+        let batch = Batch { timestamp: now, data: metrics.data() };
+        let within = deadline::wind_up(invocation.deadline.since(now));
+        let settling = self.settle(event.caller.as_ref().ok().map(|c| &c.root), unsettled, within);
+        join(settling, self.metrics.publish(&batch, within.min(PUBLISHING))).await;
+        (body, reprompt)
+    }
+
+    async fn work(&self, event: &Event, caller: &Caller, invocation: Invocation<'_>) -> Answer {
+        Span::current().record("session.id", caller.root.as_str());
+        let arguments = match &event.arguments {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                return refused(event, format!("The arguments cannot be read: {error}."), true);
+            }
+        };
+        let task = match ToolCall::parse(&event.tool, arguments, self.policy) {
+            Ok(ToolCall::InvokeSpecialistAgent(task)) => task,
+            Err(bad) => return refused(event, bad.message, true),
+        };
+        let named = self.policy.find(&task.specialist).map(|specialist| specialist.name.as_str());
+        Span::current().record("specialist.asked", named.unwrap_or("unknown"));
+        let router = Router {
+            policy: self.policy,
+            ledger: self.ledger,
+            invoker: self.invoker,
+            clock: self.clock,
+        };
+        let Invocation { request_id: id, deadline } = invocation;
+        let request = Request { id, place: 0, deadline, caller, task: &task };
+        let Routed { body, metrics, unsettled } = router.route(&request).await;
+        Answer { body, reprompt: false, metrics, unsettled }
+    }
+
+    async fn settle(
+        &self,
+        session: Option<&RootSession>,
+        unsettled: Option<Unsettled>,
+        within: Duration,
+    ) {
+        let (Some(session), Some(unsettled)) = (session, unsettled) else { return };
+        if let Err(error) = self.ledger.settle(&unsettled.of(session), within).await {
+            warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
+        }
+    }
+
+    /// One line that tells the whole story, without a word of what was asked or answered.
+    fn log(&self, body: &Body, metrics: &RequestMetrics, took: Duration) {
+        let span = Span::current();
+        span.record("specialist.used", body.specialist.as_deref());
+        span.record("status", body.status.as_str());
+        span.record("reason", body.reason.map(Reason::as_str));
+        let sum = |of: fn(&crate::metrics::InvocationMetrics) -> u64| -> u64 {
+            metrics.invocations.iter().map(of).sum()
+        };
+        info!(
+            attempts = body.attempts,
+            input_tokens = sum(|invocation| invocation.input.0),
+            output_tokens = sum(|invocation| invocation.output.0),
+            cost_micro_usd = sum(|invocation| invocation.cost.0),
+            latency_ms = took.as_millis() as u64,
+            overhead_ms = metrics.overhead.as_millis() as u64,
+            steps_left = body.budget.map(|budget| budget.steps_left),
+            tokens_left = body.budget.map(|budget| budget.tokens_left),
+            cost_left_micro_usd = body.budget.map(|budget| budget.cost_left.0),
+            "request answered"
+        );
+    }
+}
+
+/// A request that is refused for what it says.
+fn refused(event: &Event, message: String, reprompt: bool) -> Answer {
+    let echoed = |name| event.arguments.as_ref().ok().and_then(|arguments| arguments.echo(name));
+    let body = Body {
+        asked: echoed("specialist_type"),
+        task_id: echoed("task_id"),
+        ..Body::refused(Reason::BadRequest, message)
+    };
+    Answer { body, reprompt, metrics: RequestMetrics::default(), unsettled: None }
+}
+
+#[cfg(test)]
+mod tests;

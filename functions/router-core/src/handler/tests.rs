@@ -1,0 +1,162 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::doubles::{
+    InMemoryLedger, ManualClock, RecordingSink, ScriptedInvoker, answers, fails, policy,
+};
+use crate::invocation::{Attempt, InvokeError, Outcome};
+use crate::ledger::Account;
+
+const INVOCATION: Invocation<'_> = Invocation { request_id: "r-1", deadline: Timestamp(60_000) };
+
+fn event(arguments: Value) -> Event {
+    let parameters: Vec<Value> = arguments
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| json!({"name": name, "type": "string", "value": value}))
+        .collect();
+    let payload = json!({"actionGroup": "g", "function": "invoke_specialist_agent",
+        "sessionId": "s", "sessionAttributes": {"user_id": "u", "router_hops": "1"},
+        "promptSessionAttributes": {"p": "q"}, "parameters": parameters});
+    Event::parse(&payload, None, false).unwrap()
+}
+
+fn ask_orders() -> Event {
+    event(json!({"specialist_type": "orders", "request": "Where is it?", "intent": "delivery"}))
+}
+
+struct Played {
+    reply: Reply,
+    account: Account,
+    holds: usize,
+    data: Vec<crate::metrics::Datum>,
+}
+
+impl Played {
+    /// The value of a metric without dimensions.
+    fn metric(&self, name: &str) -> Option<f64> {
+        let datum = self.data.iter().find(|d| d.name == name && d.dimensions.is_empty());
+        datum.map(|datum| datum.value)
+    }
+}
+
+async fn play(
+    ledger: InMemoryLedger,
+    script: impl IntoIterator<Item = crate::doubles::Scripted>,
+    event: &Event,
+) -> Played {
+    let clock = ManualClock::default();
+    let invoker = ScriptedInvoker::new(&clock, script);
+    let metrics = RecordingSink::default();
+    let handler = Handler {
+        policy: &policy(),
+        ledger: &ledger,
+        invoker: &invoker,
+        metrics: &metrics,
+        clock: &clock,
+    };
+    let reply = handler.handle(event, INVOCATION).await;
+    let batches = metrics.batches();
+    assert!(batches.len() <= 1, "one batch a request");
+    let data = batches.into_iter().flat_map(|batch| batch.data).collect();
+    Played { reply, account: ledger.account(), holds: ledger.holds(), data }
+}
+
+#[tokio::test]
+async fn the_hold_is_settled_and_the_metrics_are_out_when_the_reply_is() {
+    let played = play(InMemoryLedger::default(), [answers("ORDERS", "there")], &ask_orders()).await;
+    assert_eq!(played.holds, 0);
+    assert_eq!(played.account.committed, played.account.spent);
+    assert_eq!(played.metric("SpecialistInvocations"), Some(1.0));
+    assert_eq!(played.metric("RoutingAccuracy"), Some(1.0));
+    assert_eq!(played.metric("SpecialistLatency"), Some(100.0));
+    assert_eq!(played.metric("RouterOverhead"), Some(0.0), "it only waited");
+}
+
+#[tokio::test]
+async fn attributes_come_back_with_the_root_session_and_hops_as_received() {
+    let played = play(InMemoryLedger::default(), [answers("ORDERS", "there")], &ask_orders()).await;
+    let attributes = played.reply.session_attributes;
+    assert_eq!(attributes["root_session_id"], "s");
+    assert_eq!(attributes["router_hops"], "1");
+    assert_eq!(attributes["user_id"], "u");
+    assert_eq!(played.reply.prompt_session_attributes["p"], "q");
+}
+
+#[tokio::test]
+async fn a_bad_argument_is_given_back_to_the_model_and_charges_nothing() {
+    let bad = event(json!({"specialist_type": "orders", "task_id": "t"}));
+    let played = play(InMemoryLedger::default(), [], &bad).await;
+    let Reply { body, reprompt, .. } = played.reply;
+    assert!(reprompt);
+    assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BadRequest)));
+    assert_eq!((body.asked.as_deref(), body.task_id.as_deref()), (Some("orders"), Some("t")));
+    assert_eq!(played.account, Account::default());
+    assert_eq!(played.data.len(), 1, "RouterOverhead alone");
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_can_tell_is_refused_and_not_asked_for_again() {
+    let payload = json!({"function": "invoke_specialist_agent", "sessionId": 7});
+    let event = Event::parse(&payload, None, false).unwrap();
+    let played = play(InMemoryLedger::default(), [], &event).await;
+    assert!(!played.reply.reprompt, "the model has no say in it");
+    assert_eq!(played.reply.body.reason, Some(Reason::BadRequest));
+    assert_eq!(played.reply.session_attributes.get("root_session_id"), None);
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_lost_never_takes_the_answer_with_it() {
+    let ledger = InMemoryLedger::that_loses_settlements();
+    let played = play(ledger, [answers("ORDERS", "there")], &ask_orders()).await;
+    assert_eq!(played.reply.body.answer.as_deref(), Some("there"));
+    assert_eq!(played.holds, 1, "it expires, and stays charged until then");
+}
+
+#[tokio::test]
+async fn a_budget_refusal_is_a_normal_body_and_a_metric() {
+    let account = Account { steps: 12, ..Account::default() };
+    let played = play(InMemoryLedger::with(account), [], &ask_orders()).await;
+    assert!(!played.reply.reprompt);
+    assert_eq!(played.reply.body.reason, Some(Reason::BudgetSteps));
+    assert_eq!(played.metric("BudgetRefusals"), Some(1.0));
+    assert_eq!(played.metric("BudgetUtilization"), Some(100.0));
+    assert_eq!(played.metric("RoutingAccuracy"), None);
+}
+
+#[tokio::test]
+async fn an_outage_is_an_error_of_the_specialist_and_no_word_on_the_routing() {
+    let script = [fails("ORDERS", InvokeError::GaveUp), answers("GENERAL", "sorry")];
+    let played = play(InMemoryLedger::default(), script, &ask_orders()).await;
+    assert_eq!(played.metric("RoutingAccuracy"), None);
+    assert_eq!(played.metric("Fallbacks"), Some(1.0));
+    let errors =
+        played.data.iter().filter(|d| d.name == "SpecialistErrors" && d.dimensions.is_empty());
+    assert_eq!(errors.map(|datum| datum.value).collect::<Vec<_>>(), [1.0, 0.0]);
+}
+
+struct PanickingInvoker;
+
+impl SpecialistInvoker for PanickingInvoker {
+    async fn invoke(&self, _attempt: &Attempt<'_>) -> Outcome {
+        panic!("a mistake of ours");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_its_hold_stays_charged() {
+    let ledger = InMemoryLedger::default();
+    let handler = Handler {
+        policy: &policy(),
+        ledger: &ledger,
+        invoker: &PanickingInvoker,
+        metrics: &RecordingSink::default(),
+        clock: &ManualClock::default(),
+    };
+    let reply = handler.handle(&ask_orders(), INVOCATION).await;
+    assert_eq!((reply.body.status, reply.body.reason), (Status::Failed, Some(Reason::AgentError)));
+    assert!(!reply.body.message.unwrap().contains("mistake"));
+    assert_eq!(reply.session_attributes["root_session_id"], "s");
+    assert_eq!(ledger.holds(), 1);
+}

@@ -1,0 +1,276 @@
+//! Asking one specialist: the port, what an attempt comes to, and what it costs.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::policy::{AgentRef, Specialist};
+use crate::reply::Reason;
+use crate::session::Attributes;
+use crate::units::{MicroUsd, Tokens};
+
+/// One attempt to have a specialist answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt<'a> {
+    /// The agent that plays the specialist.
+    pub agent: &'a AgentRef,
+    /// The specialist's own session, valid for Bedrock and AgentCore.
+    pub session_id: &'a str,
+    /// The session attributes that it gets.
+    pub attributes: &'a Attributes,
+    /// What it is asked.
+    pub request: &'a str,
+    /// From the start to the last byte of the answer.
+    pub timeout: Duration,
+    /// The longest silence between two events of its stream.
+    pub idle_timeout: Duration,
+}
+
+/// What an attempt came to. Usage is told whatever the result: failures cost money too.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The text of the answer, or why there is none.
+    pub result: Result<String, InvokeError>,
+    /// What is known of the tokens it used.
+    pub usage: Usage,
+}
+
+/// Calls specialists.
+pub trait SpecialistInvoker {
+    /// Makes one attempt, without retrying: a repeated call is a second agent run, with a
+    /// second bill.
+    ///
+    /// The attempt ends within `attempt.timeout`; text received before a failure is not an
+    /// answer and is dropped.
+    fn invoke(&self, attempt: &Attempt<'_>) -> impl Future<Output = Outcome> + Send;
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// Too many requests; the same one may succeed later.
+    #[error("the agent throttled the request")]
+    Throttled,
+    /// A quota is used up. Unlike throttling, it does not pass by itself.
+    #[error("a service quota of the agent is used up")]
+    QuotaExceeded,
+    /// The service failed (5xx), or its model was not ready.
+    #[error("the agent's service failed: {0}")]
+    ServiceFault(&'static str),
+    /// Something that the agent itself calls failed.
+    #[error("a dependency of the agent failed")]
+    DependencyFailed,
+    /// The specialist's session is in use by another invocation.
+    #[error("the specialist's session is in use")]
+    Conflict,
+    /// This function may not invoke the agent.
+    #[error("invoking the agent is not allowed")]
+    AccessDenied,
+    /// There is no such agent or alias.
+    #[error("there is no such agent or alias")]
+    NotFound,
+    /// The service did not accept the request.
+    #[error("the agent's service did not accept the request")]
+    Invalid,
+    /// The connection was refused: nobody got the request.
+    #[error("the agent's service cannot be reached")]
+    Unreachable(#[source] BoxError),
+    /// The connection was lost before an answer began.
+    #[error("the connection to the agent was lost")]
+    ConnectionLost(#[source] BoxError),
+    /// The stream broke off, or could not be read.
+    #[error("the agent's stream broke off")]
+    StreamBroken(#[source] BoxError),
+    /// No answer came in time.
+    #[error("the agent took longer than {} ms {}", .limit.as_millis(), .what.words())]
+    TimedOut {
+        /// What took too long.
+        what: Wait,
+        /// The limit that it passed.
+        limit: Duration,
+    },
+    /// The stream ended in order, without any text.
+    #[error("the agent's answer is empty")]
+    EmptyAnswer,
+    /// The agent gave up (`failureTrace`); the text it sent is an apology, no answer.
+    #[error("the agent gave up")]
+    GaveUp,
+    /// A guardrail blocked the request or the answer.
+    #[error("a guardrail intervened")]
+    Guardrail,
+    /// The agent wants its caller to run a tool, which a router cannot.
+    #[error("the agent returned control, which the router cannot take")]
+    ReturnedControl,
+}
+
+/// An error of whatever lies behind a port.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What an attempt waited for when its time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The whole of the answer.
+    Answer,
+    /// The next event of the stream.
+    NextEvent,
+}
+
+impl Wait {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Answer => "to answer",
+            Self::NextEvent => "between two events",
+        }
+    }
+}
+
+impl InvokeError {
+    /// The reason that the supervisor is told.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Throttled | Self::QuotaExceeded => Reason::Throttled,
+            Self::TimedOut { .. } => Reason::Timeout,
+            Self::StreamBroken(_) => Reason::StreamBroken,
+            Self::EmptyAnswer => Reason::EmptyAnswer,
+            Self::Guardrail => Reason::Guardrail,
+            Self::AccessDenied => Reason::AccessDenied,
+            Self::ServiceFault(_)
+            | Self::DependencyFailed
+            | Self::Conflict
+            | Self::NotFound
+            | Self::Invalid
+            | Self::Unreachable(_)
+            | Self::ConnectionLost(_)
+            | Self::GaveUp
+            | Self::ReturnedControl => Reason::AgentError,
+        }
+    }
+
+    /// Whether somebody else may be asked. A blocked request must not try its luck at a
+    /// weaker guardrail.
+    pub fn allows_fallback(&self) -> bool {
+        !matches!(self, Self::Guardrail)
+    }
+}
+
+/// What is known of the tokens that an attempt used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// The agent certainly did not run: the connection was refused, or the request was
+    /// answered with HTTP 4xx before any stream.
+    NotRun,
+    /// The stream ended in order and reported this.
+    Reported {
+        /// Input tokens over all model invocations.
+        input: Tokens,
+        /// Output tokens over all model invocations.
+        output: Tokens,
+    },
+    /// At least this was used: the stream reported nothing or did not end, or nobody knows
+    /// whether the agent ran.
+    AtLeast {
+        /// Input tokens reported so far.
+        input: Tokens,
+        /// Output tokens reported so far.
+        output: Tokens,
+    },
+}
+
+impl Usage {
+    /// Nothing is known, and the agent may have run.
+    pub const UNKNOWN: Self = Self::AtLeast { input: Tokens(0), output: Tokens(0) };
+
+    /// The input and output tokens that were reported.
+    pub fn reported(&self) -> (Tokens, Tokens) {
+        match *self {
+            Self::NotRun => (Tokens(0), Tokens(0)),
+            Self::Reported { input, output } | Self::AtLeast { input, output } => (input, output),
+        }
+    }
+}
+
+/// What is charged to a budget, or held for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Input and output tokens.
+    pub tokens: Tokens,
+    /// Money.
+    pub cost: MicroUsd,
+}
+
+impl Charge {
+    /// What an invocation of `specialist` holds until its usage is known.
+    pub fn hold(specialist: &Specialist) -> Self {
+        Self::at_most(specialist, specialist.max_tokens_per_call)
+    }
+
+    /// What an attempt costs. Where usage is unknown that is the larger of what was reported
+    /// and the specialist's `unknown_usage_tokens`: never nothing.
+    pub fn of(specialist: &Specialist, usage: &Usage) -> Self {
+        let (input, output) = usage.reported();
+        let reported = Self {
+            tokens: Tokens(input.0.saturating_add(output.0)),
+            cost: specialist.price.cost(input, output),
+        };
+        match usage {
+            Usage::NotRun | Usage::Reported { .. } => reported,
+            Usage::AtLeast { .. } => {
+                let unknown = Self::at_most(specialist, specialist.unknown_usage);
+                Self {
+                    tokens: reported.tokens.max(unknown.tokens),
+                    cost: reported.cost.max(unknown.cost),
+                }
+            }
+        }
+    }
+
+    /// Both charges together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: Tokens(self.tokens.0.saturating_add(other.tokens.0)),
+            cost: MicroUsd(self.cost.0.saturating_add(other.cost.0)),
+        }
+    }
+
+    fn at_most(specialist: &Specialist, tokens: Tokens) -> Self {
+        Self { tokens, cost: specialist.price.highest_cost(tokens) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::policy;
+
+    // Orders holds 8,000 tokens, costs 3 USD in and 15 USD out for a million of them, and
+    // counts 6,000 where nobody knows.
+    fn charge(usage: Usage) -> Charge {
+        Charge::of(policy().find("orders").unwrap(), &usage)
+    }
+
+    #[test]
+    fn a_call_holds_its_tokens_at_the_dearer_price() {
+        let hold = Charge::hold(policy().find("orders").unwrap());
+        assert_eq!(hold, Charge { tokens: Tokens(8_000), cost: MicroUsd(120_000) });
+    }
+
+    #[test]
+    fn an_attempt_that_was_not_run_costs_nothing() {
+        assert_eq!(charge(Usage::NotRun), Charge::default());
+    }
+
+    #[test]
+    fn reported_usage_is_charged_as_reported_even_above_the_hold() {
+        let usage = Usage::Reported { input: Tokens(9_000), output: Tokens(1_000) };
+        assert_eq!(charge(usage), Charge { tokens: Tokens(10_000), cost: MicroUsd(42_000) });
+    }
+
+    #[test]
+    fn unknown_usage_costs_the_larger_of_what_was_reported_and_what_is_assumed() {
+        let assumed = Charge { tokens: Tokens(6_000), cost: MicroUsd(90_000) };
+        assert_eq!(charge(Usage::UNKNOWN), assumed);
+        let little = Usage::AtLeast { input: Tokens(100), output: Tokens(10) };
+        assert_eq!(charge(little), assumed);
+        let much = Usage::AtLeast { input: Tokens(0), output: Tokens(7_000) };
+        assert_eq!(charge(much), Charge { tokens: Tokens(7_000), cost: MicroUsd(105_000) });
+    }
+}

@@ -1,0 +1,31 @@
+//! What the supervisor router decides, and the ports through which it acts.
+//!
+//! The router stands between a supervisor agent and its specialists. This crate holds
+//! everything about that which needs neither AWS nor a clock nor any other I/O: the event
+//! forms and replies of the action group, the routing policy, the decision which specialist
+//! is asked, the arithmetic of the budget, and [`Router`], which puts them together over
+//! four ports: [`ledger::Ledger`], [`invocation::SpecialistInvoker`], [`metrics::MetricsSink`]
+//! and [`units::Clock`]. `router-aws` implements the ports.
+//!
+//! Nothing that a model wrote is trusted here: arguments are parsed into checked types, and
+//! who the caller is comes from session attributes only, which the application sets.
+
+pub mod arguments;
+pub mod deadline;
+pub mod event;
+pub mod handler;
+pub mod invocation;
+pub mod ledger;
+pub mod metrics;
+pub mod policy;
+pub mod reply;
+pub mod router;
+pub mod routing;
+pub mod session;
+pub mod units;
+
+#[cfg(test)]
+mod doubles;
+
+pub use handler::Handler;
+pub use router::Router;

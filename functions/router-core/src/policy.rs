@@ -1,0 +1,398 @@
+//! The routing policy: which specialists there are, and what a session may spend.
+//!
+//! A policy is a TOML text. [`Policy::parse`] checks all of it and reports every mistake at
+//! once, so that nobody deploys five times to find five of them. What comes out is checked:
+//! the rest of the crate looks up names and compares numbers, and does not validate.
+
+mod agent;
+mod reader;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+pub use agent::AgentRef;
+use reader::{Mistakes, Section};
+
+use crate::units::{MicroUsd, Price, Share, Tokens};
+
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The setting: an environment variable, or a key of the policy with its path.
+    pub setting: String,
+    /// What was found there.
+    pub found: String,
+    /// What is allowed.
+    pub rule: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is {}: {}", self.setting, self.found, self.rule)
+    }
+}
+
+/// The name of a specialist: a letter, then letters, digits, `-` and `_`, 40 at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpecialistName(String);
+
+impl SpecialistName {
+    /// Reads a name; `None` when it is not one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let valid = (1..=40).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(is_part);
+        valid.then(|| Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpecialistName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A checked routing policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// A request whose stated confidence is below this goes to the fallback. 0 to 1.
+    pub min_confidence: f64,
+    /// A request that passed this many routers is refused.
+    pub max_hops: u64,
+    /// What one root session may use.
+    pub session: SessionLimits,
+    /// What one tenant may use on one UTC day.
+    pub tenant_day: TenantDay,
+    /// Always a key of `specialists`.
+    fallback: SpecialistName,
+    specialists: BTreeMap<SpecialistName, Specialist>,
+}
+
+/// The hard limits of one root session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Specialist invocations, whatever their outcome.
+    pub max_steps: u64,
+    /// Input and output tokens together.
+    pub max_tokens: Tokens,
+    /// Money.
+    pub max_cost: MicroUsd,
+    /// Hand-overs from a specialist to the one that it suggests.
+    pub max_handoffs: u64,
+    /// A specialist's own session is replaced after this many turns.
+    pub max_turns_per_specialist: u64,
+    /// From this share of any limit on the supervisor is warned.
+    pub warn_at: Share,
+    /// From this share of any limit on cheaper agents are used and fan-out is refused.
+    pub degrade_at: Share,
+    /// The session's items expire after this time without an invocation.
+    pub idle_ttl: Duration,
+    /// What happens while the budget table gives no answer.
+    pub on_ledger_failure: OnLedgerFailure,
+}
+
+/// What to do with a request whose budget cannot be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLedgerFailure {
+    /// Refuse it: no money is spent that nobody counts.
+    Refuse,
+    /// Serve it uncounted, and say so in the log.
+    Allow,
+}
+
+/// What one tenant may use on one UTC day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantDay {
+    /// Money, over all the tenant's sessions.
+    pub max_cost: MicroUsd,
+    /// What a session draws from its tenant at a time.
+    pub block: MicroUsd,
+    /// When not empty, any other tenant id shares the day of `default`.
+    pub tenants: BTreeSet<String>,
+}
+
+/// One specialist that the router may choose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Specialist {
+    /// Its name, also in metrics.
+    pub name: SpecialistName,
+    /// What it is for, in words.
+    pub description: String,
+    /// The agent that plays it.
+    pub agent: AgentRef,
+    /// A cheaper agent for a session that has nearly used its budget up.
+    pub degraded_agent: Option<AgentRef>,
+    /// The classes of requests that it serves. No two specialists share one.
+    pub intents: BTreeSet<String>,
+    /// Who is asked in its place when it cannot answer, in this order; never itself.
+    pub fallback: Vec<SpecialistName>,
+    /// Whether it serves only users whose identity the application has verified.
+    pub requires_verified_identity: bool,
+    /// What one invocation reserves.
+    pub max_tokens_per_call: Tokens,
+    /// What an attempt costs whose usage is unknown.
+    pub unknown_usage: Tokens,
+    /// The longest that one attempt may take, to the last byte of its stream.
+    pub timeout: Duration,
+    /// The longest silence between two events of a stream.
+    pub idle_timeout: Duration,
+    /// How often and when a failed attempt is tried again.
+    pub retry: Retry,
+    /// When the specialist is no longer asked.
+    pub circuit: CircuitRules,
+    /// What its model costs.
+    pub price: Price,
+}
+
+/// How often and when a failed attempt is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub max_attempts: u64,
+    /// The backoff before the first retry, at most.
+    pub base_delay: Duration,
+    /// The backoff before any retry, at most.
+    pub max_delay: Duration,
+}
+
+/// When a specialist is no longer asked, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitRules {
+    /// Failures in a row that open the circuit.
+    pub failures: u64,
+    /// How long it stays open.
+    pub open: Duration,
+    /// Successes in a row that close it again.
+    pub probes: u64,
+    /// An answer that takes longer counts as a failure.
+    pub slow_call: Duration,
+}
+
+impl Policy {
+    /// Reads a policy and gives each specialist its agent: the one of `agents`, which comes
+    /// from the environment, else the one that the policy names.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in `text` and every disagreement with `agents`.
+    pub fn parse(text: &str, agents: &BTreeMap<String, String>) -> Result<Self, Vec<Mistake>> {
+        let table = reader::parse_toml(text).map_err(|mistake| vec![mistake])?;
+        let mistakes = Mistakes::default();
+        let root = Section::root(&table, &mistakes);
+
+        let names = root.peek_keys("specialists", SpecialistName::parse);
+        let routing = root.required_section("routing");
+        let fallback = routing.specialist("fallback", &names);
+        let min_confidence = routing.fraction("min_confidence", 0.5);
+        let max_hops = routing.integer("max_hops", 1..=100, Some(3));
+        routing.finish();
+        let session = read_session(&root.required_section("session"));
+        let tenant_day = read_tenant_day(&root.section("tenant_day"));
+        let specialists = read_specialists(&root, &Known { agents, names, fallback: &fallback });
+        root.finish();
+
+        let policy =
+            Policy { min_confidence, max_hops, session, tenant_day, fallback, specialists };
+        policy.check_across(&mistakes);
+        policy.check_agents_have_specialists(agents, &mistakes);
+        mistakes.none_or_else(policy)
+    }
+
+    /// The specialist of this name.
+    pub fn find(&self, name: &str) -> Option<&Specialist> {
+        self.specialists.values().find(|specialist| specialist.name.as_str() == name)
+    }
+
+    /// The specialist of last resort.
+    pub fn fallback(&self) -> &Specialist {
+        &self.specialists[&self.fallback]
+    }
+
+    /// All specialists, by name.
+    pub fn specialists(&self) -> impl Iterator<Item = &Specialist> {
+        self.specialists.values()
+    }
+
+    /// Whether any specialist serves this class of requests.
+    pub fn knows_intent(&self, intent: &str) -> bool {
+        self.specialists().any(|specialist| specialist.intents.contains(intent))
+    }
+
+    /// The specialists that the policy names as fallbacks of `name`.
+    pub fn fallbacks_of<'p>(
+        &'p self,
+        specialist: &'p Specialist,
+    ) -> impl Iterator<Item = &'p Specialist> {
+        specialist.fallback.iter().filter_map(|name| self.specialists.get(name))
+    }
+
+    /// The rules that more than one key takes part in.
+    fn check_across(&self, mistakes: &Mistakes) {
+        let mut owner: BTreeMap<&str, &SpecialistName> = BTreeMap::new();
+        for specialist in self.specialists() {
+            for intent in &specialist.intents {
+                if let Some(first) = owner.insert(intent, &specialist.name) {
+                    mistakes.add(
+                        format!("specialists.{}.intents", specialist.name),
+                        format!("`{intent}`, which `{first}` has too"),
+                        "an intent belongs to one specialist",
+                    );
+                }
+            }
+            if specialist.max_tokens_per_call > self.session.max_tokens {
+                mistakes.add(
+                    format!("specialists.{}.max_tokens_per_call", specialist.name),
+                    specialist.max_tokens_per_call.0.to_string(),
+                    format!(
+                        "it must not be above session.max_tokens, {}",
+                        self.session.max_tokens.0
+                    ),
+                );
+            }
+        }
+    }
+
+    fn check_agents_have_specialists(
+        &self,
+        agents: &BTreeMap<String, String>,
+        mistakes: &Mistakes,
+    ) {
+        for name in agents.keys().filter(|name| self.find(name).is_none()) {
+            mistakes.add(
+                "SPECIALIST_AGENTS".to_owned(),
+                format!("an agent for `{}`", name.escape_debug()),
+                "the policy has no such specialist",
+            );
+        }
+    }
+}
+
+fn read_session(section: &Section<'_>) -> SessionLimits {
+    let degrade_at = section.share("degrade_at", Share(900_000));
+    let warn_at = section.share("warn_at", Share(800_000).min(degrade_at));
+    if warn_at > degrade_at {
+        section.mistake("warn_at", "above degrade_at", "it must not be above degrade_at");
+    }
+    let limits = SessionLimits {
+        max_steps: section.integer("max_steps", 1..=10_000, None),
+        max_tokens: Tokens(section.integer("max_tokens", 1..=1_000_000_000, None)),
+        max_cost: section.usd("max_cost_usd", None),
+        max_handoffs: section.integer("max_handoffs", 0..=10_000, Some(6)),
+        max_turns_per_specialist: section.integer("max_turns_per_specialist", 1..=10_000, Some(10)),
+        warn_at,
+        degrade_at,
+        idle_ttl: section.seconds("idle_ttl_seconds", 1..=31_536_000, 86_400),
+        on_ledger_failure: section.choice(
+            "on_ledger_failure",
+            &[("refuse", OnLedgerFailure::Refuse), ("allow", OnLedgerFailure::Allow)],
+        ),
+    };
+    section.finish();
+    limits
+}
+
+fn read_tenant_day(section: &Section<'_>) -> TenantDay {
+    let day = TenantDay {
+        max_cost: section.usd("max_cost_usd", Some(MicroUsd(25_000_000))),
+        block: section.usd("block_usd", Some(MicroUsd(20_000))),
+        tenants: section.strings("tenants").unwrap_or_default().into_iter().collect(),
+    };
+    section.finish();
+    day
+}
+
+/// What is known before the specialists are read.
+struct Known<'a> {
+    agents: &'a BTreeMap<String, String>,
+    names: BTreeSet<SpecialistName>,
+    fallback: &'a SpecialistName,
+}
+
+fn read_specialists(root: &Section<'_>, known: &Known<'_>) -> BTreeMap<SpecialistName, Specialist> {
+    let rule = "a specialist's name is a letter, then letters, digits, `-` and `_`, 40 at most";
+    root.required_section("specialists")
+        .sections()
+        .into_iter()
+        .filter_map(|(name, section)| match SpecialistName::parse(&name) {
+            Some(name) => Some((name.clone(), read_specialist(name, &section, known))),
+            None => {
+                section.mistake_here("not a name", rule);
+                None
+            }
+        })
+        .collect()
+}
+
+fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_>) -> Specialist {
+    let max_tokens_per_call =
+        Tokens(section.integer("max_tokens_per_call", 1..=1_000_000_000, None));
+    let unknown_usage = Some(max_tokens_per_call.0);
+    let timeout = section.millis("timeout_ms", 1..=900_000, 20_000);
+    let mut fallback = section
+        .specialists("fallback", &known.names)
+        .unwrap_or_else(|| vec![known.fallback.clone()]);
+    fallback.retain(|fallback| *fallback != name);
+    let specialist = Specialist {
+        description: section.text("description"),
+        agent: section.agent(&name, known.agents.get(name.as_str())),
+        degraded_agent: section.optional_agent("degraded_agent"),
+        intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
+        fallback,
+        requires_verified_identity: section.boolean("requires_verified_identity", true),
+        max_tokens_per_call,
+        unknown_usage: Tokens(section.integer(
+            "unknown_usage_tokens",
+            0..=1_000_000_000,
+            unknown_usage,
+        )),
+        timeout,
+        idle_timeout: section.millis_up_to("idle_timeout_ms", 10_000, "timeout_ms", timeout),
+        retry: read_retry(&section.section("retry")),
+        circuit: read_circuit(&section.section("circuit"), timeout),
+        price: read_price(&section.required_section("price")),
+        name,
+    };
+    section.finish();
+    specialist
+}
+
+fn read_retry(section: &Section<'_>) -> Retry {
+    let max_delay = section.millis("max_delay_ms", 0..=900_000, 2_000);
+    let retry = Retry {
+        max_attempts: section.integer("max_attempts", 1..=10, Some(3)),
+        base_delay: section.millis_up_to("base_delay_ms", 100, "max_delay_ms", max_delay),
+        max_delay,
+    };
+    section.finish();
+    retry
+}
+
+fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
+    let rules = CircuitRules {
+        failures: section.integer("failures", 1..=10_000, Some(5)),
+        open: section.seconds("open_seconds", 1..=86_400, 30),
+        probes: section.integer("probes", 1..=1_000, Some(3)),
+        slow_call: section.millis_up_to("slow_call_ms", 8_000, "timeout_ms", timeout),
+    };
+    section.finish();
+    rules
+}
+
+fn read_price(section: &Section<'_>) -> Price {
+    let price = Price {
+        input_per_mtok: section.price("input_usd_per_mtok"),
+        output_per_mtok: section.price("output_usd_per_mtok"),
+    };
+    section.finish();
+    price
+}
+
+#[cfg(test)]
+mod tests;

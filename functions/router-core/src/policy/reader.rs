@@ -1,0 +1,355 @@
+//! Reads a TOML table key by key and collects what is wrong with it.
+//!
+//! After a mistake a reader answers with a value that only keeps the reading going; it never
+//! gets out, since [`Mistakes::none_or_else`] gives nothing while there is a mistake.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use super::{AgentRef, Mistake, SpecialistName};
+use crate::units::{MicroUsd, Share};
+
+/// Values from a policy file are shown up to this length.
+const SHOWN_CHARS: usize = 60;
+
+/// Parses the text as a whole; the one mistake of a text that is no TOML says where.
+pub(super) fn parse_toml(text: &str) -> Result<Table, Mistake> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Mistake {
+            setting: "ROUTING_POLICY".to_owned(),
+            found: format!("not TOML, line {line}"),
+            rule: error.message().replace('\n', ", "),
+        }
+    })
+}
+
+/// The mistakes found so far.
+#[derive(Default)]
+pub(super) struct Mistakes(RefCell<Vec<Mistake>>);
+
+impl Mistakes {
+    pub(super) fn add(&self, setting: String, found: String, rule: impl Into<String>) {
+        self.0.borrow_mut().push(Mistake { setting, found, rule: rule.into() });
+    }
+
+    pub(super) fn none_or_else<T>(self, value: T) -> Result<T, Vec<Mistake>> {
+        let mistakes = self.0.into_inner();
+        if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
+    }
+}
+
+/// One table of the policy, which knows its path and which keys were asked for.
+pub(super) struct Section<'t> {
+    path: String,
+    /// `None` when the table is absent: every key then has its default.
+    table: Option<&'t Table>,
+    asked: RefCell<BTreeSet<&'static str>>,
+    mistakes: &'t Mistakes,
+}
+
+impl<'t> Section<'t> {
+    pub(super) fn root(table: &'t Table, mistakes: &'t Mistakes) -> Self {
+        Self { path: String::new(), table: Some(table), asked: RefCell::default(), mistakes }
+    }
+
+    pub(super) fn section(&self, key: &'static str) -> Section<'t> {
+        let table = match self.get(key) {
+            None => None,
+            Some(Value::Table(table)) => Some(table),
+            Some(other) => {
+                self.mistake(key, &show(other), "it must be a table");
+                None
+            }
+        };
+        self.child(key, table)
+    }
+
+    pub(super) fn required_section(&self, key: &'static str) -> Section<'t> {
+        if self.get(key).is_none() {
+            self.mistake(key, "missing", "the table is required");
+        }
+        self.section(key)
+    }
+
+    /// Every key of this table as a table of its own.
+    pub(super) fn sections(&self) -> Vec<(String, Section<'t>)> {
+        let entries = self.table.into_iter().flatten();
+        entries
+            .filter_map(|(key, value)| match value {
+                Value::Table(table) => Some((key.clone(), self.child(key, Some(table)))),
+                other => {
+                    self.mistake(key, &show(other), "it must be a table");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// The keys of a table that parse, without a word about the others: whoever reads the
+    /// table reports them.
+    pub(super) fn peek_keys<T: Ord>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> BTreeSet<T> {
+        let table = self.table.and_then(|table| table.get(key)?.as_table());
+        table.into_iter().flat_map(Table::keys).filter_map(|key| parse(key)).collect()
+    }
+
+    pub(super) fn integer(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: Option<u64>,
+    ) -> u64 {
+        let rule = format!("it must be a whole number from {} to {}", range.start(), range.end());
+        let start = *range.start();
+        self.read(key, default, start, &rule, |value| {
+            let number = u64::try_from(value.as_integer()?).ok()?;
+            range.contains(&number).then_some(number)
+        })
+    }
+
+    pub(super) fn millis(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Duration {
+        Duration::from_millis(self.integer(key, range, Some(default)))
+    }
+
+    /// Milliseconds that must not pass those of another key. A default gives way to it.
+    pub(super) fn millis_up_to(
+        &self,
+        key: &'static str,
+        default: u64,
+        other: &str,
+        limit: Duration,
+    ) -> Duration {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let millis = self.millis(key, 0..=900_000, default.min(limit_ms));
+        if millis > limit {
+            let rule = format!("it must not be above {other}, {limit_ms}");
+            self.mistake(key, &millis.as_millis().to_string(), &rule);
+        }
+        millis
+    }
+
+    pub(super) fn seconds(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Duration {
+        Duration::from_secs(self.integer(key, range, Some(default)))
+    }
+
+    /// A number from 0 to 1 that no money depends on.
+    pub(super) fn fraction(&self, key: &'static str, default: f64) -> f64 {
+        self.read(key, Some(default), default, "it must be a number from 0 to 1", |value| {
+            let number = as_decimal(value)?.parse::<f64>().ok()?;
+            (0.0..=1.0).contains(&number).then_some(number)
+        })
+    }
+
+    pub(super) fn share(&self, key: &'static str, default: Share) -> Share {
+        let rule = "it must be a number above 0, up to 1, of six decimals at most";
+        self.read(key, Some(default), default, rule, |value| {
+            let millionths = u32::try_from(MicroUsd::parse_usd(&as_decimal(value)?)?.0).ok()?;
+            (1..=1_000_000).contains(&millionths).then_some(Share(millionths))
+        })
+    }
+
+    pub(super) fn usd(&self, key: &'static str, default: Option<MicroUsd>) -> MicroUsd {
+        let rule = "it must be an amount above 0, up to 1000000, of six decimals at most";
+        self.read(key, default, MicroUsd(1), rule, |value| {
+            parse_usd(value).filter(|amount| amount.0 > 0)
+        })
+    }
+
+    pub(super) fn price(&self, key: &'static str) -> MicroUsd {
+        let rule = "it must be an amount from 0 to 1000000, of six decimals at most";
+        self.read(key, None, MicroUsd(0), rule, parse_usd)
+    }
+
+    pub(super) fn boolean(&self, key: &'static str, default: bool) -> bool {
+        self.read(key, Some(default), default, "it must be true or false", Value::as_bool)
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> String {
+        self.read(key, None, String::new(), "it must be a text that is not empty", |value| {
+            value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        })
+    }
+
+    pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
+        self.get(key)?;
+        Some(self.read(key, None, Vec::new(), "it must be a list of texts", |value| {
+            value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        }))
+    }
+
+    /// One of the named values; the first is the default.
+    pub(super) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> T {
+        let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let rule = format!("it must be one of {}", names.join(", "));
+        let first = choices[0].1;
+        self.read(key, Some(first), first, &rule, |value| {
+            let text = value.as_str()?;
+            choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice)
+        })
+    }
+
+    /// The name of a specialist of this policy.
+    pub(super) fn specialist(
+        &self,
+        key: &'static str,
+        names: &BTreeSet<SpecialistName>,
+    ) -> SpecialistName {
+        // Never seen: it stands in for a name that was reported as a mistake.
+        let nobody = SpecialistName(String::new());
+        self.read(key, None, nobody, "it must name a specialist of this policy", |value| {
+            names.iter().find(|name| Some(name.as_str()) == value.as_str()).cloned()
+        })
+    }
+
+    /// A list of such names; `None` when the key is absent.
+    pub(super) fn specialists(
+        &self,
+        key: &'static str,
+        names: &BTreeSet<SpecialistName>,
+    ) -> Option<Vec<SpecialistName>> {
+        self.get(key)?;
+        let rule = "it must be a list of specialists of this policy";
+        Some(self.read(key, None, Vec::new(), rule, |value| {
+            let named = |item: &Value| {
+                names.iter().find(|name| Some(name.as_str()) == item.as_str()).cloned()
+            };
+            value.as_array()?.iter().map(named).collect()
+        }))
+    }
+
+    /// The agent that plays the specialist: from the environment, else from key `agent`.
+    pub(super) fn agent(
+        &self,
+        name: &SpecialistName,
+        from_environment: Option<&String>,
+    ) -> AgentRef {
+        let from_policy = self.optional_agent("agent");
+        if let Some(text) = from_environment {
+            if let Some(agent) = AgentRef::parse(text) {
+                return agent;
+            }
+            self.mistakes.add(
+                format!("SPECIALIST_AGENTS.{name}"),
+                format!("\"{}\"", shorten(text)),
+                AgentRef::RULE,
+            );
+        } else if self.get("agent").is_none() {
+            self.mistake(
+                "agent",
+                "missing",
+                "the specialist needs an agent, here or in SPECIALIST_AGENTS",
+            );
+        }
+        from_policy.unwrap_or(AgentRef { agent_id: String::new(), alias_id: String::new() })
+    }
+
+    pub(super) fn optional_agent(&self, key: &'static str) -> Option<AgentRef> {
+        self.get(key)?;
+        self.read(key, None, None, AgentRef::RULE, |value| {
+            value.as_str().and_then(AgentRef::parse).map(Some)
+        })
+    }
+
+    /// Reports every key that nothing has asked for.
+    pub(super) fn finish(&self) {
+        let asked = self.asked.borrow();
+        for key in self.table.into_iter().flat_map(Table::keys) {
+            if !asked.contains(key.as_str()) {
+                let allowed: Vec<&str> = asked.iter().copied().collect();
+                let rule = format!("known here are {}", allowed.join(", "));
+                self.mistake(&shorten(key), "an unknown key", &rule);
+            }
+        }
+    }
+
+    pub(super) fn mistake(&self, key: &str, found: &str, rule: &str) {
+        self.mistakes.add(self.path_of(key), found.to_owned(), rule);
+    }
+
+    pub(super) fn mistake_here(&self, found: &str, rule: &str) {
+        self.mistakes.add(self.path.clone(), found.to_owned(), rule);
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        default: Option<T>,
+        after_mistake: T,
+        rule: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> T {
+        match (self.get(key), default) {
+            (None, Some(default)) => default,
+            (None, None) => {
+                // An absent table is reported as one mistake, not as one for each of its keys.
+                if self.table.is_some() {
+                    self.mistake(key, "missing", rule);
+                }
+                after_mistake
+            }
+            (Some(value), _) => parse(value).unwrap_or_else(|| {
+                self.mistake(key, &show(value), rule);
+                after_mistake
+            }),
+        }
+    }
+
+    fn get(&self, key: &'static str) -> Option<&'t Value> {
+        self.asked.borrow_mut().insert(key);
+        self.table?.get(key)
+    }
+
+    fn child(&self, key: &str, table: Option<&'t Table>) -> Section<'t> {
+        let path = self.path_of(&shorten(key));
+        Section { path, table, asked: RefCell::default(), mistakes: self.mistakes }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// An amount of up to a million dollars.
+fn parse_usd(value: &Value) -> Option<MicroUsd> {
+    MicroUsd::parse_usd(&as_decimal(value)?).filter(|amount| amount.0 <= 1_000_000_000_000)
+}
+
+/// A TOML number in decimal digits. TOML floats are binary, but printing one gives the
+/// shortest decimal that means it, which is what somebody wrote down.
+fn as_decimal(value: &Value) -> Option<String> {
+    match value {
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn show(value: &Value) -> String {
+    shorten(&value.to_string())
+}
+
+fn shorten(text: &str) -> String {
+    let escaped = text.replace('\n', "\\n");
+    match escaped.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &escaped[..end]),
+        None => escaped,
+    }
+}

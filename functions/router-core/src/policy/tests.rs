@@ -1,0 +1,189 @@
+use super::*;
+
+const MINIMAL: &str = r#"
+[routing]
+fallback = "general"
+
+[session]
+max_steps = 12
+max_tokens = 80_000
+max_cost_usd = 0.50
+
+[specialists.general]
+agent = "GENERAL001/LIVE000001"
+description = "everything else"
+max_tokens_per_call = 4000
+price = { input_usd_per_mtok = 0.25, output_usd_per_mtok = 1 }
+
+[specialists.billing]
+agent = "BILLING001/LIVE000001"
+description = "refunds"
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+"#;
+
+fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
+    Policy::parse(text, &BTreeMap::new())
+}
+
+/// The minimal policy with one line for another, and what is then said to be wrong.
+fn mistakes(line: &str, replacement: &str) -> Vec<String> {
+    assert!(MINIMAL.contains(line), "{line}");
+    let text = MINIMAL.replacen(line, replacement, 1);
+    parse(&text).unwrap_err().iter().map(Mistake::to_string).collect()
+}
+
+#[test]
+fn a_key_that_is_absent_has_its_documented_value() {
+    let policy = parse(MINIMAL).unwrap();
+    assert_eq!((policy.min_confidence, policy.max_hops), (0.5, 3));
+    assert_eq!(policy.session.max_handoffs, 6);
+    assert_eq!(policy.session.max_turns_per_specialist, 10);
+    assert_eq!(
+        (policy.session.warn_at, policy.session.degrade_at),
+        (Share(800_000), Share(900_000))
+    );
+    assert_eq!(policy.session.idle_ttl, Duration::from_secs(86_400));
+    assert_eq!(policy.session.on_ledger_failure, OnLedgerFailure::Refuse);
+    assert_eq!(policy.tenant_day.max_cost, MicroUsd(25_000_000));
+    assert_eq!(policy.tenant_day.block, MicroUsd(20_000));
+    let billing = policy.find("billing").unwrap();
+    assert!(billing.requires_verified_identity);
+    assert_eq!(billing.unknown_usage, Tokens(8_000));
+    assert_eq!(billing.timeout, Duration::from_secs(20));
+    assert_eq!(billing.idle_timeout, Duration::from_secs(10));
+    assert_eq!(billing.retry.max_attempts, 3);
+    assert_eq!(billing.circuit.slow_call, Duration::from_secs(8));
+    assert_eq!(billing.fallback, [policy.fallback.clone()]);
+    assert!(policy.find("general").unwrap().fallback.is_empty(), "itself is skipped");
+}
+
+#[test]
+fn money_is_read_exactly() {
+    let policy = parse(MINIMAL).unwrap();
+    assert_eq!(policy.session.max_cost, MicroUsd(500_000));
+    let price = policy.find("general").unwrap().price;
+    assert_eq!(price.input_per_mtok, MicroUsd(250_000));
+    assert_eq!(price.output_per_mtok, MicroUsd(1_000_000));
+}
+
+#[test]
+fn a_default_gives_way_to_a_shorter_timeout() {
+    let text =
+        MINIMAL.replace("description = \"refunds\"", "description = \"r\"\ntimeout_ms = 500");
+    let policy = parse(&text).unwrap();
+    let billing = policy.find("billing").unwrap();
+    assert_eq!(billing.idle_timeout, Duration::from_millis(500));
+    assert_eq!(billing.circuit.slow_call, Duration::from_millis(500));
+}
+
+#[test]
+fn agents_of_the_environment_go_before_those_of_the_policy() {
+    let agents = BTreeMap::from([("billing".to_owned(), "B2/TSTALIASID".to_owned())]);
+    let policy = Policy::parse(MINIMAL, &agents).unwrap();
+    assert_eq!(policy.find("billing").unwrap().agent.to_string(), "B2/TSTALIASID");
+    assert_eq!(policy.find("general").unwrap().agent.to_string(), "GENERAL001/LIVE000001");
+}
+
+#[test]
+fn agents_and_specialists_must_match() {
+    let agents = BTreeMap::from([
+        ("billing".to_owned(), "no alias".to_owned()),
+        ("astrology".to_owned(), "A/B".to_owned()),
+    ]);
+    let text = MINIMAL.replace("agent = \"GENERAL001/LIVE000001\"", "");
+    let found = Policy::parse(&text, &agents).unwrap_err();
+    let settings: Vec<&str> = found.iter().map(|mistake| mistake.setting.as_str()).collect();
+    assert_eq!(
+        settings,
+        ["SPECIALIST_AGENTS.billing", "specialists.general.agent", "SPECIALIST_AGENTS"]
+    );
+}
+
+#[test]
+fn each_rule_names_its_key_and_what_was_found() {
+    let cases = [
+        ("max_steps = 12", "max_steps = 0", "`session.max_steps` is 0: it must be a whole"),
+        ("max_steps = 12", "", "`session.max_steps` is missing: it must be a whole"),
+        (
+            "max_steps = 12",
+            "max_steps = 12\nmax_stepps = 1",
+            "`session.max_stepps` is an unknown key",
+        ),
+        ("max_steps = 12", "max_steps = \"12\"", "`session.max_steps` is \"12\""),
+        ("0.50", "0.0000001", "`session.max_cost_usd` is 0.0000001: it must be an amount above 0"),
+        ("0.50", "-1.0", "`session.max_cost_usd` is -1"),
+        ("0.50", "inf", "`session.max_cost_usd` is inf"),
+        (
+            "\"general\"\n",
+            "\"nobody\"\n",
+            "`routing.fallback` is \"nobody\": it must name a specialist",
+        ),
+        ("\"general\"\n", "\"general\"\nmin_confidence = 1.5\n", "`routing.min_confidence` is 1.5"),
+        ("= 0.50", "= 0.50\nwarn_at = 0.95", "`session.warn_at` is above degrade_at"),
+        ("= 0.50", "= 0.50\non_ledger_failure = \"panic\"", "one of \"refuse\", \"allow\""),
+        ("= 8000", "= 80001", "it must not be above session.max_tokens, 80000"),
+        ("\"refunds\"", "\"\"", "`specialists.billing.description` is \"\""),
+        (
+            "\"refunds\"",
+            "\"r\"\nfallback = [\"nobody\"]",
+            "`specialists.billing.fallback` is [\"nobody\"]",
+        ),
+        (
+            "\"refunds\"",
+            "\"r\"\ntimeout_ms = 5\nidle_timeout_ms = 6",
+            "must not be above timeout_ms, 5",
+        ),
+        (
+            "\"refunds\"",
+            "\"r\"\ntimeout_ms = 5\ncircuit = { slow_call_ms = 6 }",
+            "circuit.slow_call_ms` is 6",
+        ),
+        (
+            "\"refunds\"",
+            "\"r\"\nretry = { base_delay_ms = 3000 }",
+            "must not be above max_delay_ms, 2000",
+        ),
+        ("[specialists.billing]", "[specialists.'../b']", "`specialists.../b` is not a name"),
+        (
+            "output_usd_per_mtok = 15.0",
+            "",
+            "`specialists.billing.price.output_usd_per_mtok` is missing",
+        ),
+        ("[session]", "[tenants]", "`session` is missing: the table is required"),
+    ];
+    for (line, replacement, expected) in cases {
+        let found = mistakes(line, replacement);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}: {found:?}");
+    }
+}
+
+#[test]
+fn one_mistake_is_reported_once() {
+    assert_eq!(mistakes("\"general\"\n", "\"nobody\"\n").len(), 1);
+    assert_eq!(mistakes("\"refunds\"", "\"\"").len(), 1);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let text = MINIMAL.replace("12", "0").replace("0.50", "0").replace("8000", "-1");
+    assert_eq!(parse(&text).unwrap_err().len(), 3);
+}
+
+#[test]
+fn an_intent_belongs_to_one_specialist() {
+    let text = MINIMAL
+        .replace("\"everything else\"", "\"e\"\nintents = [\"refund\"]")
+        .replace("\"refunds\"", "\"r\"\nintents = [\"refund\"]");
+    let found = parse(&text).unwrap_err();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].setting, "specialists.general.intents");
+    assert_eq!(found[0].found, "`refund`, which `billing` has too");
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_told_its_line() {
+    let found = parse("[routing]\nfallback = ").unwrap_err();
+    assert_eq!(found[0].setting, "ROUTING_POLICY");
+    assert!(found[0].found.contains("line 2"), "{found:?}");
+}

@@ -1,0 +1,329 @@
+//! The envelope of a reply in each event form, fitted to Bedrock's size limit.
+
+use serde::Serialize;
+
+use super::{Body, echo};
+use crate::event::Form;
+use crate::session::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS};
+
+/// The largest reply that Bedrock takes from an action group's Lambda function: 25 KB over
+/// the whole serialised JSON (Bedrock user guide, "Configure Lambda functions for agents").
+pub const MAX_REPLY_BYTES: usize = 25_000;
+
+/// Attributes that leave less than this for everything else are not returned.
+const MIN_ROOM_BYTES: usize = 2_000;
+
+/// A reply before it is put into words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// What is said.
+    pub body: Body,
+    /// Whether the model is asked to call again with better arguments.
+    pub reprompt: bool,
+    /// Session attributes to give back: those received and ours.
+    pub session_attributes: Attributes,
+    /// Prompt session attributes to give back: those received.
+    pub prompt_session_attributes: Attributes,
+}
+
+impl Reply {
+    /// The reply as JSON text in the event's own form, at most [`MAX_REPLY_BYTES`] long.
+    ///
+    /// What does not fit is given up in this order: attributes that are not ours, echoed
+    /// names longer than any that Bedrock allows, the end of the answer, the end of the
+    /// message.
+    pub fn render(mut self, form: &Form) -> String {
+        let mut form = form.clone();
+        if self.room(&form) < MIN_ROOM_BYTES {
+            self.session_attributes
+                .retain(|name, _| name == ROOT_SESSION_ID || name == ROUTER_HOPS);
+            self.prompt_session_attributes.clear();
+        }
+        if self.room(&form) < MIN_ROOM_BYTES {
+            form.shorten_echoes();
+        }
+        if self.size(&form) > MAX_REPLY_BYTES
+            && let Some(answer) = self.body.answer.take()
+        {
+            self.body.truncated = true;
+            self.body.answer = self.longest_fit(&form, &answer, |body| &mut body.answer);
+        }
+        if self.size(&form) > MAX_REPLY_BYTES
+            && let Some(message) = self.body.message.take()
+        {
+            self.body.message = self.longest_fit(&form, &message, |body| &mut body.message);
+        }
+        self.write(&form)
+    }
+
+    /// The longest beginning of `text` that fits when it is put into `field`.
+    fn longest_fit(
+        &self,
+        form: &Form,
+        text: &str,
+        field: impl Fn(&mut Body) -> &mut Option<String>,
+    ) -> Option<String> {
+        let fits = |end: usize| {
+            let mut candidate = self.clone();
+            *field(&mut candidate.body) = Some(text[..end].to_owned());
+            candidate.size(form) <= MAX_REPLY_BYTES
+        };
+        // Escaping only grows a text, so nothing past the limit can fit.
+        let ends: Vec<usize> = text
+            .char_indices()
+            .map(|(start, character)| start + character.len_utf8())
+            .take_while(|end| *end <= MAX_REPLY_BYTES)
+            .collect();
+        let fitting = ends.partition_point(|end| fits(*end));
+        Some(text[..fitting.checked_sub(1).map_or(0, |last| ends[last])].to_owned())
+    }
+
+    /// What an empty body leaves of the limit.
+    fn room(&self, form: &Form) -> usize {
+        MAX_REPLY_BYTES.saturating_sub(self.wrap(form, "").len())
+    }
+
+    fn size(&self, form: &Form) -> usize {
+        self.write(form).len()
+    }
+
+    fn write(&self, form: &Form) -> String {
+        self.wrap(form, &to_json(&self.body))
+    }
+
+    /// Puts the body's JSON text into the form's envelope.
+    fn wrap(&self, form: &Form, body: &str) -> String {
+        match form {
+            Form::Function { action_group, function } => {
+                to_json(&self.envelope(FunctionResponse {
+                    action_group,
+                    function,
+                    function_response: FunctionResult {
+                        response_state: self.reprompt.then_some("REPROMPT"),
+                        response_body: TextBody { text: Content { body } },
+                    },
+                }))
+            }
+            Form::OpenApi { action_group, api_path, http_method } => {
+                to_json(&self.envelope(ApiResponse {
+                    action_group,
+                    api_path,
+                    http_method,
+                    http_status_code: if self.reprompt { 400 } else { 200 },
+                    response_body: JsonBody { json: Content { body } },
+                }))
+            }
+            Form::Gateway => body.to_owned(),
+        }
+    }
+
+    fn envelope<R>(&self, response: R) -> Envelope<'_, R> {
+        Envelope {
+            message_version: "1.0",
+            response,
+            session_attributes: &self.session_attributes,
+            prompt_session_attributes: &self.prompt_session_attributes,
+        }
+    }
+}
+
+impl Form {
+    fn shorten_echoes(&mut self) {
+        match self {
+            Self::Function { action_group, function } => {
+                *action_group = echo(action_group);
+                *function = echo(function);
+            }
+            Self::OpenApi { action_group, api_path, http_method } => {
+                *action_group = echo(action_group);
+                *api_path = echo(api_path);
+                *http_method = echo(http_method);
+            }
+            Self::Gateway => {}
+        }
+    }
+}
+
+/// Texts, numbers and string maps, which is all there is here, always serialise.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a, R> {
+    message_version: &'static str,
+    response: R,
+    session_attributes: &'a Attributes,
+    prompt_session_attributes: &'a Attributes,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionResponse<'a> {
+    action_group: &'a str,
+    function: &'a str,
+    function_response: FunctionResult<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionResult<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_state: Option<&'static str>,
+    response_body: TextBody<'a>,
+}
+
+#[derive(Serialize)]
+struct TextBody<'a> {
+    #[serde(rename = "TEXT")]
+    text: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiResponse<'a> {
+    action_group: &'a str,
+    api_path: &'a str,
+    http_method: &'a str,
+    http_status_code: u16,
+    response_body: JsonBody<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonBody<'a> {
+    #[serde(rename = "application/json")]
+    json: Content<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    body: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::reply::Status;
+
+    fn function_form() -> Form {
+        Form::Function { action_group: "specialists".to_owned(), function: "invoke".to_owned() }
+    }
+
+    fn open_api_form() -> Form {
+        Form::OpenApi {
+            action_group: "specialists".to_owned(),
+            api_path: "/invoke".to_owned(),
+            http_method: "POST".to_owned(),
+        }
+    }
+
+    fn reply(answer: &str) -> Reply {
+        let body = Body { answer: Some(answer.to_owned()), ..Body::new(Status::Answered) };
+        Reply {
+            body,
+            reprompt: false,
+            session_attributes: Attributes::new(),
+            prompt_session_attributes: Attributes::new(),
+        }
+    }
+
+    fn attributes(name: &str, value: String) -> Attributes {
+        Attributes::from([(name.to_owned(), value), (ROOT_SESSION_ID.to_owned(), "s".to_owned())])
+    }
+
+    /// The body inside a rendered reply.
+    fn body(rendered: &str) -> Value {
+        let reply: Value = serde_json::from_str(rendered).unwrap();
+        let places = [
+            "/response/functionResponse/responseBody/TEXT/body",
+            "/response/responseBody/application~1json/body",
+        ];
+        match places.iter().find_map(|place| reply.pointer(place)) {
+            Some(text) => serde_json::from_str(text.as_str().unwrap()).unwrap(),
+            None => reply,
+        }
+    }
+
+    #[test]
+    fn each_form_has_its_own_envelope() {
+        let mut reply = reply("é");
+        let text = to_json(&reply.body);
+        reply.reprompt = true;
+        let parse = |rendered: String| serde_json::from_str::<Value>(&rendered).unwrap();
+        assert_eq!(
+            parse(reply.clone().render(&function_form())),
+            json!({"messageVersion": "1.0", "response": {"actionGroup": "specialists",
+                "function": "invoke", "functionResponse": {"responseState": "REPROMPT",
+                "responseBody": {"TEXT": {"body": text}}}},
+                "sessionAttributes": {}, "promptSessionAttributes": {}})
+        );
+        assert_eq!(
+            parse(reply.clone().render(&open_api_form())),
+            json!({"messageVersion": "1.0", "response": {"actionGroup": "specialists",
+                "apiPath": "/invoke", "httpMethod": "POST", "httpStatusCode": 400,
+                "responseBody": {"application/json": {"body": text}}},
+                "sessionAttributes": {}, "promptSessionAttributes": {}})
+        );
+        assert_eq!(reply.render(&Form::Gateway), text);
+    }
+
+    #[test]
+    fn a_normal_reply_has_no_response_state() {
+        assert!(!reply("yes").render(&function_form()).contains("responseState"));
+    }
+
+    #[test]
+    fn attributes_that_leave_no_room_are_not_returned_except_ours() {
+        let mut reply = reply("yes");
+        reply.session_attributes = attributes("notes", "x".repeat(24_000));
+        reply.prompt_session_attributes = attributes("more", "y".to_owned());
+        let rendered: Value = serde_json::from_str(&reply.render(&function_form())).unwrap();
+        assert_eq!(rendered["sessionAttributes"], json!({"root_session_id": "s"}));
+        assert_eq!(rendered["promptSessionAttributes"], json!({}));
+    }
+
+    #[test]
+    fn attributes_that_leave_room_stay_and_the_answer_is_cut_around_them() {
+        let mut reply = reply(&"x".repeat(30_000));
+        reply.session_attributes = attributes("notes", "x".repeat(20_000));
+        let rendered = reply.render(&function_form());
+        assert_eq!(rendered.len(), MAX_REPLY_BYTES);
+        let rendered: Value = serde_json::from_str(&rendered).unwrap();
+        assert_eq!(rendered["sessionAttributes"]["notes"].as_str().unwrap().len(), 20_000);
+    }
+
+    #[test]
+    fn even_hostile_names_leave_a_reply_that_fits() {
+        let hostile = "\"\n".repeat(50_000);
+        let form = Form::Function { action_group: hostile.clone(), function: hostile.clone() };
+        let rendered = reply("yes").render(&form);
+        assert!(rendered.len() <= MAX_REPLY_BYTES);
+        assert_eq!(body(&rendered)["answer"], "yes");
+    }
+
+    proptest! {
+        #[test]
+        fn a_reply_fits_and_its_answer_is_cut_only_where_it_must_be(
+            characters in proptest::collection::vec(any::<char>(), 0..20),
+            repeats in 1..6_000_usize,
+            form in prop_oneof![Just(function_form()), Just(open_api_form()), Just(Form::Gateway)],
+        ) {
+            let unit: String = characters.into_iter().collect();
+            let answer = unit.repeat(repeats);
+            let rendered = reply(&answer).render(&form);
+            prop_assert!(rendered.len() <= MAX_REPLY_BYTES, "{}", rendered.len());
+            let body = body(&rendered);
+            let kept = body["answer"].as_str().unwrap();
+            prop_assert!(answer.starts_with(kept));
+            prop_assert_eq!(body["truncated"] == true, kept.len() < answer.len());
+            if kept.len() < answer.len() {
+                // One character more, twice escaped, takes 14 bytes at most.
+                prop_assert!(rendered.len() + 14 > MAX_REPLY_BYTES);
+            }
+        }
+    }
+}

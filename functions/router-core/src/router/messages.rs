@@ -1,0 +1,100 @@
+//! The sentences that the supervisor reads.
+//!
+//! They say what happened and what the model can do now, in its own words: specialists,
+//! steps, tokens. Tables, ARNs and exceptions do not occur.
+
+use crate::arguments::{Task, names};
+use crate::invocation::Charge;
+use crate::ledger::{Exhausted, Limit};
+use crate::policy::{Policy, SpecialistName};
+use crate::reply::{Body, Reason, echo};
+
+/// The body with the words of the task that are echoed.
+pub(super) fn with_task(body: Body, task: &Task) -> Body {
+    Body { asked: Some(echo(&task.specialist)), task_id: task.task_id.as_deref().map(echo), ..body }
+}
+
+/// Why nobody was called, where the budget has no part in it.
+pub(super) fn refusal(reason: Reason, task: &Task) -> String {
+    match reason {
+        Reason::LoopDetected => "This request has already passed through too many supervisors. \
+            Answer the user with what you have."
+            .to_owned(),
+        Reason::IdentityNotVerified => format!(
+            "The user's identity is not verified, which `{}` requires. Ask the user to sign in \
+             first.",
+            quoted(task)
+        ),
+        Reason::LedgerUnavailable => "The session's budget cannot be checked right now, so nobody \
+            was asked. Answer the user with what you have, or try again later."
+            .to_owned(),
+        Reason::Deadline => "No time was left to ask a specialist. Answer the user with what you \
+            have, or try again."
+            .to_owned(),
+        other => format!("Nobody was asked ({}).", other.as_str()),
+    }
+}
+
+/// Why the budget had no room.
+pub(super) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask: Charge) -> String {
+    let left = exhausted.max.saturating_sub(exhausted.settled + exhausted.held);
+    let used_up = match exhausted.limit {
+        Limit::Steps => {
+            format!("All {} specialist calls of this session are used up.", exhausted.max)
+        }
+        Limit::Handoffs => format!("All {} hand-offs of this session are used up.", exhausted.max),
+        Limit::Tokens => format!(
+            "`{specialist}` needs up to {}, and {left} are left in this session.",
+            ask.tokens
+        ),
+        Limit::Cost => format!(
+            "`{specialist}` may cost up to {}, and {} are left in this session.",
+            ask.cost,
+            crate::units::MicroUsd(left)
+        ),
+    };
+    format!("{used_up} Answer the user with what you have.")
+}
+
+/// Why another specialist answered.
+pub(super) fn fell_back(
+    reason: Reason,
+    task: &Task,
+    answered: &SpecialistName,
+    policy: &Policy,
+) -> String {
+    let asked = quoted(task);
+    match reason {
+        Reason::UnknownSpecialist => format!(
+            "There is no specialist `{asked}`; `{answered}` answered. The specialists are: {}.",
+            names(policy)
+        ),
+        Reason::LowConfidence => {
+            format!("Your confidence in `{asked}` was low; `{answered}` answered.")
+        }
+        Reason::OutOfScope => {
+            format!("This is not the job of `{asked}`; `{answered}` answered.")
+        }
+        other => {
+            format!("`{asked}` could not answer ({}); `{answered}` answered.", other.as_str())
+        }
+    }
+}
+
+/// Why nobody answered.
+pub(super) fn failed(reason: Reason) -> String {
+    match reason {
+        Reason::Guardrail => "A guardrail blocked this request or its answer. Do not ask for the \
+            same in other words."
+            .to_owned(),
+        other => format!(
+            "No specialist could answer ({}). Tell the user that this is not possible right now.",
+            other.as_str()
+        ),
+    }
+}
+
+/// The specialist's name as the model wrote it. [`Task`] has checked its characters.
+fn quoted(task: &Task) -> String {
+    echo(&task.specialist)
+}

@@ -1,0 +1,268 @@
+use std::time::Duration;
+
+use super::*;
+use crate::doubles::{
+    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, answers, caller, fails, policy,
+    turns_down, unknown_usage_of_orders, verified_caller,
+};
+use crate::invocation::{Charge, InvokeError};
+use crate::ledger::{Account, Limit};
+use crate::reply::Status;
+use crate::units::{MicroUsd, Tokens};
+
+/// A place where things can be played, and what is left behind there.
+struct Stage {
+    policy: Policy,
+    clock: ManualClock,
+    ledger: InMemoryLedger,
+    caller: Caller,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            policy: policy(),
+            clock: ManualClock::default(),
+            ledger: InMemoryLedger::default(),
+            caller: caller(),
+        }
+    }
+
+    fn with(account: Account) -> Self {
+        Self { ledger: InMemoryLedger::with(account), ..Self::new() }
+    }
+
+    /// Routes one request for `specialist` while the agents do as `script` says, and settles.
+    async fn play(
+        &self,
+        specialist: &str,
+        script: impl IntoIterator<Item = Scripted>,
+    ) -> (Routed, Vec<String>) {
+        let invoker = ScriptedInvoker::new(&self.clock, script);
+        let routed = self.route(specialist, &invoker, "r-1").await;
+        (routed, invoker.called())
+    }
+
+    async fn route(&self, specialist: &str, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
+        let router =
+            Router { policy: &self.policy, ledger: &self.ledger, invoker, clock: &self.clock };
+        let task = Task {
+            specialist: specialist.to_owned(),
+            request: "Where is it?".to_owned(),
+            intent: None,
+            confidence: None,
+            task_id: Some("t1".to_owned()),
+        };
+        let deadline = self.clock.now().after(Duration::from_secs(60));
+        let request = Request { id, place: 0, deadline, caller: &self.caller, task: &task };
+        let routed = router.route(&request).await;
+        if let Some(unsettled) = &routed.unsettled {
+            let settlement = unsettled.of(&self.caller.root);
+            self.ledger.settle(&settlement, Duration::MAX).await.unwrap();
+        }
+        routed
+    }
+}
+
+/// What [`answers`] costs with a specialist at 3 USD in and 15 USD out.
+const ANSWER: Charge = Charge { tokens: Tokens(340), cost: MicroUsd(1_500) };
+
+#[tokio::test]
+async fn the_specialist_that_is_asked_for_answers() {
+    let stage = Stage::new();
+    let (routed, called) = stage.play("orders", [answers("ORDERS", "there")]).await;
+    let body = routed.body;
+    assert_eq!((body.status, body.reason, body.message), (Status::Answered, None, None));
+    assert_eq!(
+        (body.specialist.as_deref(), body.asked.as_deref()),
+        (Some("orders"), Some("orders"))
+    );
+    assert_eq!((body.answer.as_deref(), body.task_id.as_deref()), (Some("there"), Some("t1")));
+    assert_eq!(called, ["ORDERS"]);
+    let left = body.budget.unwrap();
+    assert_eq!((left.steps_left, left.tokens_left), (11, 80_000 - 340));
+    assert_eq!(left.cost_left, MicroUsd(500_000 - 1_500));
+    assert_eq!(stage.ledger.account().spent, ANSWER);
+}
+
+#[tokio::test]
+async fn a_failed_specialist_is_charged_and_the_fallback_answers() {
+    let stage = Stage::new();
+    let script = [fails("ORDERS", InvokeError::Throttled), answers("GENERAL", "hello")];
+    let (routed, _) = stage.play("orders", script).await;
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::Throttled)));
+    assert_eq!((body.specialist.as_deref(), body.attempts), (Some("general"), 2));
+    let general = Charge { tokens: Tokens(340), cost: MicroUsd(500) };
+    assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders().plus(general));
+    assert_eq!((stage.ledger.account().steps, stage.ledger.holds()), (2, 0));
+}
+
+#[tokio::test]
+async fn fallbacks_are_asked_in_order_and_nobody_twice() {
+    let stage = Stage { caller: verified_caller(), ..Stage::new() };
+    let script = [
+        fails("ORDERS", InvokeError::GaveUp),
+        fails("SUPPORT", InvokeError::EmptyAnswer),
+        fails("GENERAL", InvokeError::Throttled),
+    ];
+    let (routed, called) = stage.play("orders", script).await;
+    assert_eq!(called, ["ORDERS", "SUPPORT", "GENERAL"]);
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::AgentError)));
+    assert_eq!((body.answer, body.attempts), (None, 3));
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_turned_down_costs_a_step_and_nothing_else() {
+    let stage = Stage::new();
+    let script = [turns_down("ORDERS", InvokeError::AccessDenied), answers("GENERAL", "hello")];
+    let (routed, _) = stage.play("orders", script).await;
+    assert_eq!(routed.body.reason, Some(Reason::AccessDenied));
+    assert_eq!(stage.ledger.account().steps, 2);
+    assert_eq!(stage.ledger.account().spent.tokens, Tokens(340));
+}
+
+#[tokio::test]
+async fn a_guardrail_ends_the_request_and_nobody_else_is_asked() {
+    let stage = Stage::new();
+    let (routed, called) = stage.play("orders", [fails("ORDERS", InvokeError::Guardrail)]).await;
+    assert_eq!(called, ["ORDERS"]);
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::Guardrail)));
+    assert!(routed.metrics.invocations[0].failed);
+}
+
+#[tokio::test]
+async fn an_unknown_specialist_is_a_wrong_route_answered_by_the_fallback() {
+    let (routed, _) = Stage::new().play("astrology", [answers("GENERAL", "hello")]).await;
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::UnknownSpecialist)));
+    assert!(body.message.unwrap().contains("billing, general, orders, support"));
+    let sample = routed.metrics.accuracy.unwrap();
+    assert_eq!((sample.routed_to.as_str(), sample.accurate), ("general", false));
+    assert_eq!(routed.metrics.fallbacks.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_out_of_scope_hands_over_to_whom_it_suggests() {
+    let stage = Stage { caller: verified_caller(), ..Stage::new() };
+    let elsewhere = answers("ORDERS", r#"{"out_of_scope": true, "suggest": "billing"}"#);
+    let (routed, called) = stage.play("orders", [elsewhere, answers("BILLING", "paid")]).await;
+    assert_eq!(called, ["ORDERS", "BILLING"]);
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::OutOfScope)));
+    assert_eq!(stage.ledger.account().handoffs, 1);
+    assert!(!routed.metrics.accuracy.unwrap().accurate);
+    assert!(!routed.metrics.invocations[0].failed, "it did its job");
+    assert!(routed.metrics.fallbacks.is_empty());
+}
+
+#[tokio::test]
+async fn a_suggestion_that_must_not_be_followed_leaves_the_fallback() {
+    // Billing serves verified users only, and orders has just been asked.
+    for suggest in ["billing", "orders", "astrology"] {
+        let text = format!(r#"{{"out_of_scope": true, "suggest": "{suggest}"}}"#);
+        let script = [answers("ORDERS", &text), answers("GENERAL", "hello")];
+        let (routed, _) = Stage::new().play("orders", script).await;
+        assert_eq!(routed.body.reason, Some(Reason::OutOfScope), "{suggest}");
+        assert_eq!(routed.body.specialist.as_deref(), Some("general"), "{suggest}");
+    }
+}
+
+#[tokio::test]
+async fn without_hand_offs_left_the_fallback_is_asked() {
+    let account = Account { handoffs: 2, ..Account::default() };
+    let stage = Stage { caller: verified_caller(), ..Stage::with(account) };
+    let elsewhere = answers("SUPPORT", r#"{"out_of_scope": true, "suggest": "billing"}"#);
+    let (routed, called) = stage.play("support", [elsewhere, answers("GENERAL", "hello")]).await;
+    assert_eq!(called, ["SUPPORT", "GENERAL"]);
+    assert_eq!(routed.body.reason, Some(Reason::OutOfScope));
+    assert_eq!(routed.metrics.refused_by, [Limit::Handoffs]);
+}
+
+#[tokio::test]
+async fn a_used_up_budget_refuses_without_a_fallback_and_says_what_is_left() {
+    let spent = Charge { tokens: Tokens(75_000), cost: MicroUsd(0) };
+    let account = Account { committed: spent, spent, ..Account::default() };
+    let (routed, called) = Stage::with(account).play("orders", []).await;
+    assert!(called.is_empty());
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BudgetTokens)));
+    assert!(body.message.unwrap().contains("needs up to 8000 tokens, and 5000 are left"));
+    assert_eq!(body.budget.unwrap().tokens_left, 5_000);
+}
+
+#[tokio::test]
+async fn without_a_step_for_the_fallback_the_first_reason_stands() {
+    let account = Account { steps: 11, ..Account::default() };
+    let stage = Stage::with(account);
+    let (routed, called) = stage.play("orders", [fails("ORDERS", InvokeError::EmptyAnswer)]).await;
+    assert_eq!(called, ["ORDERS"]);
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::EmptyAnswer)));
+    assert_eq!(body.specialist.as_deref(), Some("orders"));
+    assert_eq!(stage.ledger.holds(), 0);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_down_refuses_unless_the_policy_allows_uncounted_calls() {
+    let mut stage = Stage { ledger: InMemoryLedger::that_is_down(), ..Stage::new() };
+    let (routed, called) = stage.play("orders", []).await;
+    assert!(called.is_empty());
+    assert_eq!(routed.body.reason, Some(Reason::LedgerUnavailable));
+    assert_eq!(routed.body.budget, None);
+
+    stage.policy.session.on_ledger_failure = crate::policy::OnLedgerFailure::Allow;
+    let (routed, _) = stage.play("orders", [answers("ORDERS", "there")]).await;
+    assert_eq!(routed.body.status, Status::Answered);
+    assert!(routed.unsettled.is_none());
+}
+
+#[tokio::test]
+async fn a_specialist_whose_session_is_in_use_is_asked_in_another_one() {
+    let stage = Stage::new();
+    let script = [turns_down("ORDERS", InvokeError::Conflict), answers("ORDERS", "there")];
+    let invoker = ScriptedInvoker::new(&stage.clock, script);
+    let routed = stage.route("orders", &invoker, "r-1").await;
+    assert_eq!((routed.body.status, routed.body.attempts), (Status::Answered, 2));
+    let sent = invoker.sent();
+    assert_ne!(sent[0].session_id, sent[1].session_id);
+    assert_eq!(stage.ledger.account().steps, 1);
+}
+
+#[tokio::test]
+async fn a_specialist_remembers_its_session_for_max_turns() {
+    let stage = Stage::new();
+    let invoker = ScriptedInvoker::new(&stage.clock, (0..4).map(|_| answers("ORDERS", "there")));
+    for turn in 0..4 {
+        stage.route("orders", &invoker, &format!("r-{turn}")).await;
+    }
+    let ids: Vec<String> = invoker.sent().into_iter().map(|sent| sent.session_id).collect();
+    assert!(ids[0] == ids[1] && ids[1] == ids[2]);
+    assert_ne!(ids[2], ids[3]);
+}
+
+#[tokio::test]
+async fn a_specialist_gets_the_attributes_with_one_hop_more_and_a_share_of_the_time() {
+    let stage = Stage::new();
+    let invoker = ScriptedInvoker::new(&stage.clock, [answers("ORDERS", "there")]);
+    stage.route("orders", &invoker, "r-1").await;
+    let sent = &invoker.sent()[0];
+    assert_eq!(
+        (sent.attributes["root_session_id"].as_str(), sent.request.as_str()),
+        ("s", "Where is it?")
+    );
+    assert_eq!(sent.attributes["router_hops"], "1");
+    assert_eq!(sent.timeout, Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_request_delivered_twice_is_not_charged_again() {
+    let stage = Stage::new();
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    let (routed, called) = stage.play("orders", []).await;
+    assert!(called.is_empty());
+    assert_eq!(routed.body.reason, Some(Reason::LedgerUnavailable));
+    assert_eq!(stage.ledger.account().spent, ANSWER);
+}

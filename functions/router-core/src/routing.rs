@@ -1,0 +1,140 @@
+//! Which specialist is asked, and who after it.
+//!
+//! A decision is a value made from values: it calls nobody. Whether there is room in the
+//! budget is not decided here; only the ledger knows, in the write that takes the hold.
+
+use crate::policy::{Policy, Specialist};
+use crate::reply::Reason;
+use crate::session::Caller;
+
+/// What the supervisor asks for, as far as routing is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask<'a> {
+    /// The specialist that it names.
+    pub specialist: &'a str,
+    /// How sure it is of that, 0 to 1, when it says so.
+    pub confidence: Option<f64>,
+}
+
+/// What is to be done about a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision<'p> {
+    /// Ask these specialists until one answers.
+    Invoke(Plan<'p>),
+    /// Call nobody.
+    Refuse(Reason),
+}
+
+/// Whom to ask, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<'p> {
+    /// The first to be asked.
+    pub first: &'p Specialist,
+    /// Why that is not the one that the supervisor named.
+    pub detour: Option<Reason>,
+    /// Who is asked next, should those before be unable to answer.
+    pub fallbacks: Vec<&'p Specialist>,
+}
+
+/// Decides about one request.
+pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decision<'p> {
+    if caller.hops >= policy.max_hops {
+        return Decision::Refuse(Reason::LoopDetected);
+    }
+    let unsure = ask.confidence.is_some_and(|confidence| confidence < policy.min_confidence);
+    let general = policy.fallback();
+    let (first, detour) = match policy.find(ask.specialist) {
+        None => (general, Some(Reason::UnknownSpecialist)),
+        Some(asked) if unsure && asked.name != general.name => {
+            (general, Some(Reason::LowConfidence))
+        }
+        Some(asked) => (asked, None),
+    };
+    if !may_serve(first, caller) {
+        return Decision::Refuse(Reason::IdentityNotVerified);
+    }
+    let fallbacks = policy.fallbacks_of(first).filter(|next| may_serve(next, caller)).collect();
+    Decision::Invoke(Plan { first, detour, fallbacks })
+}
+
+/// Whether the specialist's identity rule lets it serve this caller.
+pub fn may_serve(specialist: &Specialist, caller: &Caller) -> bool {
+    caller.identity_verified || !specialist.requires_verified_identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::{caller, policy, verified_caller};
+
+    fn ask(specialist: &str) -> Ask<'_> {
+        Ask { specialist, confidence: None }
+    }
+
+    fn plan<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Plan<'p> {
+        match decide(ask, caller, policy) {
+            Decision::Invoke(plan) => plan,
+            Decision::Refuse(reason) => panic!("refused: {reason:?}"),
+        }
+    }
+
+    fn names(specialists: &[&Specialist]) -> Vec<String> {
+        specialists.iter().map(|specialist| specialist.name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_specialist_named_is_asked_first_and_its_fallbacks_in_order() {
+        let policy = policy();
+        let plan = plan(&ask("orders"), &verified_caller(), &policy);
+        assert_eq!((plan.first.name.as_str(), plan.detour), ("orders", None));
+        assert_eq!(names(&plan.fallbacks), ["support", "general"]);
+    }
+
+    #[test]
+    fn an_unknown_specialist_goes_to_the_fallback_and_never_to_a_guess() {
+        let policy = policy();
+        for name in ["astrology", "Orders", "order", " orders", ""] {
+            let plan = plan(&ask(name), &caller(), &policy);
+            assert_eq!(plan.first.name.as_str(), "general", "{name}");
+            assert_eq!(plan.detour, Some(Reason::UnknownSpecialist), "{name}");
+        }
+    }
+
+    #[test]
+    fn low_confidence_goes_to_the_fallback_and_the_threshold_itself_does_not() {
+        let policy = policy();
+        let sure = |confidence| Ask { specialist: "orders", confidence: Some(confidence) };
+        assert_eq!(plan(&sure(0.49), &caller(), &policy).detour, Some(Reason::LowConfidence));
+        assert_eq!(plan(&sure(0.5), &caller(), &policy).detour, None);
+        let general = Ask { specialist: "general", confidence: Some(0.0) };
+        assert_eq!(plan(&general, &caller(), &policy).detour, None, "it is where it would go");
+    }
+
+    #[test]
+    fn an_unverified_user_is_refused_where_the_identity_matters() {
+        let policy = policy();
+        let refused = Decision::Refuse(Reason::IdentityNotVerified);
+        assert_eq!(decide(&ask("billing"), &caller(), &policy), refused);
+        assert_eq!(
+            plan(&ask("billing"), &verified_caller(), &policy).first.name.as_str(),
+            "billing"
+        );
+    }
+
+    #[test]
+    fn a_fallback_keeps_its_own_identity_rule() {
+        let policy = policy();
+        // Support answers verified users only: it is left out, and general is next.
+        assert_eq!(names(&plan(&ask("orders"), &caller(), &policy).fallbacks), ["general"]);
+    }
+
+    #[test]
+    fn a_request_that_passed_max_hops_routers_is_a_loop_whatever_it_asks() {
+        let policy = policy();
+        for (hops, refused) in [(2, false), (3, true), (u64::MAX, true)] {
+            let caller = Caller { hops, ..caller() };
+            let decision = decide(&ask("astrology"), &caller, &policy);
+            assert_eq!(decision == Decision::Refuse(Reason::LoopDetected), refused, "{hops}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Who is calling: the root session, its hops, and what the application vouches for.
+//!
+//! All of it comes from attributes that the application sets (or from the envelope that
+//! Bedrock fills in), never from arguments, which a model wrote.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::policy::SpecialistName;
+
+/// String attributes of a Bedrock session.
+pub type Attributes = BTreeMap<String, String>;
+
+/// The attribute that carries the budget's session through nested supervisors.
+pub const ROOT_SESSION_ID: &str = "root_session_id";
+/// The attribute that counts how many routers a request has passed.
+pub const ROUTER_HOPS: &str = "router_hops";
+/// The attribute by which the application vouches for the user's identity.
+const IDENTITY_VERIFIED: &str = "identity_verified";
+
+/// The longest session id that is accepted, in bytes.
+pub const MAX_SESSION_ID_BYTES: usize = 1_024;
+
+/// The session that a budget belongs to, whoever calls within it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RootSession(String);
+
+impl RootSession {
+    /// Accepts any text of 1 to 1,024 bytes as it is.
+    ///
+    /// # Errors
+    ///
+    /// A [`SessionError`] that names `place`, where the id was found.
+    pub fn parse(place: &'static str, id: &str) -> Result<Self, SessionError> {
+        match id.len() {
+            0 => Err(SessionError::Empty { place }),
+            1..=MAX_SESSION_ID_BYTES => Ok(Self(id.to_owned())),
+            bytes => Err(SessionError::TooLong { place, bytes }),
+        }
+    }
+
+    /// The session of a gateway call whose `session_id` nobody vouches for.
+    pub(crate) fn of_gateway(id: &RootSession) -> Self {
+        Self(format!("gateway/{}", id.0))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RootSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why an event does not say whose budget it is to be charged to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// There is no session id at all.
+    #[error("`{place}` is missing; it must be a text of 1 to 1024 bytes")]
+    Missing {
+        /// The field or attribute that was looked at.
+        place: &'static str,
+    },
+    /// The session id is the empty text.
+    #[error("`{place}` is empty; it must be a text of 1 to 1024 bytes")]
+    Empty {
+        /// The field or attribute that was looked at.
+        place: &'static str,
+    },
+    /// The session id is longer than 1,024 bytes.
+    #[error("`{place}` has {bytes} bytes; it must be a text of 1 to 1024 bytes")]
+    TooLong {
+        /// The field or attribute that was looked at.
+        place: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A field holds another kind of JSON value than it must.
+    #[error("`{place}` is {found}; it must be {expected}")]
+    WrongKind {
+        /// The field that was looked at.
+        place: &'static str,
+        /// The kind of value that was found.
+        found: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The hop counter is not a number; it may have been tampered with.
+    #[error("attribute `router_hops` is not a whole number")]
+    Hops,
+}
+
+/// The caller of the action group, as far as the application vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The session whose budget pays.
+    pub root: RootSession,
+    /// How many routers the request passed before this one.
+    pub hops: u64,
+    /// Whether the application says that it verified who the user is.
+    pub identity_verified: bool,
+    /// The session attributes as received.
+    pub attributes: Attributes,
+}
+
+impl Caller {
+    /// Reads who is calling from the session attributes, or from `session_id` where they do
+    /// not name a root session.
+    ///
+    /// # Errors
+    ///
+    /// A [`SessionError`] when no usable session id is there, or the hop counter is malformed.
+    pub fn from_attributes(
+        attributes: Attributes,
+        session_id: impl FnOnce() -> Result<RootSession, SessionError>,
+    ) -> Result<Self, SessionError> {
+        let root = match attributes.get(ROOT_SESSION_ID) {
+            Some(id) => RootSession::parse("sessionAttributes.root_session_id", id)?,
+            None => session_id()?,
+        };
+        let hops = match attributes.get(ROUTER_HOPS) {
+            Some(hops) => parse_hops(hops)?,
+            None => 0,
+        };
+        let identity_verified =
+            attributes.get(IDENTITY_VERIFIED).is_some_and(|value| value == "true");
+        Ok(Self { root, hops, identity_verified, attributes })
+    }
+
+    /// The session attributes that a specialist gets: those received, the root session, and
+    /// one hop more.
+    pub fn forwarded_attributes(&self) -> Attributes {
+        let mut attributes = self.attributes.clone();
+        attributes.insert(ROOT_SESSION_ID.to_owned(), self.root.0.clone());
+        attributes.insert(ROUTER_HOPS.to_owned(), self.hops.saturating_add(1).to_string());
+        attributes
+    }
+}
+
+/// Reads a hop counter. One too large for a number is still a count, and above any limit.
+fn parse_hops(text: &str) -> Result<u64, SessionError> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SessionError::Hops);
+    }
+    Ok(text.parse().unwrap_or(u64::MAX))
+}
+
+/// Which of a specialist's own sessions an invocation runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strand {
+    /// Moves on after `max_turns_per_specialist` turns, so that no memory grows without end.
+    pub generation: u64,
+    /// 0, unless another invocation of the specialist is under way in the same root session:
+    /// then a number that no other invocation of the session has. See [`Strand::lane_of`].
+    pub lane: u64,
+}
+
+impl Strand {
+    /// The lane of an invocation that took the session's `step`th step.
+    ///
+    /// Two invocations at once must not share a Bedrock session, and one after the other
+    /// should, since the specialist remembers the first. The hold is written before its
+    /// writer knows who else is there, so a lane cannot be claimed in it; but the answer to
+    /// that write shows every live hold, and the step number is the writer's alone. Whoever
+    /// finds the specialist unoccupied takes lane 0; everybody after it finds it occupied.
+    pub fn lane_of(step: u64, specialist_is_occupied: bool) -> u64 {
+        if specialist_is_occupied { step } else { 0 }
+    }
+
+    /// The lane beside this one, for an invocation that finds somebody in its own after all.
+    /// It is a lane that no step leads to, since a session has at most 10,000 of them.
+    pub fn beside(self) -> Self {
+        Self { lane: self.lane + 1_000_000, ..self }
+    }
+}
+
+/// The session id under which `specialist` serves `root`: 64 hexadecimal digits, valid for a
+/// Bedrock agent (2 to 100 characters) and for an AgentCore runtime (33 or more).
+pub fn specialist_session_id(
+    root: &RootSession,
+    specialist: &SpecialistName,
+    strand: Strand,
+) -> String {
+    // The root session comes last: it alone may contain the separator.
+    let Strand { generation, lane } = strand;
+    let digest = Sha256::digest(format!("{specialist}/{generation}/{lane}/{root}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attributes<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    fn caller<const N: usize>(pairs: [(&str, &str); N]) -> Result<Caller, SessionError> {
+        Caller::from_attributes(attributes(pairs), || RootSession::parse("sessionId", "s-1"))
+    }
+
+    #[test]
+    fn the_root_session_of_the_attributes_goes_before_the_session_id() {
+        assert_eq!(caller([(ROOT_SESSION_ID, "root")]).unwrap().root.as_str(), "root");
+        assert_eq!(caller([]).unwrap().root.as_str(), "s-1");
+    }
+
+    #[test]
+    fn a_session_id_has_1_to_1024_bytes_of_any_kind() {
+        assert!(RootSession::parse("sessionId", "a/b\n\"é\u{0}").is_ok());
+        assert!(RootSession::parse("sessionId", &"x".repeat(1_024)).is_ok());
+        assert!(matches!(RootSession::parse("sessionId", ""), Err(SessionError::Empty { .. })));
+        let too_long = RootSession::parse("sessionId", &"x".repeat(1_025));
+        assert!(matches!(too_long, Err(SessionError::TooLong { bytes: 1_025, .. })));
+        assert!(caller([(ROOT_SESSION_ID, "")]).is_err());
+    }
+
+    #[test]
+    fn a_specialist_is_told_the_root_session_and_one_hop_more() {
+        let forwarded =
+            caller([("user_id", "u"), (ROUTER_HOPS, "1")]).unwrap().forwarded_attributes();
+        assert_eq!(
+            forwarded,
+            attributes([("user_id", "u"), (ROOT_SESSION_ID, "s-1"), (ROUTER_HOPS, "2")])
+        );
+    }
+
+    #[test]
+    fn a_hop_counter_that_is_no_count_is_refused_and_a_huge_one_is_a_count() {
+        assert_eq!(caller([(ROUTER_HOPS, "-1")]), Err(SessionError::Hops));
+        assert_eq!(caller([(ROUTER_HOPS, "")]), Err(SessionError::Hops));
+        assert_eq!(caller([(ROUTER_HOPS, "99999999999999999999999")]).unwrap().hops, u64::MAX);
+    }
+
+    #[test]
+    fn only_the_word_true_verifies_an_identity() {
+        assert!(caller([(IDENTITY_VERIFIED, "true")]).unwrap().identity_verified);
+        for value in ["True", "1", "yes", " true", ""] {
+            assert!(!caller([(IDENTITY_VERIFIED, value)]).unwrap().identity_verified, "{value}");
+        }
+    }
+
+    #[test]
+    fn specialists_sessions_generations_and_lanes_never_share_a_session_id() {
+        let id = |root: &str, name: &str, generation, lane| {
+            let root = RootSession::parse("sessionId", root).unwrap();
+            let name = SpecialistName::parse(name).unwrap();
+            specialist_session_id(&root, &name, Strand { generation, lane })
+        };
+        let ids = [
+            id("s", "billing", 0, 0),
+            id("s", "orders", 0, 0),
+            id("t", "billing", 0, 0),
+            id("s", "billing", 1, 0),
+            id("s", "billing", 0, 1),
+            id("0/s", "billing", 0, 0),
+            id("1/s", "billing", 0, 0),
+        ];
+        for (index, one) in ids.iter().enumerate() {
+            assert!(one.len() == 64 && one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            assert!(!ids[..index].contains(one));
+        }
+    }
+
+    #[test]
+    fn invocations_that_overlap_have_different_lanes() {
+        // The first finds nobody; those that come while it runs find it, or each other.
+        assert_eq!(Strand::lane_of(1, false), 0);
+        assert_eq!(Strand::lane_of(2, true), 2);
+        assert_eq!(Strand::lane_of(3, true), 3);
+        // One that comes when all are done continues the first conversation.
+        assert_eq!(Strand::lane_of(4, false), 0);
+    }
+}
