@@ -1,0 +1,24 @@
+//! The router's ports on AWS, and what a function needs around them: settings and logs.
+//!
+//! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
+//! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`SystemClock`]
+//! tells the time. Endpoints, region and credentials come from the environment as in every
+//! AWS SDK.
+
+pub mod bedrock;
+mod clock;
+pub mod ledger;
+pub mod logging;
+pub mod metrics;
+pub mod settings;
+
+pub use bedrock::BedrockInvoker;
+pub use clock::SystemClock;
+pub use ledger::DynamoLedger;
+pub use metrics::CloudWatchMetrics;
+pub use settings::Settings;
+
+/// What every client shares: region, credentials, endpoints.
+pub async fn aws_configuration() -> aws_config::SdkConfig {
+    aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await
+}

@@ -1,0 +1,229 @@
+//! Logs as one JSON object a line, with the keys of Powertools for AWS Lambda.
+//!
+//! Fields of the spans that an event is in are put beside its own, so that a line can be
+//! found by request, session or specialist. Spans and events of other crates have fields of
+//! their own; they are logged from `WARN` on.
+
+use std::fmt;
+use std::io::Write;
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use router_core::units::Clock;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::SystemClock;
+use crate::settings::LogSettings;
+
+/// The crates whose lines are logged at the level of the settings.
+const OURS: [&str; 3] = ["router_core", "router_aws", "supervisor_router"];
+
+/// Sends everything that this process logs to standard output. Panics are logged too, with
+/// their place and without their message, which may quote what a user wrote.
+pub fn init(settings: &LogSettings) {
+    let subscriber =
+        tracing_subscriber::registry().with(JsonLines::new(settings, SystemClock, std::io::stdout));
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        tracing::warn!("logs go to another subscriber, which was set before");
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic");
+    }));
+}
+
+/// Writes each event as a line.
+struct JsonLines<C, W> {
+    service: String,
+    level: LevelFilter,
+    clock: C,
+    writer: fn() -> W,
+}
+
+impl<C, W> JsonLines<C, W> {
+    fn new(settings: &LogSettings, clock: C, writer: fn() -> W) -> Self {
+        Self { service: settings.service.clone(), level: settings.level, clock, writer }
+    }
+}
+
+impl<S, C, W> Layer<S> for JsonLines<C, W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    C: Clock + 'static,
+    W: Write + 'static,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        let is_ours = OURS.iter().any(|name| metadata.target().starts_with(name));
+        let level = if is_ours { self.level } else { self.level.min(LevelFilter::WARN) };
+        // A line at `ERROR` needs the fields of the spans around it, whatever their level.
+        (metadata.is_span() && is_ours) || *metadata.level() <= level
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Fields::default();
+        let metadata = event.metadata();
+        let millis = i64::try_from(self.clock.now().0).unwrap_or(i64::MAX);
+        let timestamp = DateTime::from_millis(millis).fmt(Format::DateTimeWithOffset);
+        line.put("level", metadata.level().as_str().into());
+        line.put("timestamp", timestamp.unwrap_or_default().into());
+        line.put("service", self.service.as_str().into());
+        let place = metadata.line().map(|number| format!("{}:{number}", metadata.target()));
+        line.put("location", place.unwrap_or_default().into());
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                line.0.extend(fields.0.clone());
+            }
+        }
+        event.record(&mut line);
+        // Nothing can be done, and nobody told, when standard output is gone.
+        let _ = writeln!((self.writer)(), "{}", Value::Object(line.0));
+    }
+}
+
+/// Fields of a span or an event. A field without a value, as one that is recorded later, is
+/// not there.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field.name(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field.name(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field.name(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field.name(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field.name(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field.name(), format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use router_core::units::Timestamp;
+    use tracing::{field, info, info_span};
+
+    use super::*;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_700_000_000_123)
+        }
+    }
+
+    thread_local! {
+        static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct Capture;
+
+    impl Write for Capture {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            WRITTEN.with_borrow_mut(|written| written.write(bytes))
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
+        let settings = LogSettings { service: "test".to_owned(), level, mistake: None };
+        let layer = JsonLines::new(&settings, Noon, || Capture);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, work);
+        let written = WRITTEN.take();
+        let lines = String::from_utf8(written).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_is_a_line_with_the_fields_of_its_spans() {
+        let lines = logged(LevelFilter::INFO, || {
+            let span = info_span!("outer", function_request_id = "r-1", status = field::Empty);
+            let _outer = span.enter();
+            let inner = info_span!("inner", specialist.name = "orders", hold_micro_usd = 5_u64);
+            let _inner = inner.enter();
+            span.record("status", "answered");
+            info!(attempts = 2_u64, reason = Option::<&str>::None, "said \"hello\"\n");
+        });
+        let line = &lines[0];
+        assert_eq!(lines.len(), 1);
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["message"], "said \"hello\"\n");
+        assert_eq!(line["timestamp"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(line["service"], "test");
+        assert_eq!(line["function_request_id"], "r-1");
+        assert_eq!(line["status"], "answered");
+        assert_eq!(line["specialist.name"], "orders");
+        assert_eq!((&line["attempts"], &line["hold_micro_usd"]), (&2.into(), &5.into()));
+        assert_eq!(line.get("reason"), None);
+    }
+
+    #[test]
+    fn lines_below_the_level_are_left_out_and_keep_no_span_from_the_others() {
+        let lines = logged(LevelFilter::ERROR, || {
+            let span = info_span!("outer", function_request_id = "r-1");
+            let _outer = span.enter();
+            info!("not this");
+            tracing::error!("this");
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["function_request_id"], "r-1");
+    }
+
+    #[test]
+    fn other_crates_are_heard_from_warn_on() {
+        let lines = logged(LevelFilter::DEBUG, || {
+            tracing::info!(target: "aws_smithy_runtime", "not this");
+            tracing::warn!(target: "aws_smithy_runtime", "this");
+        });
+        assert_eq!(lines.len(), 1);
+    }
+}

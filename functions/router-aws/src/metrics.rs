@@ -1,0 +1,68 @@
+//! Metrics to CloudWatch, or to the log where CloudWatch cannot be reached.
+
+mod emf;
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::Builder;
+use aws_sdk_cloudwatch::config::retry::RetryConfig;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use router_core::metrics::{Batch, Datum, MetricsSink};
+use tokio::time::timeout;
+use tracing::warn;
+
+/// Publishes to CloudWatch with one `PutMetricData` a batch.
+///
+/// There is one attempt, since the reply waits for it. Where it fails, the same data goes to
+/// standard output in the embedded metric format, from which CloudWatch takes it. A call
+/// that timed out may have arrived all the same; its data then count twice.
+#[derive(Clone, Debug)]
+pub struct CloudWatchMetrics {
+    client: Client,
+    namespace: String,
+}
+
+impl CloudWatchMetrics {
+    /// Publishes in `namespace`, with the region, credentials and endpoint of `config`.
+    pub fn new(config: &SdkConfig, namespace: impl Into<String>) -> Self {
+        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), namespace: namespace.into() }
+    }
+}
+
+impl MetricsSink for CloudWatchMetrics {
+    async fn publish(&self, batch: &Batch, within: Duration) {
+        if batch.data.is_empty() {
+            return;
+        }
+        let data = batch.data.iter().map(|datum| metric_datum(batch, datum)).collect();
+        let sending =
+            self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data));
+        let failure = match timeout(within, sending.send()).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => DisplayErrorContext(error).to_string(),
+            Err(_) => format!("no answer within {} ms", within.as_millis()),
+        };
+        warn!(error = failure, "metrics go to the log");
+        for line in emf::lines(&self.namespace, batch) {
+            println!("{line}");
+        }
+    }
+}
+
+fn metric_datum(batch: &Batch, datum: &Datum) -> MetricDatum {
+    let dimension = |(name, value): &(&'static str, String)| {
+        Dimension::builder().name(*name).value(value).build()
+    };
+    MetricDatum::builder()
+        .metric_name(datum.name)
+        .unit(StandardUnit::from(datum.unit.as_str()))
+        .value(datum.value)
+        .timestamp(DateTime::from_millis(i64::try_from(batch.timestamp.0).unwrap_or(i64::MAX)))
+        .set_dimensions(Some(datum.dimensions.iter().map(dimension).collect()))
+        .build()
+}
