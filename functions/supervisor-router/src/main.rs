@@ -1,0 +1,126 @@
+//! The supervisor's action group as an AWS Lambda function.
+//!
+//! The function reads an event, has `router-core` answer it over the AWS adapters of
+//! `router-aws`, and writes the reply. Everything else is decided there.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use router_aws::settings::{LogSettings, SettingsError};
+use router_aws::{
+    BedrockInvoker, CloudWatchMetrics, DynamoLedger, Settings, SystemClock, aws_configuration,
+    logging,
+};
+use router_core::Handler;
+use router_core::event::{Event, GATEWAY_TOOL_NAME};
+use router_core::handler::Invocation;
+use router_core::units::Timestamp;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tracing::{Instrument, Span, error, info_span};
+
+/// The policy of a function whose `ROUTING_POLICY` is not set.
+const DEFAULT_POLICY: &str = include_str!("../routing.toml");
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let log_settings = LogSettings::from_vars(variable);
+    logging::init(&log_settings);
+    let read_file = |path: &str| std::fs::read_to_string(path);
+    let settings = Settings::from_vars(variable, read_file, DEFAULT_POLICY);
+    let settings = match (settings, log_settings.mistake) {
+        (Ok(settings), None) => settings,
+        (settings, mistake) => {
+            let mut mistakes = settings.err().map_or_else(Vec::new, |SettingsError(list)| list);
+            mistakes.extend(mistake);
+            for mistake in mistakes {
+                error!(setting = mistake.setting, "{mistake}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let function = Function::new(settings).await;
+    let function = &function;
+    match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!(error = failure.to_string(), "the runtime stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the function keeps from one invocation to the next.
+struct Function {
+    settings: Settings,
+    ledger: DynamoLedger,
+    invoker: BedrockInvoker,
+    metrics: CloudWatchMetrics,
+    /// Whether the next invocation is this environment's first.
+    is_cold: AtomicBool,
+}
+
+impl Function {
+    async fn new(settings: Settings) -> Self {
+        let config = aws_configuration().await;
+        Self {
+            ledger: DynamoLedger::new(&config, &settings.budget_table),
+            invoker: BedrockInvoker::new(&config),
+            metrics: CloudWatchMetrics::new(&config, &settings.metrics_namespace),
+            is_cold: AtomicBool::new(true),
+            settings,
+        }
+    }
+
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Diagnostic> {
+        let LambdaEvent { payload, context } = event;
+        let span = self.span(&context);
+        let tool = context
+            .client_context
+            .as_ref()
+            .and_then(|client_context| client_context.custom.get(GATEWAY_TOOL_NAME))
+            .map(String::as_str);
+        let injects_session = self.settings.gateway_injects_session;
+        let event = Event::parse(&payload, tool, injects_session).map_err(|unknown| {
+            span.in_scope(|| error!("{unknown}"));
+            diagnostic("UnknownEventForm", &unknown)
+        })?;
+        let handler = Handler {
+            policy: &self.settings.policy,
+            ledger: &self.ledger,
+            invoker: &self.invoker,
+            metrics: &self.metrics,
+            clock: &SystemClock,
+        };
+        let deadline = Timestamp(context.deadline);
+        let invocation = Invocation { request_id: &context.request_id, deadline };
+        // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
+        let reply = Box::pin(handler.handle(&event, invocation)).instrument(span).await;
+        RawValue::from_string(reply.render(&event.form))
+            .map_err(|error| diagnostic("MalformedReply", &error))
+    }
+
+    /// The keys that Powertools gives every line of an invocation.
+    fn span(&self, context: &Context) -> Span {
+        let root = context.xray_trace_id.as_deref().and_then(|header| {
+            header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
+        });
+        let xray_trace_id = root.unwrap_or_default();
+        info_span!(
+            "invocation",
+            function_name = context.env_config.function_name,
+            function_memory_size = context.env_config.memory,
+            function_arn = context.invoked_function_arn,
+            function_request_id = context.request_id,
+            cold_start = self.is_cold.swap(false, Ordering::Relaxed),
+            xray_trace_id,
+        )
+    }
+}
+
+/// An error that Lambda reports. Its type is fixed, so that somebody can look for it.
+fn diagnostic(error_type: &str, error: &dyn std::error::Error) -> Diagnostic {
+    Diagnostic { error_type: error_type.to_owned(), error_message: error.to_string() }
+}
