@@ -1,0 +1,195 @@
+//! What an agent's stream looks like on the wire: event-stream frames with JSON in them.
+//!
+//! Names, header order and the shape of a trace's envelope follow recorded traffic, not the
+//! service model alone: the model's limits on some fields do not hold there.
+
+use std::time::SystemTime;
+
+use aws_smithy_eventstream::error::Error as FrameError;
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::base64;
+use aws_smithy_types::date_time::{DateTime, Format};
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::fault::Exception;
+use super::script::Usage;
+use crate::clock;
+use crate::identity::{ACCOUNT, REGION};
+
+/// What Bedrock says when it will not say why.
+pub(super) const CANNED_ANSWER: &str = "Sorry, I am unable to assist you with this request.";
+
+/// One event of a type that callers know.
+pub(super) fn event(event_type: &'static str, payload: &Value) -> Result<Bytes, FrameError> {
+    frame(":event-type", event_type, "event", payload)
+}
+
+/// A part of the answer; it may begin or end inside a character.
+pub(super) fn chunk(part: &[u8]) -> Result<Bytes, FrameError> {
+    event("chunk", &json!({ "bytes": base64::encode(part) }))
+}
+
+/// An exception inside the stream.
+pub(super) fn exception(exception: Exception) -> Result<Bytes, FrameError> {
+    let name = exception.in_stream_name();
+    frame(":exception-type", name, "exception", &exception_payload(exception))
+}
+
+/// The JSON of an exception, before or inside the stream.
+pub(super) fn exception_payload(exception: Exception) -> Value {
+    let name = exception.error_type();
+    json!({ "message": format!("The sandbox was told to answer with {name}.") })
+}
+
+fn frame(
+    kind_header: &'static str,
+    kind: &'static str,
+    message_type: &'static str,
+    payload: &Value,
+) -> Result<Bytes, FrameError> {
+    let text = |value: &'static str| HeaderValue::String(value.into());
+    let message = Message::new(payload.to_string())
+        .add_header(Header::new(kind_header, text(kind)))
+        .add_header(Header::new(":content-type", text("application/json")))
+        .add_header(Header::new(":message-type", text(message_type)));
+    let mut bytes = Vec::new();
+    write_message_to(&message, &mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// The traces of one call, which share their envelope.
+pub(super) struct Traces<'a> {
+    pub(super) agent_id: &'a str,
+    pub(super) alias_id: &'a str,
+    pub(super) session_id: &'a str,
+    /// The id that all traces of the call begin with.
+    pub(super) trace_id: &'a str,
+    pub(super) now: SystemTime,
+}
+
+impl Traces<'_> {
+    /// A model invocation is about to start.
+    pub(super) fn model_input(&self, step: usize) -> Result<Bytes, FrameError> {
+        self.orchestration(json!({ "modelInvocationInput": {
+            "traceId": self.step_id(step),
+            "type": "ORCHESTRATION",
+            "foundationModel": "amazon.nova-lite-v1:0",
+            "text": "{\"system\":\"\",\"messages\":[]}",
+        }}))
+    }
+
+    /// A model invocation has ended and reports its usage.
+    pub(super) fn model_output(&self, step: usize, usage: Usage) -> Result<Bytes, FrameError> {
+        self.orchestration(json!({ "modelInvocationOutput": {
+            "traceId": self.step_id(step),
+            "rawResponse": { "content": "{}" },
+            "metadata": {
+                "clientRequestId": self.trace_id,
+                "usage": { "inputTokens": usage.input, "outputTokens": usage.output },
+            },
+        }}))
+    }
+
+    /// The agent has its final answer.
+    pub(super) fn final_response(&self, step: usize, answer: &str) -> Result<Bytes, FrameError> {
+        self.orchestration(json!({ "observation": {
+            "traceId": self.step_id(step),
+            "type": "FINISH",
+            "finalResponse": { "text": answer },
+        }}))
+    }
+
+    /// The agent has given up, which its caller sees as a normal answer.
+    pub(super) fn failure(&self) -> Result<Bytes, FrameError> {
+        self.trace(json!({ "failureTrace": {
+            "traceId": self.step_id(0),
+            "failureReason": "LLM prediction format incorrect",
+        }}))
+    }
+
+    /// A guardrail has replaced the answer.
+    pub(super) fn guardrail(&self) -> Result<Bytes, FrameError> {
+        self.trace(json!({ "guardrailTrace": {
+            "traceId": format!("{}-guardrail-pre-0", self.trace_id),
+            "action": "INTERVENED",
+            "inputAssessments": [{ "topicPolicy": { "topics": [
+                { "name": "sandbox", "type": "DENY", "action": "BLOCKED" },
+            ]}}],
+        }}))
+    }
+
+    fn step_id(&self, step: usize) -> String {
+        format!("{}-{step}", self.trace_id)
+    }
+
+    fn orchestration(&self, part: Value) -> Result<Bytes, FrameError> {
+        self.trace(json!({ "orchestrationTrace": part }))
+    }
+
+    fn trace(&self, trace: Value) -> Result<Bytes, FrameError> {
+        let Self { agent_id, alias_id, session_id, .. } = self;
+        let alias_arn =
+            format!("arn:aws:bedrock:{REGION}:{ACCOUNT}:agent-alias/{agent_id}/{alias_id}");
+        event(
+            "trace",
+            &json!({
+                "agentId": agent_id,
+                "agentAliasId": alias_id,
+                "agentVersion": "1",
+                "sessionId": session_id,
+                "callerChain": [{ "agentAliasArn": alias_arn }],
+                "eventTime": event_time(self.now),
+                "trace": trace,
+            }),
+        )
+    }
+}
+
+/// RFC 3339 with nine fractional digits, as Bedrock writes it.
+fn event_time(time: SystemTime) -> String {
+    let millis = clock::unix_millis(time);
+    let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX);
+    let whole = DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_default();
+    format!("{}.{:03}000000Z", whole.trim_end_matches('Z'), millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_decodes_again_with_its_headers_in_the_services_order() {
+        let frame = chunk("é".as_bytes()).unwrap();
+        let DecodedFrame::Complete(message) =
+            MessageFrameDecoder::new().decode_frame(&frame[..]).unwrap()
+        else {
+            panic!("incomplete")
+        };
+        let headers: Vec<(&str, &str)> = message
+            .headers()
+            .iter()
+            .map(|h| (h.name().as_str(), h.value().as_string().unwrap().as_str()))
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                (":event-type", "chunk"),
+                (":content-type", "application/json"),
+                (":message-type", "event")
+            ]
+        );
+        assert_eq!(&message.payload()[..], br#"{"bytes":"w6k="}"#);
+    }
+
+    #[test]
+    fn event_times_have_nine_fractional_digits() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_700_000_000_050);
+        assert_eq!(event_time(time), "2023-11-14T22:13:20.050000000Z");
+    }
+}

@@ -1,0 +1,14 @@
+//! The one place where the sandbox reads the clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Now.
+#[expect(clippy::disallowed_methods, reason = "the stand-ins play services that read the clock")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_millis(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis()
+}

@@ -1,0 +1,165 @@
+//! The rules by which a played case is judged.
+
+use std::time::Duration;
+
+use super::*;
+use crate::lambda::FunctionError;
+use crate::metrics::Datum;
+
+fn case(expectation: Value) -> Case {
+    let event = json!({
+        "actionGroup": "G", "function": "invoke_specialist_agent", "sessionId": "s",
+    });
+    Case {
+        name: "case".into(),
+        event: event.to_string().into(),
+        client_context: None,
+        expectation: Some(serde_json::from_value(expectation).unwrap()),
+        items: Vec::new(),
+    }
+}
+
+fn body_text() -> String {
+    json!({
+        "status": "answered", "specialist": "billing", "asked": "billing", "answer": "yes",
+        "task_id": null, "attempts": 1, "reason": null, "message": null, "truncated": false,
+        "budget": {},
+    })
+    .to_string()
+}
+
+fn reply(body: &str) -> Value {
+    json!({
+        "messageVersion": "1.0",
+        "response": {
+            "actionGroup": "G",
+            "function": "invoke_specialist_agent",
+            "functionResponse": { "responseBody": { "TEXT": { "body": body } } },
+        },
+        "sessionAttributes": { "root_session_id": "s" },
+        "promptSessionAttributes": {},
+    })
+}
+
+fn played(outcome: Outcome) -> Played {
+    Played {
+        invocation: Invocation { request_id: "id".into(), outcome, duration: Duration::ZERO },
+        calls: Vec::new(),
+        batches: Vec::new(),
+        refusals: Vec::new(),
+        lines: Vec::new(),
+    }
+}
+
+fn answered(reply: &Value) -> Played {
+    played(Outcome::Response(reply.to_string().into()))
+}
+
+fn mismatches(case: &Case, played: &Played) -> Vec<String> {
+    check(case, played).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_reply_as_expected_has_no_mismatch() {
+    let case = case(json!({ "about": "a", "body": { "status": "answered" }, "calls": [] }));
+    assert_eq!(mismatches(&case, &answered(&reply(&body_text()))), [""; 0]);
+}
+
+#[test]
+fn the_envelope_must_echo_the_event_and_be_one_that_bedrock_takes() {
+    let mut wrong = reply(&body_text());
+    wrong["response"]["function"] = json!("other");
+    wrong["response"]["functionResponse"]["responseState"] = json!("FAILURE");
+    wrong["sessionAttributes"]["router_hops"] = json!(1);
+    assert_eq!(
+        mismatches(&case(json!({ "about": "a" })), &answered(&wrong)),
+        [
+            "response.function: expected \"invoke_specialist_agent\", found \"other\"",
+            "sessionAttributes.router_hops: expected a string, found 1",
+            "response.functionResponse.responseState: expected nothing, found \"FAILURE\"",
+        ]
+    );
+}
+
+#[test]
+fn a_reply_must_fit_into_bedrocks_limit() {
+    let mut body: Value = serde_json::from_str(&body_text()).unwrap();
+    body["answer"] = json!("x".repeat(MOST_REPLY_BYTES));
+    let found = mismatches(&case(json!({ "about": "a" })), &answered(&reply(&body.to_string())));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("reply: expected at most 25000 bytes"), "{found:?}");
+}
+
+#[test]
+fn a_body_must_be_json_with_all_its_keys() {
+    let case = case(json!({ "about": "a" }));
+    let no_json = mismatches(&case, &answered(&reply("plain text")));
+    assert!(no_json[0].starts_with("body: expected a JSON object"), "{no_json:?}");
+    let incomplete = mismatches(&case, &answered(&reply(r#"{"status":"answered"}"#)));
+    assert!(incomplete[0].contains("missing: specialist, asked, answer"), "{incomplete:?}");
+}
+
+#[test]
+fn an_error_is_right_only_where_it_is_expected() {
+    let error = FunctionError { error_type: "UnknownEventForm".into(), error_message: "m".into() };
+    let failed = played(Outcome::FunctionError(error));
+    let expected = case(json!({ "about": "a", "error": "UnknownEventForm" }));
+    assert_eq!(mismatches(&expected, &failed), [""; 0]);
+    assert_eq!(
+        mismatches(&case(json!({ "about": "a" })), &failed),
+        ["outcome: expected a reply, found \"UnknownEventForm: m\""]
+    );
+    assert_eq!(mismatches(&expected, &answered(&reply(&body_text()))).len(), 1);
+    assert_eq!(mismatches(&expected, &played(Outcome::TimedOut)).len(), 1);
+}
+
+#[test]
+fn an_event_of_no_form_must_end_in_an_error() {
+    let mut case = case(json!({ "about": "a" }));
+    case.event = Bytes::from_static(b"{}");
+    let found = mismatches(&case, &answered(&reply(&body_text())));
+    assert!(found[0].starts_with("outcome: expected error `UnknownEventForm`"), "{found:?}");
+}
+
+#[test]
+fn metrics_are_summed_for_each_dimension_set() {
+    let datum = |specialist: Option<&str>, value| Datum {
+        name: "Cost".into(),
+        unit: "None".into(),
+        values: vec![value],
+        dimensions: specialist.map(|name| ("Specialist".into(), name.into())).into_iter().collect(),
+        timestamp: None,
+    };
+    let mut played = answered(&reply(&body_text()));
+    let data = vec![datum(None, 0.1), datum(None, 0.2), datum(Some("billing"), 0.3)];
+    played.batches = vec![Batch { namespace: "N".into(), data }];
+    let right =
+        json!({ "Cost": { "": 0.3, "Specialist=billing": 0.3, "Specialist=orders": null } });
+    assert_eq!(mismatches(&case(json!({ "about": "a", "metrics": right })), &played), [""; 0]);
+    let wrong = json!({ "Cost": { "": 0.4 }, "Fallbacks": { "": 0 } });
+    let found = mismatches(&case(json!({ "about": "a", "metrics": wrong })), &played);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].starts_with("metrics.Cost[]: expected 0.4, found 0.3"), "{found:?}");
+    assert_eq!(found[1], "metrics.Fallbacks[]: expected 0, found nothing");
+}
+
+#[test]
+fn a_folder_is_complete_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("one.json", "{ }");
+    assert!(matches!(load_folder(folder.path()), Err(EventError::NoExpectation(_))));
+    write("expected/one.json", r#"{ "about": "the first" }"#);
+    write("client-context/one.json", r#"{ "custom": {} }"#);
+    let cases = load_folder(folder.path()).unwrap();
+    assert_eq!((&*cases[0].name, &cases[0].event[..]), ("one", &b"{ }"[..]));
+    assert_eq!(cases[0].client_context, Some(json!({ "custom": {} })));
+    write("expected/two.json", r#"{ "about": "of nothing" }"#);
+    assert!(matches!(load_folder(folder.path()), Err(EventError::NoEvent(_))));
+    write("expected/one.json", r#"{ "about": "a", "bodi": {} }"#);
+    assert!(matches!(load_folder(folder.path()), Err(EventError::Json { .. })));
+}

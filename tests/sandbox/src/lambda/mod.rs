@@ -1,0 +1,246 @@
+//! Stand-in of Lambda: runs a function's real binary and invokes it through the Runtime API.
+//!
+//! A function runs in one or more processes, as in as many execution environments; each has one
+//! invocation at a time, and invocations wait for a free one. A process sees only the
+//! environment it is given, nothing of the machine it runs on.
+
+mod api;
+mod build;
+mod output;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+pub use self::api::FunctionError;
+pub use self::build::{FunctionBuildError, build_function};
+
+pub(crate) use self::build::workspace_root;
+use self::output::Output;
+use self::worker::{Job, Jobs, Worker};
+use crate::identity;
+
+/// How a function is run.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The function's name.
+    pub function: String,
+    /// The binary.
+    pub executable: PathBuf,
+    /// The whole environment, but for the address of the Runtime API.
+    pub env: BTreeMap<String, String>,
+    /// How many processes, at least 1.
+    pub processes: usize,
+    /// How long one invocation may take.
+    pub limit: Duration,
+}
+
+/// The end of one invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// Lambda's request id.
+    pub request_id: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// From the moment a process got it.
+    pub duration: Duration,
+}
+
+/// What came of an invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The function's reply, byte for byte.
+    Response(Bytes),
+    /// The function reported an error, or its process ended (`Runtime.ExitError`).
+    FunctionError(FunctionError),
+    /// The deadline passed and the process was killed.
+    TimedOut,
+}
+
+impl From<Result<Bytes, FunctionError>> for Outcome {
+    fn from(result: Result<Bytes, FunctionError>) -> Self {
+        match result {
+            Ok(response) => Self::Response(response),
+            Err(error) => Self::FunctionError(error),
+        }
+    }
+}
+
+impl Invocation {
+    /// The reply as JSON, if there is one and it is JSON.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        match &self.outcome {
+            Outcome::Response(bytes) => serde_json::from_slice(bytes).ok(),
+            Outcome::FunctionError(_) | Outcome::TimedOut => None,
+        }
+    }
+}
+
+/// Why a function did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A process, its output file or its Runtime API could not be set up.
+    #[error("the function's process cannot be started")]
+    Io(#[from] io::Error),
+    /// The process ended before it asked for its first event.
+    #[error("the function ended before its first event ({status}){}\n{output}", reported_text(.reported.as_ref()))]
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it told Lambda, if anything.
+        reported: Option<FunctionError>,
+        /// The last lines it wrote.
+        output: String,
+    },
+    /// The process runs but did not ask for an event.
+    #[error("the function did not ask for an event within {} s\n{output}", .limit.as_secs())]
+    Silent {
+        /// How long it had.
+        limit: Duration,
+        /// The last lines it wrote.
+        output: String,
+    },
+    /// The worker ended; a mistake of this module.
+    #[error("the function's worker ended unexpectedly")]
+    Worker,
+}
+
+fn reported_text(reported: Option<&FunctionError>) -> String {
+    reported.map(|error| format!(": {error}")).unwrap_or_default()
+}
+
+/// The running function.
+#[derive(Debug)]
+pub struct Lambda {
+    jobs: mpsc::UnboundedSender<Job>,
+    outputs: Vec<Arc<Output>>,
+    workers: JoinSet<()>,
+}
+
+impl Lambda {
+    /// Starts all processes and returns once each has asked for its first event.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] of the first process that did not come so far.
+    pub async fn start(launch: Launch) -> Result<Self, StartError> {
+        let launch = Arc::new(launch);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let jobs = Jobs(Arc::new(Mutex::new(receiver)));
+        let mut lambda = Self { jobs: sender, outputs: Vec::new(), workers: JoinSet::new() };
+        let mut starting = Vec::new();
+        for _ in 0..launch.processes {
+            let output = Arc::new(Output::new()?);
+            let worker = Worker::new(Arc::clone(&launch), jobs.clone(), Arc::clone(&output));
+            let (ready, started) = oneshot::channel();
+            lambda.workers.spawn(worker.await?.run(ready));
+            lambda.outputs.push(output);
+            starting.push(started);
+        }
+        for started in starting {
+            started.await.map_err(|_| StartError::Worker)??;
+        }
+        Ok(lambda)
+    }
+
+    /// Invokes the function with these bytes and waits for the end.
+    pub async fn invoke(
+        &self,
+        payload: Bytes,
+        client_context: Option<&serde_json::Value>,
+    ) -> Invocation {
+        let (reply, replied) = oneshot::channel();
+        let client_context = client_context.map(ascii_json);
+        // When no worker is left, the reply's sender is dropped with the job.
+        let _ = self.jobs.send(Job { payload, client_context, reply });
+        replied.await.unwrap_or_else(|_| Invocation {
+            request_id: identity::uuid(),
+            outcome: Outcome::FunctionError(FunctionError {
+                error_type: "Sandbox.Stopped".to_owned(),
+                error_message: "no process is left to invoke".to_owned(),
+            }),
+            duration: Duration::ZERO,
+        })
+    }
+
+    /// The lines on standard output so far, process by process.
+    pub fn stdout_lines(&self) -> Vec<String> {
+        self.outputs.iter().flat_map(|output| output.stdout_lines()).collect()
+    }
+
+    /// The lines on standard error so far, process by process.
+    pub fn stderr_lines(&self) -> Vec<String> {
+        self.outputs.iter().flat_map(|output| output.stderr_lines()).collect()
+    }
+
+    /// Standard output and standard error of each process, apart.
+    pub(crate) fn lines_by_stream(&self) -> Vec<Vec<String>> {
+        let both = |output: &Arc<Output>| [output.stdout_lines(), output.stderr_lines()];
+        self.outputs.iter().flat_map(both).collect()
+    }
+
+    /// Kills all processes. Dropping does so as well, but does not wait.
+    pub async fn stop(mut self) {
+        self.workers.shutdown().await;
+    }
+}
+
+/// JSON for a header, where only ASCII is allowed: the rest is escaped.
+fn ascii_json(value: &serde_json::Value) -> String {
+    let mut ascii = String::new();
+    for character in value.to_string().chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(executable: &str) -> Launch {
+        Launch {
+            function: "f".into(),
+            executable: executable.into(),
+            env: BTreeMap::new(),
+            processes: 2,
+            limit: Duration::from_secs(1),
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_process_that_ends_before_its_first_poll_is_a_start_error() {
+        let error = Lambda::start(launch("/usr/bin/false")).await.unwrap_err();
+        assert!(matches!(error, StartError::Exited { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_binary_that_does_not_exist_is_a_start_error() {
+        let error = Lambda::start(launch("/nowhere/at/all")).await.unwrap_err();
+        assert!(matches!(error, StartError::Io(_)), "{error}");
+    }
+
+    #[test]
+    fn a_client_context_fits_a_header_and_stays_the_same_json() {
+        let context = serde_json::json!({ "custom": { "name": "Zoë 🦀" } });
+        let header = ascii_json(&context);
+        assert!(header.is_ascii());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&header).unwrap(), context);
+    }
+}

@@ -1,0 +1,37 @@
+//! The whole product on one machine: no AWS account, no container, nothing but cargo.
+//!
+//! A [`Sandbox`] runs the *real* function binary, which cannot tell the difference: it talks
+//! through the real SDK clients, over HTTP, to stand-ins of what AWS would provide.
+//!
+//! - [`agents`] plays Bedrock's agent runtime, with agents that follow a script,
+//! - [`table`] DynamoDB, by an emulator within this process,
+//! - [`metrics`] CloudWatch,
+//! - [`lambda`] Lambda itself, through the Runtime API.
+//!
+//! [`events`] plays the repository's event files on it and compares what comes back with what is
+//! expected. The binary of this package does so for people; the end-to-end tests use the same
+//! code.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), sandbox::SandboxError> {
+//! use sandbox::{Options, Sandbox};
+//!
+//! let sandbox = Sandbox::start(Options { processes: 2, ..Options::default() }).await?;
+//! let invocation = sandbox.invoke(r#"{"function": "…"}"#, None).await;
+//! println!("{:?}, {} agent calls", invocation.outcome, sandbox.agents().calls().len());
+//! sandbox.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod agents;
+mod clock;
+pub mod events;
+mod http;
+mod identity;
+pub mod lambda;
+pub mod metrics;
+mod sandbox;
+pub mod table;
+
+pub use crate::sandbox::{FUNCTION, Options, Sandbox, SandboxError};

@@ -1,0 +1,210 @@
+//! All stand-ins and the function, started together and wired up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::agents::{Agents, DEFAULT_SCRIPT, Script, ScriptError};
+use crate::identity::REGION;
+use crate::lambda::{FunctionBuildError, Invocation, Lambda, Launch, StartError, build_function};
+use crate::metrics::Metrics;
+use crate::table::{ClosedPort, TABLE_NAME, Table, TableError};
+
+/// The function that the sandbox runs.
+pub const FUNCTION: &str = "supervisor-router";
+
+/// What a sandbox is made of. `Options::default()` is the product as it is shipped, with the
+/// agents of the script that is compiled in.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The policy as TOML text, for `ROUTING_POLICY`; `None`: the one compiled into the function.
+    pub policy: Option<String>,
+    /// The agents' script as TOML text; `None`: [`DEFAULT_SCRIPT`].
+    pub agents: Option<String>,
+    /// Further environment variables of the function; they win over all others.
+    pub env: BTreeMap<String, String>,
+    /// How many function processes there are, at least 1. Each serves one invocation at a time.
+    pub processes: usize,
+    /// The function's timeout.
+    pub lambda_timeout: Duration,
+    /// Whether the function finds nobody at the table's address. The table itself still works
+    /// for [`Sandbox::table`].
+    pub table_down: bool,
+    /// A binary to run in place of the one that cargo builds.
+    pub executable: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy: None,
+            agents: None,
+            env: BTreeMap::new(),
+            processes: 1,
+            lambda_timeout: Duration::from_secs(30),
+            table_down: false,
+            executable: None,
+        }
+    }
+}
+
+/// The whole product, running. Dropping it ends everything; [`Sandbox::stop`] waits for that.
+#[derive(Debug)]
+pub struct Sandbox {
+    lambda: Lambda,
+    agents: Agents,
+    metrics: Metrics,
+    table: Table,
+    _closed_port: Option<ClosedPort>,
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// [`Options::processes`] is 0.
+    #[error("`processes` is 0, at least 1 is needed")]
+    NoProcesses,
+    /// The agents' script has mistakes.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// A stand-in found no free port.
+    #[error("a stand-in cannot listen")]
+    Listen(#[from] io::Error),
+    /// The table was not created.
+    #[error("the table is not there")]
+    Table(#[from] TableError),
+    /// The function was not built.
+    #[error("the function is not there")]
+    Build(#[from] FunctionBuildError),
+    /// The function did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl Sandbox {
+    /// Builds the function if need be, starts everything and waits until the function has asked
+    /// for its first event.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError`]; nothing keeps running then.
+    pub async fn start(options: Options) -> Result<Self, SandboxError> {
+        if options.processes == 0 {
+            return Err(SandboxError::NoProcesses);
+        }
+        let script = Script::parse(options.agents.as_deref().unwrap_or(DEFAULT_SCRIPT))?;
+        let specialist_agents = script.specialist_agents();
+        let executable = match &options.executable {
+            Some(executable) => executable.clone(),
+            None => build_function(FUNCTION).await?,
+        };
+        let agents = Agents::start(script).await?;
+        let metrics = Metrics::start().await?;
+        let table = Table::start().await?;
+        let closed_port = options.table_down.then(ClosedPort::reserve).transpose()?;
+        let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
+        let mut env = lambda_environment();
+        env.extend([
+            ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME".to_owned(), agents.url()),
+            ("AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(), metrics.url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table_url),
+            ("BUDGET_TABLE_NAME".to_owned(), TABLE_NAME.to_owned()),
+            ("SPECIALIST_AGENTS".to_owned(), specialist_agents),
+        ]);
+        env.extend(options.policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
+        env.extend(options.env);
+        let launch = Launch {
+            function: FUNCTION.to_owned(),
+            executable,
+            env,
+            processes: options.processes,
+            limit: options.lambda_timeout,
+        };
+        let lambda = Lambda::start(launch).await?;
+        Ok(Self { lambda, agents, metrics, table, _closed_port: closed_port })
+    }
+
+    /// Invokes the function as Lambda does. Any number of tasks may do so at once; those that
+    /// find no free process wait.
+    pub async fn invoke(
+        &self,
+        payload: impl Into<Bytes>,
+        client_context: Option<serde_json::Value>,
+    ) -> Invocation {
+        self.lambda.invoke(payload.into(), client_context.as_ref()).await
+    }
+
+    /// The specialists' agents.
+    pub fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
+    /// What CloudWatch received.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The budget ledger's table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The function's lines on standard output so far, process by process. All lines written
+    /// before a reply are there when [`Sandbox::invoke`] returns.
+    pub fn logs(&self) -> Vec<String> {
+        self.lambda.stdout_lines()
+    }
+
+    /// The function's lines on standard error so far, process by process.
+    pub fn errors(&self) -> Vec<String> {
+        self.lambda.stderr_lines()
+    }
+
+    /// Standard output and standard error of each process, apart.
+    pub(crate) fn lines_by_stream(&self) -> Vec<Vec<String>> {
+        self.lambda.lines_by_stream()
+    }
+
+    /// Ends everything and waits until the function's processes are gone.
+    pub async fn stop(self) {
+        self.lambda.stop().await;
+    }
+}
+
+/// What Lambda itself sets, with credentials that open nothing.
+fn lambda_environment() -> BTreeMap<String, String> {
+    [
+        ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/supervisor-router"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "sandbox"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "SANDBOX"),
+        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+        ("AWS_SESSION_TOKEN", "sandbox"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("TZ", ":UTC"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn mistakes_in_the_options_are_found_before_anything_is_built() {
+        let none = Options { processes: 0, ..Options::default() };
+        assert!(matches!(Sandbox::start(none).await, Err(SandboxError::NoProcesses)));
+        let script = Options { agents: Some("x = 1".into()), ..Options::default() };
+        assert!(matches!(Sandbox::start(script).await, Err(SandboxError::Script(_))));
+    }
+}

@@ -1,0 +1,226 @@
+//! The DynamoDB table, in an emulator that runs in this process and is spoken to over HTTP.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::{BoxError, BuildError, SdkError};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
+    ScalarAttributeType,
+};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+
+use crate::identity::REGION;
+
+/// The table's name.
+pub const TABLE_NAME: &str = "sandbox-budgets";
+
+/// An item as the SDK sees it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The running emulator with its one table.
+#[derive(Debug)]
+pub struct Table {
+    client: Client,
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Table {
+    /// Starts an empty emulator and creates the table.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] when the emulator cannot start or does not create the table.
+    pub async fn start() -> Result<Self, TableError> {
+        let database = dynoxide::Database::memory()
+            .map_err(|error| TableError::Emulator(error.to_string()))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let serving = tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let table = Self { client: client(address), address, serving };
+        table.create().await?;
+        Ok(table)
+    }
+
+    /// What `AWS_ENDPOINT_URL_DYNAMODB` has to be.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The plain SDK client, for whatever has no method here.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The budget item of a root session.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Request`] when the emulator refuses.
+    pub async fn session_budget(&self, session_id: &str) -> Result<Option<Item>, TableError> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(TABLE_NAME)
+            .key("pk", AttributeValue::S(format!("SESSION#{session_id}")))
+            .key("sk", AttributeValue::S("BUDGET".to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(TableError::request)?;
+        Ok(found.item)
+    }
+
+    /// Writes an item as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Request`] when the emulator refuses.
+    pub async fn put_item(&self, item: Item) -> Result<(), TableError> {
+        let put = self.client.put_item().table_name(TABLE_NAME).set_item(Some(item));
+        put.send().await.map(drop).map_err(TableError::request)
+    }
+
+    /// All items, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Request`] when the emulator refuses.
+    pub async fn scan(&self) -> Result<Vec<Item>, TableError> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(TABLE_NAME)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(TableError::request)?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn create(&self) -> Result<(), TableError> {
+        let mut create = self
+            .client
+            .create_table()
+            .table_name(TABLE_NAME)
+            .billing_mode(BillingMode::PayPerRequest);
+        for (name, key_type) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+            create = create
+                .attribute_definitions(
+                    AttributeDefinition::builder()
+                        .attribute_name(name)
+                        .attribute_type(ScalarAttributeType::S)
+                        .build()?,
+                )
+                .key_schema(
+                    KeySchemaElement::builder().attribute_name(name).key_type(key_type).build()?,
+                );
+        }
+        create.send().await.map(drop).map_err(TableError::request)
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Why the table could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// No port of the loopback interface is free.
+    #[error("the DynamoDB emulator cannot listen")]
+    Listen(#[from] io::Error),
+    /// The emulator did not start.
+    #[error("the DynamoDB emulator did not start: {0}")]
+    Emulator(String),
+    /// A request is not complete; a mistake of this module.
+    #[error("the request to the DynamoDB emulator is not complete")]
+    Incomplete(#[from] BuildError),
+    /// The emulator refused a request or gave no answer.
+    #[error("the DynamoDB emulator refused a request")]
+    Request(#[source] BoxError),
+}
+
+impl TableError {
+    fn request<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        // The service's own answer says more than "service error".
+        Self::Request(error.into_source().unwrap_or_else(|error| Box::new(error)))
+    }
+}
+
+/// An address that refuses connections for as long as this lives: a bound socket that does not
+/// listen, so that nobody else gets the port.
+#[derive(Debug)]
+pub(crate) struct ClosedPort {
+    address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl ClosedPort {
+    pub(crate) fn reserve() -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self { address: socket.local_addr()?, _socket: socket })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn client(address: SocketAddr) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static(REGION))
+        .credentials_provider(Credentials::new("sandbox", "sandbox", None, None, "sandbox"))
+        .endpoint_url(format!("http://{address}"))
+        .build();
+    Client::from_conf(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_has_no_budget_until_one_is_written() {
+        let table = Table::start().await.unwrap();
+        assert_eq!(table.session_budget("s").await.unwrap(), None);
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let item = Item::from([
+            ("pk".to_owned(), text("SESSION#s")),
+            ("sk".to_owned(), text("BUDGET")),
+            ("steps".to_owned(), AttributeValue::N("3".to_owned())),
+        ]);
+        table.put_item(item.clone()).await.unwrap();
+        assert_eq!(table.session_budget("s").await.unwrap(), Some(item.clone()));
+        assert_eq!(table.scan().await.unwrap(), [item]);
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_refuses_connections() {
+        let port = ClosedPort::reserve().unwrap();
+        let error = tokio::net::TcpStream::connect(port.address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
