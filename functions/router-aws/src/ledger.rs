@@ -57,9 +57,13 @@ impl DynamoLedger {
 }
 
 impl Ledger for DynamoLedger {
-    async fn reserve(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
+    async fn reserve(
+        &self,
+        reservation: &Reservation<'_>,
+        within: Duration,
+    ) -> Result<Hold, ReserveError> {
         let (update, condition, names, values) = reserve_expressions(reservation);
-        let sent = self
+        let sending = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -70,20 +74,20 @@ impl Ledger for DynamoLedger {
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
-            Ok(output) => {
+            .send();
+        match timeout(within, sending).await {
+            Ok(Ok(output)) => {
                 let item = SessionItem(output.attributes.unwrap_or_default());
                 let occupied = item.is_occupied(reservation);
                 let lane = Strand::lane_of(item.account().steps, occupied);
                 let strand = Strand { generation: item.generation(reservation), lane };
                 Ok(Hold { account: item.account(), strand })
             }
-            Err(error) => match condition_failure(&error) {
+            Ok(Err(error)) => match condition_failure(&error) {
                 Some(old) => explain(old, reservation),
                 None => Err(ReserveError::Unavailable(error.into())),
             },
+            Err(elapsed) => Err(ReserveError::Unavailable(elapsed.into())),
         }
     }
 

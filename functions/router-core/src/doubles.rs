@@ -130,7 +130,11 @@ impl InMemoryLedger {
 }
 
 impl Ledger for InMemoryLedger {
-    async fn reserve(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
+    async fn reserve(
+        &self,
+        reservation: &Reservation<'_>,
+        _within: Duration,
+    ) -> Result<Hold, ReserveError> {
         if self.is_down {
             return Err(ReserveError::Unavailable("the table is down".into()));
         }

@@ -230,7 +230,7 @@ pub struct SettleError(#[source] pub BoxError);
 
 /// Keeps the budgets.
 pub trait Ledger {
-    /// Takes a hold, if there is room for it under every limit.
+    /// Takes a hold within `within`, if there is room for it under every limit.
     ///
     /// The check and the hold are one atomic step. Repeating a call with the same id finds
     /// the same hold.
@@ -243,6 +243,7 @@ pub trait Ledger {
     fn reserve(
         &self,
         reservation: &Reservation<'_>,
+        within: Duration,
     ) -> impl Future<Output = Result<Hold, ReserveError>> + Send;
 
     /// Replaces a hold by what was used, within `within`. A second settlement of the same

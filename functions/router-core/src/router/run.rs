@@ -1,21 +1,22 @@
 //! One sub-task under way: the specialists of its plan, one after the other.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tracing::{Instrument, Span, error, field, info_span, warn};
+use tracing::{Instrument, warn};
 
 use super::answer::Answer;
 use super::messages;
 use super::{Request, Routed, Router, Unsettled};
 use crate::deadline;
-use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
-use crate::ledger::{Account, HOLD_GRACE, Hold, HoldId, Ledger, Limit, Reservation, ReserveError};
-use crate::metrics::{AccuracySample, InvocationMetrics, RequestMetrics, intent_class};
-use crate::policy::{OnLedgerFailure, Specialist};
+use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
+use crate::ledger::{Account, Ledger};
+use crate::metrics::{AccuracySample, RequestMetrics, intent_class};
+use crate::policy::Specialist;
 use crate::reply::{Body, Reason, Status};
 use crate::routing::{Plan, may_serve};
-use crate::session::{Strand, specialist_session_id};
 use crate::units::Clock;
 
 /// The state of one sub-task.
@@ -65,13 +66,6 @@ enum Step {
     GoOn,
     Stop,
     NotReserved { message: String, reason: Reason },
-}
-
-/// The right to invoke a specialist once.
-struct Admission {
-    /// The hold that pays; `None` when the policy lets invocations go uncounted.
-    hold: Option<(HoldId, Charge)>,
-    strand: Strand,
 }
 
 impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
@@ -126,167 +120,38 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
     }
 
     async fn step(&mut self, next: &Next<'r>) -> Step {
-        let remaining = self.request.deadline.since(self.router.clock.now());
-        let timeout = next.specialist.timeout;
-        let Some(timeout) = deadline::attempt_timeout(remaining, timeout, self.queue.len()) else {
-            self.reason.get_or_insert(Reason::Deadline);
-            let message = messages::refusal(Reason::Deadline, self.request.task);
-            return Step::NotReserved { message, reason: Reason::Deadline };
-        };
-        self.settle_previous(remaining).await;
+        if self.time_for(next.specialist).is_none() {
+            return self.out_of_time();
+        }
+        self.settle_previous().await;
         let admission = match self.reserve(next).await {
             Ok(admission) => admission,
             Err(step) => return step,
         };
+        let Some(timeout) = self.time_for(next.specialist) else {
+            self.unsettled = admission.unused();
+            return self.out_of_time();
+        };
         if let Role::Fallback { of } = next.role {
             self.metrics.fallbacks.push(of.name.clone());
         }
-        let span = info_span!(
-            "invoke_specialist",
-            session.id = %self.request.caller.root,
-            specialist.name = %next.specialist.name,
-            hold_micro_usd = admission.hold.as_ref().map(|(_, held)| held.cost.0),
-            attempts = field::Empty,
-            input_tokens = field::Empty,
-            output_tokens = field::Empty,
-            cost_micro_usd = field::Empty,
-            outcome = field::Empty,
-        );
-        self.invoke(next.specialist, admission, timeout, &span).instrument(span.clone()).await
+        let span = admission.span(&self.request.caller.root, next.specialist);
+        self.invoke(next.specialist, admission, timeout).instrument(span).await
     }
 
-    /// A hold that is still open would count against the next reservation.
-    async fn settle_previous(&mut self, remaining: Duration) {
-        if let Some(unsettled) = self.unsettled.take() {
-            let settlement = unsettled.of(&self.request.caller.root);
-            let within = deadline::wind_up(remaining);
-            if let Err(error) = self.router.ledger.settle(&settlement, within).await {
-                warn!(error = chain(&error), "hold left to expire");
-            }
-        }
+    /// The time for one invocation, if there is enough left to start it.
+    fn time_for(&self, specialist: &Specialist) -> Option<Duration> {
+        deadline::attempt_timeout(self.remaining(), specialist.timeout, self.queue.len())
     }
 
-    async fn reserve(&mut self, next: &Next<'r>) -> Result<Admission, Step> {
-        let Run { router, request, .. } = self;
-        let id = HoldId::new(request.id, request.place, self.asked.len());
-        let ask = Charge::hold(next.specialist);
-        let reservation = Reservation {
-            id: &id,
-            session: &request.caller.root,
-            limits: &router.policy.session,
-            specialist: &next.specialist.name,
-            ask,
-            is_handoff: next.role == Role::Handoff,
-            now: router.clock.now(),
-            expires: request.deadline.after(HOLD_GRACE),
-        };
-        match router.ledger.reserve(&reservation).await {
-            Ok(Hold { account, strand }) => {
-                self.account = Some(account);
-                Ok(Admission { hold: Some((id, ask)), strand })
-            }
-            Err(ReserveError::Exhausted(exhausted)) => {
-                let error = ReserveError::Exhausted(exhausted.clone());
-                warn!(error = chain(&error), limit = %exhausted.limit, "no room in the budget");
-                self.account = Some(exhausted.account);
-                self.metrics.refused_by.push(exhausted.limit);
-                if exhausted.limit == Limit::Handoffs {
-                    return Err(Step::GoOn);
-                }
-                let message = messages::exhausted(&exhausted, &next.specialist.name, ask);
-                Err(Step::NotReserved { message, reason: budget_reason(exhausted.limit) })
-            }
-            Err(error @ ReserveError::Unavailable(_))
-                if router.policy.session.on_ledger_failure == OnLedgerFailure::Allow =>
-            {
-                error!(error = chain(&error), "invocation goes uncounted");
-                Ok(Admission { hold: None, strand: Strand::default() })
-            }
-            Err(error @ (ReserveError::Unavailable(_) | ReserveError::AlreadySettled(_))) => {
-                error!(error = chain(&error), "the budget cannot be checked");
-                let reason = Reason::LedgerUnavailable;
-                let message = messages::refusal(reason, request.task);
-                Err(Step::NotReserved { message, reason })
-            }
-        }
+    fn remaining(&self) -> Duration {
+        self.request.deadline.since(self.router.clock.now())
     }
 
-    async fn invoke(
-        &mut self,
-        specialist: &'r Specialist,
-        admission: Admission,
-        timeout: Duration,
-        span: &Span,
-    ) -> Step {
-        let started = self.router.clock.now();
-        let outcome = self.attempt(specialist, admission.strand, timeout).await;
-        let latency = self.router.clock.now().since(started);
-        let used = Charge::of(specialist, &outcome.usage);
-        let (input, output) = outcome.usage.reported();
-        span.record("attempts", self.attempts);
-        span.record("input_tokens", input.0);
-        span.record("output_tokens", output.0);
-        span.record("cost_micro_usd", used.cost.0);
-        if let Some((id, held)) = admission.hold {
-            self.account = self.account.map(|account| account.settled(held, used));
-            if used.tokens > held.tokens || used.cost > held.cost {
-                warn!(
-                    held_tokens = held.tokens.0,
-                    used_tokens = used.tokens.0,
-                    held_micro_usd = held.cost.0,
-                    used_micro_usd = used.cost.0,
-                    "the invocation used more than its hold"
-                );
-            }
-            self.unsettled = Some(Unsettled { id, held, used });
-        }
-        let (step, failure) = self.judge(specialist, outcome);
-        span.record("outcome", failure.map_or("answered", Reason::as_str));
-        self.metrics.invocations.push(InvocationMetrics {
-            specialist: specialist.name.clone(),
-            failed: failure.is_some_and(|reason| reason != Reason::OutOfScope),
-            throttled_attempts: u64::from(failure == Some(Reason::Throttled)),
-            latency,
-            input,
-            output,
-            cost: used.cost,
-        });
-        step
-    }
-
-    /// Asks the specialist. Somebody else in its session moves the invocation to the next
-    /// lane, once: nothing ran, so nothing is asked twice.
-    async fn attempt(
-        &mut self,
-        specialist: &Specialist,
-        strand: Strand,
-        timeout: Duration,
-    ) -> Outcome {
-        let started = self.router.clock.now();
-        let attributes = self.request.caller.forwarded_attributes();
-        let mut strand = strand;
-        let mut moved = false;
-        loop {
-            let session_id =
-                specialist_session_id(&self.request.caller.root, &specialist.name, strand);
-            let spent = self.router.clock.now().since(started);
-            let attempt = Attempt {
-                agent: &specialist.agent,
-                session_id: &session_id,
-                attributes: &attributes,
-                request: &self.request.task.request,
-                timeout: timeout.saturating_sub(spent),
-                idle_timeout: specialist.idle_timeout,
-            };
-            let outcome = self.router.invoker.invoke(&attempt).await;
-            self.attempts += 1;
-            let in_use = matches!(outcome.result, Err(InvokeError::Conflict));
-            if !in_use || outcome.usage != Usage::NotRun || moved {
-                return outcome;
-            }
-            strand = strand.beside();
-            moved = true;
-        }
+    fn out_of_time(&mut self) -> Step {
+        self.reason.get_or_insert(Reason::Deadline);
+        let message = messages::refusal(Reason::Deadline, self.request.task);
+        Step::NotReserved { message, reason: Reason::Deadline }
     }
 
     /// What an outcome means for the rest of the run, and why it is no answer, if it is none.
@@ -401,15 +266,6 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
             message: Some(messages::failed(reason)),
             ..Body::new(Status::Failed)
         }
-    }
-}
-
-fn budget_reason(limit: Limit) -> Reason {
-    match limit {
-        Limit::Steps => Reason::BudgetSteps,
-        Limit::Tokens => Reason::BudgetTokens,
-        Limit::Cost => Reason::BudgetCost,
-        Limit::Handoffs => Reason::BudgetHandoffs,
     }
 }
 
