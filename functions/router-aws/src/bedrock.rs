@@ -69,12 +69,15 @@ impl SpecialistInvoker for BedrockInvoker {
             let event = match timeout_at(deadline.min(idle_deadline), stream.recv()).await {
                 Ok(Ok(Some(event))) => event,
                 Ok(Ok(None)) => return reading.finish(),
-                Ok(Err(error)) => return reading.cut(classify::in_the_stream(error)),
+                Ok(Err(error)) => return reading.broken_off(classify::in_the_stream(error)),
                 Err(_) if deadline <= idle_deadline => {
-                    return reading.cut(late(attempt.timeout, Wait::Answer));
+                    return reading.broken_off(late(attempt.timeout, Wait::Answer));
                 }
-                Err(_) => return reading.cut(late(attempt.idle_timeout, Wait::NextEvent)),
+                Err(_) => return reading.broken_off(late(attempt.idle_timeout, Wait::NextEvent)),
             };
+            if reading.goes_too_far(&event, attempt.max_tokens) {
+                return reading.cut(attempt.max_tokens);
+            }
             reading.take(event);
         }
     }

@@ -4,11 +4,18 @@
 //! arithmetic, so the item keeps what is committed (settled and held together), and the
 //! condition compares that with the limit less what is asked: checking and taking are one
 //! write. Each hold is an attribute of its own, `hold#<id>`, whose absence is part of the
-//! condition: a write that the SDK repeats, because its answer was lost, finds its own hold
-//! and takes no second. Settling removes the attribute and leaves the id in one of sixteen
+//! condition: a write that is repeated, because its answer was lost, finds its own hold and
+//! takes no second. Settling removes the attribute and leaves the id in one of sixteen
 //! `recent_<n>`, which a late duplicate of the first write runs into.
+//!
+//! A session draws its money from its tenant's day in blocks ([`funding`]), so that the
+//! tenant's item is written once a block and not once a call.
 
+mod expression;
+mod funding;
 mod item;
+mod used_up;
+mod writes;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,14 +25,19 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use item::{SessionItem, hold_attribute, recent_attribute, turns_attribute};
-use router_core::ledger::{Hold, Ledger, Reservation, ReserveError, SettleError, Settlement};
-use router_core::session::{RootSession, Strand};
-use router_core::units::Timestamp;
-use tokio::time::timeout;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
+use expression::Expression;
+use item::{Attributes, SessionItem};
+use router_core::invocation::BoxError;
+use router_core::ledger::{
+    Hold, Ledger, Limits, Reservation, ReserveError, SettleError, Settlement,
+};
+use router_core::session::Lane;
+use tokio::time::{sleep, timeout};
+use used_up::UsedUp;
 
 /// One attempt of a write takes at most this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,12 +47,36 @@ const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// Any backoff at most.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(200);
+/// How often a reservation is begun again, because somebody else changed the session.
+const ROUNDS: u32 = 12;
 
 /// Keeps the budgets in a DynamoDB table.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DynamoLedger {
     client: Client,
     table: String,
+    used_up: UsedUp,
+}
+
+/// Why a write did not happen.
+#[derive(Debug)]
+enum WriteError {
+    /// Its condition does not hold for this item, or for no item.
+    Condition(Option<Attributes>),
+    /// Nobody answered, or not to the point.
+    Unavailable(BoxError),
+}
+
+/// What the item that a reservation's condition failed on calls for.
+enum NextMove {
+    /// Nothing: the hold had been taken all the same.
+    Take(Box<Hold>),
+    /// Trying again under the limits that an operator has set for the session.
+    Obey(Limits),
+    /// A session that does not exist, or is over, and is to begin.
+    Open,
+    /// Money from the tenant's day.
+    Fund(SessionItem),
 }
 
 impl DynamoLedger {
@@ -51,8 +87,109 @@ impl DynamoLedger {
             .with_initial_backoff(FIRST_BACKOFF)
             .with_max_backoff(LONGEST_BACKOFF);
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
-        Self { client: Client::from_conf(config), table: table.into() }
+        let config =
+            Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
+        Self {
+            client: Client::from_conf(config),
+            table: table.into(),
+            used_up: UsedUp::default(),
+        }
+    }
+
+    async fn take(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
+        if let Some(exhausted) = self.used_up.recall(reservation) {
+            return Err(ReserveError::Exhausted(exhausted));
+        }
+        let mut limits = Limits::from(reservation.limits);
+        for round in 0..ROUNDS {
+            let write = writes::take(reservation, &limits);
+            let old = match self.update(item::session_key(reservation.session), write).await {
+                Ok(new) => {
+                    let item = SessionItem::new(new, &limits);
+                    let expired = self.charge_expired(reservation, &item).await;
+                    return Ok(item.hold(reservation, expired));
+                }
+                Err(WriteError::Condition(old)) => old,
+                Err(WriteError::Unavailable(error)) => return Err(ReserveError::Unavailable(error)),
+            };
+            let expired = match &old {
+                Some(old) => {
+                    let item = SessionItem::new(old.clone(), &limits);
+                    self.charge_expired(reservation, &item).await
+                }
+                None => 0,
+            };
+            let granted = match next_move(old, reservation, &limits, expired)? {
+                NextMove::Take(hold) => Some(*hold),
+                NextMove::Obey(set) => {
+                    limits = set;
+                    None
+                }
+                NextMove::Open => self.open(reservation, &limits).await?,
+                NextMove::Fund(item) => self.fund(reservation, &limits, &item, round).await?,
+            };
+            if let Some(hold) = granted {
+                return Ok(hold);
+            }
+            sleep(jitter(reservation, round)).await;
+        }
+        Err(ReserveError::Unavailable("the session changed under every attempt".into()))
+    }
+
+    /// Moves what dead invocations hold from held to spent, and says how many they were.
+    /// What they really used nobody knows, so it stays charged at the hold.
+    async fn charge_expired(&self, reservation: &Reservation<'_>, item: &SessionItem) -> u64 {
+        let expired = item.expired_holds(reservation.now);
+        if expired.is_empty() {
+            return 0;
+        }
+        let write = writes::charge_expired(&expired);
+        match self.update(item::session_key(reservation.session), write).await {
+            Ok(_) => expired.len() as u64,
+            // Somebody else has moved them, or will.
+            Err(_) => 0,
+        }
+    }
+
+    /// Updates an item and answers with the new one. A conflict with a transaction, which the
+    /// SDK does not retry, is retried here.
+    async fn update(
+        &self,
+        key: Attributes,
+        write: Expression,
+    ) -> Result<Attributes, WriteError> {
+        let mut round = 0;
+        loop {
+            let sent = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(key.clone()))
+                .update_expression(write.update())
+                .condition_expression(write.condition())
+                .set_expression_attribute_names(Some(write.names.clone()))
+                .set_expression_attribute_values(Some(write.values.clone()))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .send()
+                .await;
+            let error = match sent {
+                Ok(output) => return Ok(output.attributes.unwrap_or_default()),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
+                    return Err(WriteError::Condition(failure.item.clone()));
+                }
+                Some(UpdateItemError::TransactionConflictException(_)) if round < ROUNDS => {
+                    round += 1;
+                    sleep(backoff(round, round.wrapping_mul(2_654_435_761))).await;
+                }
+                _ => return Err(WriteError::Unavailable(error.into())),
+            }
+        }
     }
 }
 
@@ -62,33 +199,14 @@ impl Ledger for DynamoLedger {
         reservation: &Reservation<'_>,
         within: Duration,
     ) -> Result<Hold, ReserveError> {
-        let (update, condition, names, values) = reserve_expressions(reservation);
-        let sending = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(reservation.session)))
-            .update_expression(update)
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send();
-        match timeout(within, sending).await {
-            Ok(Ok(output)) => {
-                let item = SessionItem(output.attributes.unwrap_or_default());
-                let occupied = item.is_occupied(reservation);
-                let lane = Strand::lane_of(item.account().steps, occupied);
-                let strand = Strand { generation: item.generation(reservation), lane };
-                Ok(Hold { account: item.account(), strand })
-            }
-            Ok(Err(error)) => match condition_failure(&error) {
-                Some(old) => explain(old, reservation),
-                None => Err(ReserveError::Unavailable(error.into())),
-            },
+        let result = match timeout(within, self.take(reservation)).await {
+            Ok(result) => result,
             Err(elapsed) => Err(ReserveError::Unavailable(elapsed.into())),
+        };
+        if let Err(ReserveError::Exhausted(exhausted)) = &result {
+            self.used_up.remember(reservation, exhausted);
         }
+        result
     }
 
     async fn settle(
@@ -96,174 +214,78 @@ impl Ledger for DynamoLedger {
         settlement: &Settlement<'_>,
         within: Duration,
     ) -> Result<(), SettleError> {
-        let (update, names, values) = settle_expressions(settlement);
-        let sending = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(settlement.session)))
-            .update_expression(update)
-            .condition_expression("attribute_exists(#hold)")
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .send();
-        match timeout(within, sending).await {
+        let key = item::session_key(settlement.session);
+        match timeout(within, self.update(key, writes::settle(settlement))).await {
             Ok(Ok(_)) => Ok(()),
             // The hold is gone: it was settled by an earlier try, or has expired.
-            Ok(Err(error)) if condition_failure(&error).is_some() => Ok(()),
-            Ok(Err(error)) => Err(SettleError(error.into())),
+            Ok(Err(WriteError::Condition(_))) => Ok(()),
+            Ok(Err(WriteError::Unavailable(error))) => Err(SettleError(error)),
             Err(elapsed) => Err(SettleError(elapsed.into())),
         }
     }
 }
 
-type Names = HashMap<String, String>;
-type Values = HashMap<String, AttributeValue>;
-
-/// Takes the hold and the step, on the condition that there is room for them under every
-/// limit and that this very hold has not been taken before.
-fn reserve_expressions(reservation: &Reservation<'_>) -> (String, String, Names, Values) {
-    let Reservation { id, limits, ask, .. } = reservation;
-    let counters = [
-        ("steps", 1, limits.max_steps),
-        ("handoffs", u64::from(reservation.is_handoff), limits.max_handoffs),
-        ("committed_tokens", ask.tokens.0, limits.max_tokens.0),
-        ("committed_micro_usd", ask.cost.0, limits.max_cost.0),
-    ];
-    let mut expression = Expressions::default();
-    let mut updates = vec![
-        "#hold = :hold".to_owned(),
-        "#turns = if_not_exists(#turns, :zero) + :one".to_owned(),
-        "#spent_tokens = if_not_exists(#spent_tokens, :zero)".to_owned(),
-        "#spent_micro_usd = if_not_exists(#spent_micro_usd, :zero)".to_owned(),
-        "#expires_at = :expires_at".to_owned(),
-    ];
-    let mut conditions = vec![
-        "attribute_not_exists(#hold)".to_owned(),
-        "(attribute_not_exists(#recent) OR #recent <> :id)".to_owned(),
-    ];
-    for (name, asked, limit) in counters {
-        updates.push(format!("#{name} = if_not_exists(#{name}, :zero) + :{name}"));
-        expression.name(name, name);
-        expression.value(name, number(asked));
-        if asked == 0 {
-            continue;
-        }
-        // Where the limit is smaller than what is asked there is never room, and a session
-        // that does not exist yet is no exception.
-        conditions.push(match limit.checked_sub(asked) {
-            Some(room) => {
-                expression.value(&format!("{name}_room"), number(room));
-                format!("(attribute_not_exists(#{name}) OR #{name} <= :{name}_room)")
-            }
-            None => format!("#{name} < :zero"),
-        });
-    }
-    for name in ["spent_tokens", "spent_micro_usd", "expires_at"] {
-        expression.name(name, name);
-    }
-    expression.name("hold", &hold_attribute(id));
-    expression.name("recent", &recent_attribute(id));
-    expression.name("turns", &turns_attribute(reservation.specialist));
-    expression.value("hold", item::hold(reservation));
-    expression.value("id", AttributeValue::S(id.as_str().to_owned()));
-    expression.value("zero", number(0));
-    expression.value("one", number(1));
-    expression.value("expires_at", number(session_expiry(reservation)));
-    let Expressions { names, values } = expression;
-    (format!("SET {}", updates.join(", ")), conditions.join(" AND "), names, values)
-}
-
-/// Replaces the hold by what was used.
-fn settle_expressions(settlement: &Settlement<'_>) -> (String, Names, Values) {
-    let Settlement { id, held, used, .. } = settlement;
-    let changes = [
-        ("committed_tokens", i128::from(used.tokens.0) - i128::from(held.tokens.0)),
-        ("committed_micro_usd", i128::from(used.cost.0) - i128::from(held.cost.0)),
-        ("spent_tokens", i128::from(used.tokens.0)),
-        ("spent_micro_usd", i128::from(used.cost.0)),
-    ];
-    let mut expression = Expressions::default();
-    let mut updates = vec!["#recent = :id".to_owned()];
-    for (name, change) in changes {
-        updates.push(format!("#{name} = #{name} + :{name}"));
-        expression.name(name, name);
-        expression.value(name, AttributeValue::N(change.to_string()));
-    }
-    expression.name("hold", &hold_attribute(id));
-    expression.name("recent", &recent_attribute(id));
-    expression.value("id", AttributeValue::S(id.as_str().to_owned()));
-    let Expressions { names, values } = expression;
-    (format!("SET {} REMOVE #hold", updates.join(", ")), names, values)
-}
-
-/// The names and values that an expression stands on.
-#[derive(Default)]
-struct Expressions {
-    names: Names,
-    values: Values,
-}
-
-impl Expressions {
-    fn name(&mut self, placeholder: &str, attribute: &str) {
-        self.names.insert(format!("#{placeholder}"), attribute.to_owned());
-    }
-
-    fn value(&mut self, placeholder: &str, value: AttributeValue) {
-        self.values.insert(format!(":{placeholder}"), value);
-    }
-}
-
-/// Why the condition of a reservation failed, as the item that it failed on tells.
-fn explain(
-    old: HashMap<String, AttributeValue>,
+/// Reads from the item why a reservation's condition failed on it.
+fn next_move(
+    old: Option<Attributes>,
     reservation: &Reservation<'_>,
-) -> Result<Hold, ReserveError> {
-    let item = SessionItem(old);
+    limits: &Limits,
+    expired_holds: u64,
+) -> Result<NextMove, ReserveError> {
+    let Some(old) = old else { return Ok(NextMove::Open) };
+    let item = SessionItem::new(old, limits);
     if item.has_hold(reservation.id) {
-        // An earlier try of this write was applied, and its answer was lost. Who came in
-        // between cannot be told any more, so an occupied specialist is asked in a lane that
-        // nobody else can have.
-        let strand = Strand { generation: item.generation(reservation), lane: 0 };
-        let apart = Strand { lane: item.account().steps, ..strand }.beside();
-        let strand = if item.is_occupied(reservation) { apart } else { strand };
-        return Ok(Hold { account: item.account(), strand });
+        return Ok(NextMove::Take(Box::new(item.hold_found(reservation, expired_holds))));
     }
     if item.was_settled(reservation.id) {
         return Err(ReserveError::AlreadySettled(reservation.id.clone()));
     }
-    Err(match item.account().exhausted_by(reservation) {
-        Some(exhausted) => ReserveError::Exhausted(exhausted),
-        None => ReserveError::Unavailable("the item does not show why it was not written".into()),
-    })
-}
-
-/// The item that a condition failed on; `None` when something else failed.
-fn condition_failure<R>(
-    error: &SdkError<UpdateItemError, R>,
-) -> Option<HashMap<String, AttributeValue>> {
-    match error.as_service_error()? {
-        UpdateItemError::ConditionalCheckFailedException(failure) => {
-            Some(failure.item.clone().unwrap_or_default())
-        }
-        _ => None,
+    if item.is_over(reservation.now) {
+        return Ok(NextMove::Open);
+    }
+    if !item.belongs_to(reservation.tenant) {
+        return Err(ReserveError::OtherTenant);
+    }
+    let set = item.limits(&Limits::from(reservation.limits));
+    if set != *limits {
+        return Ok(NextMove::Obey(set));
+    }
+    if let Some(times) = item.times_seen(reservation) {
+        return Err(ReserveError::Repeated { times });
+    }
+    match item.account().exhausted_by(reservation) {
+        Some(exhausted) => Err(ReserveError::Exhausted(exhausted)),
+        // Else only the tenant's money can have been missing.
+        None => Ok(NextMove::Fund(item)),
     }
 }
 
-fn key(session: &RootSession) -> HashMap<String, AttributeValue> {
-    HashMap::from([
-        ("pk".to_owned(), AttributeValue::S(format!("SESSION#{session}"))),
-        ("sk".to_owned(), AttributeValue::S("BUDGET".to_owned())),
-    ])
+/// How long to wait before a reservation is begun again: different for each, so that those
+/// who met do not meet again.
+fn jitter(reservation: &Reservation<'_>, round: u32) -> Duration {
+    let seed = item::fnv1a(reservation.id.as_str()) as u32;
+    backoff(round, seed.rotate_left(round))
 }
 
-/// When DynamoDB may delete the session, in epoch seconds: after the session has been idle
-/// for long enough, and not before its hold expires.
-fn session_expiry(reservation: &Reservation<'_>) -> u64 {
-    let Timestamp(idle) = reservation.now.after(reservation.limits.idle_ttl);
-    Timestamp(idle.max(reservation.expires.0)).epoch_seconds()
+/// Up to 5 ms at first, and twice as much each time, up to 160 ms.
+fn backoff(round: u32, seed: u32) -> Duration {
+    let ceiling_micros = 5_000_u32 << round.min(5);
+    Duration::from_micros(u64::from(seed % ceiling_micros))
 }
 
 fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// A key of the table.
+fn key(pk: String, sk: String) -> Attributes {
+    HashMap::from([
+        ("pk".to_owned(), AttributeValue::S(pk)),
+        ("sk".to_owned(), AttributeValue::S(sk)),
+    ])
+}
+
+/// The lane of an invocation that cannot tell who came between its write and its reading.
+fn lane_apart(generation: u64, step: u64) -> Lane {
+    Lane { generation, number: step }.beside()
 }

@@ -2,6 +2,7 @@
 
 mod emf;
 
+use std::io::Write;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -48,8 +49,10 @@ impl MetricsSink for CloudWatchMetrics {
             Err(_) => format!("no answer within {} ms", within.as_millis()),
         };
         warn!(error = failure, "metrics go to the log");
+        let mut output = std::io::stdout().lock();
         for line in emf::lines(&self.namespace, batch) {
-            println!("{line}");
+            // Nobody is left to be told when standard output is gone too.
+            let _ = writeln!(output, "{line}");
         }
     }
 }

@@ -61,17 +61,14 @@ impl Settings {
             metrics_namespace(var("METRICS_NAMESPACE")).unwrap_or_else(noted(&mut mistakes));
         let agents = agents(var("SPECIALIST_AGENTS"));
         let policy = policy_text(var("ROUTING_POLICY"), read_file, default_policy);
-        let policy = match (policy, agents) {
-            (Ok(text), Ok(agents)) => Policy::parse(&text, &agents),
-            (text, agents) => Err([text.err(), agents.err()].into_iter().flatten().collect()),
-        };
-        match policy {
+        let agents = agents.map_err(|mistake| mistakes.push(mistake)).ok();
+        let policy = policy.map_err(|mistake| vec![mistake]);
+        match policy.and_then(|text| Policy::parse(&text, agents.as_ref())) {
             Ok(policy) if mistakes.is_empty() => {
                 Ok(Self { policy, budget_table, gateway_injects_session, metrics_namespace })
             }
-            Ok(_) => Err(SettingsError(mistakes)),
-            Err(more) => {
-                mistakes.extend(more);
+            policy => {
+                mistakes.extend(policy.err().into_iter().flatten());
                 Err(SettingsError(mistakes))
             }
         }
@@ -266,9 +263,13 @@ mod tests {
 
     #[test]
     fn agents_are_a_json_object_of_texts() {
-        for text in ["", "[]", "{\"general\": 7}", "general=X/Y"] {
-            let found = messages(&[TABLE, ("SPECIALIST_AGENTS", text)]);
-            assert_eq!(found.len(), 1, "{text}: {found:?}");
+        for text in ["[]", "{\"general\": 7}", "general=X/Y"] {
+            let policy = POLICY.replace("max_steps = 1", "max_steps = 0");
+            let vars = [TABLE, ("SPECIALIST_AGENTS", text), ("ROUTING_POLICY", &policy)];
+            let found = messages(&vars);
+            assert!(found[0].starts_with("`SPECIALIST_AGENTS`"), "{found:?}");
+            assert!(found[1].starts_with("`session.max_steps`"), "the policy is read too");
+            assert_eq!(found.len(), 2, "and nothing is said of agents that nobody could read");
         }
     }
 

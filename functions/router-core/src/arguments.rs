@@ -9,16 +9,16 @@ use crate::event::kind;
 use crate::policy::Policy;
 use crate::reply::echo;
 
-/// The longest request that is passed on to a specialist. Far more than `max_tokens_per_call`
-/// of any sensible policy lets it read.
-pub const MAX_REQUEST_BYTES: usize = 100_000;
+/// The longest argument that is taken, the request for a specialist included. Far more than
+/// `max_tokens_per_call` of any sensible policy lets the specialist read.
+pub const MAX_ARGUMENT_BYTES: usize = 100_000;
 
 /// A specialist's name, as a model may write it, has at most this many characters.
 const MAX_NAME_CHARS: usize = 100;
 
-/// A call of a tool, with its arguments checked.
+/// What a tool is asked to do, with its arguments checked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ToolCall {
+pub enum ToolRequest {
     /// One sub-task to one specialist.
     InvokeSpecialistAgent(Task),
 }
@@ -72,6 +72,10 @@ impl Arguments {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Value::String(text)) if text.len() > MAX_ARGUMENT_BYTES => Err(bad(format!(
+                "`{name}` has {} bytes; at most {MAX_ARGUMENT_BYTES} are allowed.",
+                text.len()
+            ))),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(bad(format!("`{name}` is {}; it must be a text.", kind(other)))),
         }
@@ -96,7 +100,7 @@ impl Arguments {
     }
 }
 
-impl ToolCall {
+impl ToolRequest {
     /// Checks a call of `tool`.
     ///
     /// # Errors
@@ -138,13 +142,6 @@ impl Task {
                 "`request` is missing. Give the text that the specialist is to work on.".to_owned(),
             ));
         };
-        if request.len() > MAX_REQUEST_BYTES {
-            return Err(bad(format!(
-                "`request` has {} bytes; at most {MAX_REQUEST_BYTES} are allowed. Ask about less \
-                 at a time.",
-                request.len()
-            )));
-        }
         Ok(Self {
             specialist: specialist.to_owned(),
             request: request.to_owned(),
@@ -165,8 +162,8 @@ pub(crate) fn names(policy: &Policy) -> String {
 /// Whether somebody could mean a specialist by this. A name that the policy does not have
 /// goes to the fallback, which costs money; text that is no name at all does not.
 fn is_plausible_name(text: &str) -> bool {
-    text.chars().count() <= MAX_NAME_CHARS
-        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '&'))
+    let is_hostile = |c: char| c.is_control() || "\"'`<>\\{}$;".contains(c);
+    text.chars().count() <= MAX_NAME_CHARS && !text.contains(is_hostile) && !text.contains("..")
 }
 
 /// A value as the model is shown it.
@@ -190,8 +187,8 @@ mod tests {
 
     fn parse(tool: &str, arguments: Value) -> Result<Task, String> {
         let arguments = Arguments::from_object(arguments.as_object().unwrap());
-        match ToolCall::parse(tool, &arguments, &policy()) {
-            Ok(ToolCall::InvokeSpecialistAgent(task)) => Ok(task),
+        match ToolRequest::parse(tool, &arguments, &policy()) {
+            Ok(ToolRequest::InvokeSpecialistAgent(task)) => Ok(task),
             Err(bad) => Err(bad.message),
         }
     }
@@ -262,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_could_mean_is_no_name() {
-        for name in ["a/b", "..", "billing\u{0}", "b'--", "<b>", &"x".repeat(101)] {
+        for name in ["../b", "..", "billing\u{0}", "b'--", "<b>", &"x".repeat(101)] {
             assert!(invoke(json!({"specialist_type": name, "request": "r"})).is_err(), "{name}");
         }
-        for name in ["astrology", "Rückgabe-Team 2", "billing & payments"] {
+        for name in ["astrology", "Rückgabe-Team 2", "billing & payments", "legal/HR (EU)"] {
             assert!(invoke(json!({"specialist_type": name, "request": "r"})).is_ok(), "{name}");
         }
     }
@@ -281,8 +278,8 @@ mod tests {
     #[test]
     fn a_request_is_limited() {
         let of_size = |size| json!({"specialist_type": "orders", "request": "x".repeat(size)});
-        assert!(invoke(of_size(MAX_REQUEST_BYTES)).is_ok());
-        assert!(invoke(of_size(MAX_REQUEST_BYTES + 1)).unwrap_err().contains("100001 bytes"));
+        assert!(invoke(of_size(MAX_ARGUMENT_BYTES)).is_ok());
+        assert!(invoke(of_size(MAX_ARGUMENT_BYTES + 1)).unwrap_err().contains("100001 bytes"));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
-    Account, Hold, HoldId, Ledger, Reservation, ReserveError, SettleError, Settlement,
+    Account, Hold, HoldId, Ledger, Limits, Reservation, ReserveError, SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
 use crate::policy::Policy;
-use crate::session::{Attributes, Caller, RootSession, Strand};
+use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
 use crate::units::{Clock, Timestamp, Tokens};
 
 const POLICY: &str = r#"
@@ -44,6 +44,7 @@ price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
 
 [specialists.support]
 agent = "SUPPORT/LIVE"
+degraded_agent = "CHEAP/LIVE"
 description = "accounts"
 requires_verified_identity = true
 max_tokens_per_call = 8000
@@ -59,7 +60,7 @@ price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 5.0 }
 
 /// Billing and support serve verified users only; orders falls back to support, then general.
 pub(crate) fn policy() -> Policy {
-    Policy::parse(POLICY, &BTreeMap::new()).unwrap()
+    Policy::parse(POLICY, Some(&BTreeMap::new())).unwrap()
 }
 
 /// A caller in session `s` of whom nothing is verified.
@@ -71,6 +72,11 @@ pub(crate) fn caller() -> Caller {
 /// The same caller, whose identity the application has verified.
 pub(crate) fn verified_caller() -> Caller {
     Caller { identity_verified: true, ..caller() }
+}
+
+/// The account of a session that has used nothing.
+pub(crate) fn account() -> Account {
+    Account { limits: Limits::from(&policy().session), ..Account::default() }
 }
 
 /// A clock that moves when somebody works.
@@ -102,8 +108,9 @@ pub(crate) struct InMemoryLedger {
 struct SessionItem {
     account: Account,
     turns: HashMap<String, u64>,
-    holds: Vec<(HoldId, String)>,
+    holds: Vec<(HoldId, String, Lane)>,
     settled: Vec<HoldId>,
+    seen: HashMap<Fingerprint, u64>,
 }
 
 impl InMemoryLedger {
@@ -121,7 +128,7 @@ impl InMemoryLedger {
     }
 
     pub(crate) fn account(&self) -> Account {
-        self.sessions.lock().unwrap().get("s").map(|item| item.account).unwrap_or_default()
+        self.sessions.lock().unwrap().get("s").map_or_else(account, |item| item.account)
     }
 
     pub(crate) fn holds(&self) -> usize {
@@ -140,6 +147,16 @@ impl Ledger for InMemoryLedger {
         }
         let mut sessions = self.sessions.lock().unwrap();
         let item = sessions.entry(reservation.session.as_str().to_owned()).or_default();
+        item.account.limits = Limits::from(reservation.limits);
+        let times = reservation.fingerprint.map(|print| item.seen.entry(print.clone()).or_default());
+        if let (Some(times), Some(max)) = (&times, reservation.limits.max_repeats)
+            && **times >= max
+        {
+            return Err(ReserveError::Repeated { times: **times });
+        }
+        if let Some((.., lane)) = item.holds.iter().find(|(id, ..)| id == reservation.id) {
+            return Ok(Hold { account: item.account, lane: *lane, expired_holds: 0, stale: Vec::new() });
+        }
         if item.settled.contains(reservation.id) {
             return Err(ReserveError::AlreadySettled(reservation.id.clone()));
         }
@@ -147,16 +164,18 @@ impl Ledger for InMemoryLedger {
             return Err(ReserveError::Exhausted(exhausted));
         }
         let specialist = reservation.specialist.as_str().to_owned();
+        times.into_iter().for_each(|times| *times += 1);
         item.account.steps += 1;
         item.account.handoffs += u64::from(reservation.is_handoff);
         item.account.committed = item.account.committed.plus(reservation.ask);
         let turns = item.turns.entry(specialist.clone()).or_default();
         *turns += 1;
         let generation = (*turns - 1) / reservation.limits.max_turns_per_specialist;
-        let is_occupied = item.holds.iter().any(|(_, holder)| *holder == specialist);
-        item.holds.push((reservation.id.clone(), specialist));
-        let lane = Strand::lane_of(item.account.steps, is_occupied);
-        Ok(Hold { account: item.account, strand: Strand { generation, lane } })
+        let is_occupied = item.holds.iter().any(|(_, holder, _)| *holder == specialist);
+        let number = Lane::number_of(item.account.steps, is_occupied);
+        let lane = Lane { generation, number };
+        item.holds.push((reservation.id.clone(), specialist, lane));
+        Ok(Hold { account: item.account, lane, expired_holds: 0, stale: Vec::new() })
     }
 
     async fn settle(
@@ -168,8 +187,10 @@ impl Ledger for InMemoryLedger {
             return Err(SettleError("the table is down".into()));
         }
         let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.get_mut(settlement.session.as_str()).unwrap();
-        let held = item.holds.iter().position(|(id, _)| id == settlement.id).unwrap();
+        let item = sessions.entry(settlement.session.as_str().to_owned()).or_default();
+        let Some(held) = item.holds.iter().position(|(id, ..)| id == settlement.id) else {
+            return Ok(());
+        };
         item.holds.remove(held);
         item.settled.push(settlement.id.clone());
         item.account = item.account.settled(settlement.held, settlement.used);

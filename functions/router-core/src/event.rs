@@ -11,7 +11,7 @@
 use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
-use crate::session::{Attributes, Caller, RootSession, SessionError};
+use crate::session::{Attributes, Caller, RootSession, SessionError, Tenant};
 
 /// The key of the client context in which an AgentCore gateway names the tool.
 pub const GATEWAY_TOOL_NAME: &str = "bedrockAgentCoreToolName";
@@ -99,7 +99,7 @@ impl Event {
         let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or("").to_owned();
         let (form, tool, arguments) = if present("apiPath") {
             let api_path = text("apiPath");
-            let tool = api_path.rsplit('/').next().unwrap_or("").to_owned();
+            let tool = api_path.trim_end_matches('/').rsplit('/').next().unwrap_or("").to_owned();
             let form = Form::OpenApi {
                 action_group: text("actionGroup"),
                 api_path,
@@ -152,6 +152,7 @@ impl Event {
         } else {
             session_id("session_id", event).map(|id| Caller {
                 root: RootSession::of_gateway(&id),
+                tenant: Tenant::default(),
                 hops: 0,
                 identity_verified: false,
                 attributes: Attributes::new(),

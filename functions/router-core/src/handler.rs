@@ -10,16 +10,18 @@ use futures_util::FutureExt;
 use futures_util::future::join;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
-use crate::arguments::ToolCall;
+use crate::arguments::ToolRequest;
+use crate::causes::chain;
 use crate::deadline;
 use crate::event::Event;
 use crate::invocation::SpecialistInvoker;
 use crate::ledger::Ledger;
-use crate::metrics::{Batch, MetricsSink, RequestMetrics};
+use crate::metrics::{Batch, InvocationMetrics, MetricsSink, RequestMetrics};
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Reply, Status};
-use crate::router::{Request, Routed, Router, Unsettled, chain};
-use crate::session::{Caller, ROOT_SESSION_ID, RootSession};
+use crate::router::{Request, Routed, Router, Unsettled, too_many_routers};
+use crate::routing;
+use crate::session::{ROOT_SESSION_ID, RootSession};
 use crate::units::{Clock, Timestamp};
 
 /// The longest that publishing metrics may hold a reply up.
@@ -40,11 +42,11 @@ pub struct Handler<'h, L, I, M, C> {
     pub clock: &'h C,
 }
 
-/// What Lambda says of an invocation of the function.
+/// What Lambda says of the request that brings an event.
 #[derive(Clone, Copy, Debug)]
-pub struct Invocation<'a> {
-    /// Its request id.
-    pub request_id: &'a str,
+pub struct LambdaRequest<'a> {
+    /// Its id.
+    pub id: &'a str,
     /// When the reply must be out.
     pub deadline: Timestamp,
 }
@@ -66,7 +68,7 @@ where
 {
     /// Answers an event. The hold is settled and the metrics are published when it returns:
     /// Lambda freezes the function as soon as the reply is posted.
-    pub async fn handle(&self, event: &Event, invocation: Invocation<'_>) -> Reply {
+    pub async fn handle(&self, event: &Event, request: LambdaRequest<'_>) -> Reply {
         let span = info_span!(
             "request",
             session.id = field::Empty,
@@ -75,21 +77,7 @@ where
             status = field::Empty,
             reason = field::Empty,
         );
-        let answering = self.answer(event, invocation).instrument(span.clone());
-        let (body, reprompt) = match AssertUnwindSafe(answering).catch_unwind().await {
-            Ok(answer) => answer,
-            Err(_) => {
-                // What had been held stays charged and expires; the panic hook has logged why.
-                error!(parent: &span, "the request panicked");
-                let message = "Something went wrong. Answer the user with what you have.";
-                let body = Body {
-                    reason: Some(Reason::AgentError),
-                    message: Some(message.to_owned()),
-                    ..Body::new(Status::Failed)
-                };
-                (body, false)
-            }
-        };
+        let (body, reprompt) = self.answer(event, request).instrument(span).await;
         let mut session_attributes = event.session_attributes.clone();
         if let Ok(caller) = &event.caller {
             session_attributes.insert(ROOT_SESSION_ID.to_owned(), caller.root.as_str().to_owned());
@@ -98,32 +86,45 @@ where
         Reply { body, reprompt, session_attributes, prompt_session_attributes }
     }
 
-    async fn answer(&self, event: &Event, invocation: Invocation<'_>) -> (Body, bool) {
+    async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
-        let Answer { body, reprompt, mut metrics, unsettled } = match &event.caller {
-            Ok(caller) => self.work(event, caller, invocation).await,
-            Err(error) => refused(event, format!("The request cannot be served: {error}."), false),
-        };
+        let working = AssertUnwindSafe(self.work(event, request)).catch_unwind();
+        let Answer { body, reprompt, mut metrics, unsettled } = working.await.unwrap_or_else(|_| {
+            // What had been held stays charged and expires; the panic hook has logged why.
+            error!("the request panicked");
+            panicked(event)
+        });
         let now = self.clock.now();
         metrics.overhead = now.since(started).saturating_sub(metrics.waited());
         self.log(&body, &metrics, now.since(started));
         let batch = Batch { timestamp: now, data: metrics.data() };
-        let within = deadline::wind_up(invocation.deadline.since(now));
-        let settling = self.settle(event.caller.as_ref().ok().map(|c| &c.root), unsettled, within);
+        let within = deadline::wind_up(request.deadline.since(now));
+        let session = event.caller.as_ref().ok().map(|caller| &caller.root);
+        let settling = self.settle(session, unsettled, within);
         join(settling, self.metrics.publish(&batch, within.min(PUBLISHING))).await;
         (body, reprompt)
     }
 
-    async fn work(&self, event: &Event, caller: &Caller, invocation: Invocation<'_>) -> Answer {
+    async fn work(&self, event: &Event, request: LambdaRequest<'_>) -> Answer {
+        let caller = match &event.caller {
+            Ok(caller) => caller,
+            Err(error) => {
+                return refused(event, format!("The request cannot be served: {error}."), false);
+            }
+        };
         Span::current().record("session.id", caller.root.as_str());
+        // A loop is told so whatever it asks: asking it for better arguments would keep it going.
+        if routing::is_loop(caller, self.policy) {
+            return looped(event);
+        }
         let arguments = match &event.arguments {
             Ok(arguments) => arguments,
             Err(error) => {
                 return refused(event, format!("The arguments cannot be read: {error}."), true);
             }
         };
-        let task = match ToolCall::parse(&event.tool, arguments, self.policy) {
-            Ok(ToolCall::InvokeSpecialistAgent(task)) => task,
+        let task = match ToolRequest::parse(&event.tool, arguments, self.policy) {
+            Ok(ToolRequest::InvokeSpecialistAgent(task)) => task,
             Err(bad) => return refused(event, bad.message, true),
         };
         let named = self.policy.find(&task.specialist).map(|specialist| specialist.name.as_str());
@@ -134,7 +135,7 @@ where
             invoker: self.invoker,
             clock: self.clock,
         };
-        let Invocation { request_id: id, deadline } = invocation;
+        let LambdaRequest { id, deadline } = request;
         let request = Request { id, place: 0, deadline, caller, task: &task };
         let Routed { body, metrics, unsettled } = router.route(&request).await;
         Answer { body, reprompt: false, metrics, unsettled }
@@ -158,7 +159,7 @@ where
         span.record("specialist.used", body.specialist.as_deref());
         span.record("status", body.status.as_str());
         span.record("reason", body.reason.map(Reason::as_str));
-        let sum = |of: fn(&crate::metrics::InvocationMetrics) -> u64| -> u64 {
+        let sum = |of: fn(&InvocationMetrics) -> u64| -> u64 {
             metrics.invocations.iter().map(of).sum()
         };
         info!(
@@ -178,13 +179,32 @@ where
 
 /// A request that is refused for what it says.
 fn refused(event: &Event, message: String, reprompt: bool) -> Answer {
-    let echoed = |name| event.arguments.as_ref().ok().and_then(|arguments| arguments.echo(name));
-    let body = Body {
-        asked: echoed("specialist_type"),
-        task_id: echoed("task_id"),
-        ..Body::refused(Reason::BadRequest, message)
-    };
+    let body = with_echoes(Body::refused(Reason::BadRequest, message), event);
     Answer { body, reprompt, metrics: RequestMetrics::default(), unsettled: None }
+}
+
+/// A request that has passed too many routers.
+fn looped(event: &Event) -> Answer {
+    let message = too_many_routers();
+    let body = with_echoes(Body::refused(Reason::LoopDetected, message), event);
+    let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };
+    Answer { body, reprompt: false, metrics, unsettled: None }
+}
+
+fn panicked(event: &Event) -> Answer {
+    let body = Body {
+        reason: Some(Reason::AgentError),
+        message: Some("Something went wrong. Answer the user with what you have.".to_owned()),
+        ..Body::new(Status::Failed)
+    };
+    let body = with_echoes(body, event);
+    Answer { body, reprompt: false, metrics: RequestMetrics::default(), unsettled: None }
+}
+
+/// The body with what is echoed of the arguments, as far as they could be read.
+fn with_echoes(body: Body, event: &Event) -> Body {
+    let echoed = |name| event.arguments.as_ref().ok().and_then(|arguments| arguments.echo(name));
+    Body { asked: echoed("specialist_type"), task_id: echoed("task_id"), ..body }
 }
 
 #[cfg(test)]

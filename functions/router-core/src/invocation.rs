@@ -23,6 +23,8 @@ pub struct Attempt<'a> {
     pub timeout: Duration,
     /// The longest silence between two events of its stream.
     pub idle_timeout: Duration,
+    /// Once more tokens than these are reported, no further model invocation is waited for.
+    pub max_tokens: Tokens,
 }
 
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
@@ -88,6 +90,12 @@ pub enum InvokeError {
         /// The limit that it passed.
         limit: Duration,
     },
+    /// The agent had used more tokens than it may when it began another model invocation.
+    #[error("the agent used more than the {} it may, and went on", .max)]
+    TooManyTokens {
+        /// What it may use.
+        max: Tokens,
+    },
     /// The stream ended in order, without any text.
     #[error("the agent's answer is empty")]
     EmptyAnswer,
@@ -133,6 +141,7 @@ impl InvokeError {
             Self::EmptyAnswer => Reason::EmptyAnswer,
             Self::Guardrail => Reason::Guardrail,
             Self::AccessDenied => Reason::AccessDenied,
+            Self::TooManyTokens { .. } => Reason::BudgetTokens,
             Self::ServiceFault(_)
             | Self::DependencyFailed
             | Self::Conflict
@@ -165,6 +174,13 @@ pub enum Usage {
         /// Output tokens over all model invocations.
         output: Tokens,
     },
+    /// This was used when the stream was cut, because it was more than a call may use.
+    Cut {
+        /// Input tokens reported so far.
+        input: Tokens,
+        /// Output tokens reported so far.
+        output: Tokens,
+    },
     /// At least this was used: the stream reported nothing or did not end, or nobody knows
     /// whether the agent ran.
     AtLeast {
@@ -183,7 +199,9 @@ impl Usage {
     pub fn reported(&self) -> (Tokens, Tokens) {
         match *self {
             Self::NotRun => (Tokens(0), Tokens(0)),
-            Self::Reported { input, output } | Self::AtLeast { input, output } => (input, output),
+            Self::Reported { input, output }
+            | Self::Cut { input, output }
+            | Self::AtLeast { input, output } => (input, output),
         }
     }
 }
@@ -204,7 +222,8 @@ impl Charge {
     }
 
     /// What an attempt costs. Where usage is unknown that is the larger of what was reported
-    /// and the specialist's `unknown_usage_tokens`: never nothing.
+    /// and the specialist's `unknown_usage_tokens`: never nothing. A stream that was cut for
+    /// using too much costs its hold at least.
     pub fn of(specialist: &Specialist, usage: &Usage) -> Self {
         let (input, output) = usage.reported();
         let reported = Self {
@@ -213,13 +232,22 @@ impl Charge {
         };
         match usage {
             Usage::NotRun | Usage::Reported { .. } => reported,
+            Usage::Cut { .. } => reported.max(Self::hold(specialist)),
             Usage::AtLeast { .. } => {
-                let unknown = Self::at_most(specialist, specialist.unknown_usage);
-                Self {
-                    tokens: reported.tokens.max(unknown.tokens),
-                    cost: reported.cost.max(unknown.cost),
-                }
+                reported.max(Self::at_most(specialist, specialist.unknown_usage))
             }
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { tokens: self.tokens.max(other.tokens), cost: self.cost.max(other.cost) }
+    }
+
+    /// This charge less another; never less than nothing.
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            tokens: Tokens(self.tokens.0.saturating_sub(other.tokens.0)),
+            cost: MicroUsd(self.cost.0.saturating_sub(other.cost.0)),
         }
     }
 
@@ -262,6 +290,14 @@ mod tests {
     fn reported_usage_is_charged_as_reported_even_above_the_hold() {
         let usage = Usage::Reported { input: Tokens(9_000), output: Tokens(1_000) };
         assert_eq!(charge(usage), Charge { tokens: Tokens(10_000), cost: MicroUsd(42_000) });
+    }
+
+    #[test]
+    fn a_cut_call_costs_its_hold_at_least() {
+        let hold = Charge::hold(policy().find("orders").unwrap());
+        assert_eq!(charge(Usage::Cut { input: Tokens(8_001), output: Tokens(0) }).cost, hold.cost);
+        let much = Usage::Cut { input: Tokens(0), output: Tokens(9_000) };
+        assert_eq!(charge(much), Charge { tokens: Tokens(9_000), cost: MicroUsd(135_000) });
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::invocation::{BoxError, Charge};
-use crate::policy::{SessionLimits, SpecialistName};
+use crate::policy::{SessionLimits, SpecialistName, TenantDay};
 use crate::reply::BudgetLeft;
-use crate::session::{RootSession, Strand};
-use crate::units::{MicroUsd, Timestamp, Tokens};
+use crate::session::{Fingerprint, Lane, RootSession, Tenant};
+use crate::units::{MicroUsd, Share, Timestamp, Tokens};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
@@ -43,8 +43,14 @@ pub struct Reservation<'a> {
     pub id: &'a HoldId,
     /// The session that pays.
     pub session: &'a RootSession,
-    /// Its limits.
+    /// Its limits, as far as its item does not say otherwise.
     pub limits: &'a SessionLimits,
+    /// The tenant that the session draws its money from.
+    pub tenant: &'a Tenant,
+    /// What that tenant may use in a day.
+    pub tenant_day: &'a TenantDay,
+    /// What is asked of whom, where repetitions are limited.
+    pub fingerprint: Option<&'a Fingerprint>,
     /// Who is to be invoked.
     pub specialist: &'a SpecialistName,
     /// What the invocation may use; one step comes with it.
@@ -63,10 +69,39 @@ pub struct Hold {
     /// The session's account, the hold included.
     pub account: Account,
     /// Which of the specialist's sessions the invocation runs in.
-    pub strand: Strand,
+    pub lane: Lane,
+    /// How many holds of dead invocations were found and charged on the way.
+    pub expired_holds: u64,
+    /// What was asked so long ago that its repetitions need not be counted any more.
+    pub stale: Vec<Fingerprint>,
 }
 
-/// What a session has used and holds.
+/// The hard limits in force for a session: the policy's, unless an operator has set others
+/// in the session's item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Invocations.
+    pub steps: u64,
+    /// Hand-offs.
+    pub handoffs: u64,
+    /// Input and output tokens.
+    pub tokens: Tokens,
+    /// Money.
+    pub cost: MicroUsd,
+}
+
+impl From<&SessionLimits> for Limits {
+    fn from(policy: &SessionLimits) -> Self {
+        Self {
+            steps: policy.max_steps,
+            handoffs: policy.max_handoffs,
+            tokens: policy.max_tokens,
+            cost: policy.max_cost,
+        }
+    }
+}
+
+/// What a session has used and holds, and what it may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Invocations so far.
@@ -77,60 +112,70 @@ pub struct Account {
     pub committed: Charge,
     /// Tokens and money settled.
     pub spent: Charge,
+    /// The limits in force.
+    pub limits: Limits,
 }
 
 impl Account {
     /// The account after a hold of `held` was replaced by what was `used`.
     pub fn settled(&self, held: Charge, used: Charge) -> Self {
-        let replace =
-            |total: u64, held: u64, used: u64| total.saturating_sub(held).saturating_add(used);
-        let committed = Charge {
-            tokens: Tokens(replace(self.committed.tokens.0, held.tokens.0, used.tokens.0)),
-            cost: MicroUsd(replace(self.committed.cost.0, held.cost.0, used.cost.0)),
-        };
+        let committed = self.committed.minus(held).plus(used);
         Self { committed, spent: self.spent.plus(used), ..*self }
     }
 
+    /// The account as it was before a step that holds `held` was taken.
+    pub fn before(&self, held: Charge) -> Self {
+        let steps = self.steps.saturating_sub(1);
+        Self { steps, committed: self.committed.minus(held), ..*self }
+    }
+
     /// What is left of each limit that the supervisor is told about.
-    pub fn left(&self, limits: &SessionLimits) -> BudgetLeft {
+    pub fn left(&self) -> BudgetLeft {
+        let Limits { steps, tokens, cost, .. } = self.limits;
         BudgetLeft {
-            steps_left: limits.max_steps.saturating_sub(self.steps),
-            tokens_left: limits.max_tokens.0.saturating_sub(self.committed.tokens.0),
-            cost_left: MicroUsd(limits.max_cost.0.saturating_sub(self.committed.cost.0)),
+            steps_left: steps.saturating_sub(self.steps),
+            tokens_left: tokens.0.saturating_sub(self.committed.tokens.0),
+            cost_left: MicroUsd(cost.0.saturating_sub(self.committed.cost.0)),
         }
     }
 
     /// The use of the limit that is nearest to its end, in percent.
-    pub fn utilization_percent(&self, limits: &SessionLimits) -> f64 {
-        let percent = |used: u64, limit: u64| match limit {
-            0 => 0.0,
-            _ => 100.0 * used as f64 / limit as f64,
-        };
+    pub fn utilization_percent(&self) -> f64 {
+        self.uses()
+            .into_iter()
+            .filter(|(_, limit)| *limit > 0)
+            .map(|(used, limit)| 100.0 * used as f64 / limit as f64)
+            .fold(0.0, f64::max)
+    }
+
+    /// Whether the use of any limit has reached `share` of it.
+    pub fn has_reached(&self, share: Share) -> bool {
+        self.uses().into_iter().filter(|(_, limit)| *limit > 0).any(|(used, limit)| {
+            u128::from(used) * 1_000_000 >= u128::from(limit) * u128::from(share.0)
+        })
+    }
+
+    /// Each limit's use and value.
+    fn uses(&self) -> [(u64, u64); 4] {
+        let Self { steps, handoffs, committed, limits, .. } = *self;
         [
-            percent(self.steps, limits.max_steps),
-            percent(self.handoffs, limits.max_handoffs),
-            percent(self.committed.tokens.0, limits.max_tokens.0),
-            percent(self.committed.cost.0, limits.max_cost.0),
+            (steps, limits.steps),
+            (handoffs, limits.handoffs),
+            (committed.tokens.0, limits.tokens.0),
+            (committed.cost.0, limits.cost.0),
         ]
-        .into_iter()
-        .fold(0.0, f64::max)
     }
 
     /// The first limit that `reservation` would pass, with what is left of it.
     pub fn exhausted_by(&self, reservation: &Reservation<'_>) -> Option<Exhausted> {
-        let Reservation { limits, ask, .. } = reservation;
-        let handoffs = u64::from(reservation.is_handoff);
+        let Reservation { ask, .. } = reservation;
+        let Self { steps, handoffs, spent, committed, limits } = *self;
+        let ask_handoffs = u64::from(reservation.is_handoff);
         [
-            (Limit::Steps, self.steps, self.steps, 1, limits.max_steps),
-            (Limit::Handoffs, self.handoffs, self.handoffs, handoffs, limits.max_handoffs),
-            (
-                Limit::Tokens,
-                self.spent.tokens.0,
-                self.committed.tokens.0,
-                ask.tokens.0,
-                limits.max_tokens.0,
-            ),
-            (Limit::Cost, self.spent.cost.0, self.committed.cost.0, ask.cost.0, limits.max_cost.0),
+            (Limit::Steps, steps, steps, 1, limits.steps),
+            (Limit::Handoffs, handoffs, handoffs, ask_handoffs, limits.handoffs),
+            (Limit::Tokens, spent.tokens.0, committed.tokens.0, ask.tokens.0, limits.tokens.0),
+            (Limit::Cost, spent.cost.0, committed.cost.0, ask.cost.0, limits.cost.0),
         ]
         .into_iter()
         .find(|(.., committed, asked, max)| *asked > 0 && committed.saturating_add(*asked) > *max)
@@ -156,6 +201,8 @@ pub enum Limit {
     Cost,
     /// Hand-offs.
     Handoffs,
+    /// The tenant's micro-dollars of the day.
+    Tenant,
 }
 
 impl Limit {
@@ -166,6 +213,7 @@ impl Limit {
             Self::Tokens => "tokens",
             Self::Cost => "cost",
             Self::Handoffs => "handoffs",
+            Self::Tenant => "tenant",
         }
     }
 }
@@ -193,15 +241,31 @@ pub struct Exhausted {
     pub account: Account,
 }
 
+impl Exhausted {
+    /// Whether the limit is used up for good, and not merely by invocations under way.
+    pub fn is_for_good(&self) -> bool {
+        self.settled.saturating_add(self.asked) > self.max
+    }
+}
+
 /// Why a reservation was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
     /// There is no room under a limit.
     #[error(
-        "the session's limit of {} {} has {} settled and {} held; {} asked",
+        "the limit of {} {} has {} settled and {} held; {} asked",
         .0.max, .0.limit, .0.settled, .0.held, .0.asked
     )]
     Exhausted(Exhausted),
+    /// The session belongs to another tenant.
+    #[error("the session belongs to another tenant")]
+    OtherTenant,
+    /// The same specialist was asked the same too often.
+    #[error("the same request was made of the same specialist {times} times before")]
+    Repeated {
+        /// How often it was asked already.
+        times: u64,
+    },
     /// The hold was settled already: the request was delivered a second time.
     #[error("hold `{}` was settled already", .0.as_str())]
     AlreadySettled(HoldId),
@@ -217,10 +281,14 @@ pub struct Settlement<'a> {
     pub id: &'a HoldId,
     /// The session that pays.
     pub session: &'a RootSession,
+    /// Who was invoked.
+    pub specialist: &'a SpecialistName,
     /// What was held.
     pub held: Charge,
     /// What was used.
     pub used: Charge,
+    /// Repetitions that are not counted any more.
+    pub forget: &'a [Fingerprint],
 }
 
 /// A settlement that the table did not answer. The hold expires and stays charged.
@@ -238,6 +306,8 @@ pub trait Ledger {
     /// # Errors
     ///
     /// [`ReserveError::Exhausted`] when a limit has no room.
+    /// [`ReserveError::OtherTenant`] when the session was first charged to another tenant.
+    /// [`ReserveError::Repeated`] when the fingerprint was seen `max_repeats` times.
     /// [`ReserveError::AlreadySettled`] when the hold has been taken and settled before.
     /// [`ReserveError::Unavailable`] when the table gave no answer.
     fn reserve(
@@ -262,25 +332,37 @@ pub trait Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doubles::policy;
+    use crate::doubles::{account, policy};
+    use crate::policy::Policy;
 
     fn charge(tokens: u64, micro_usd: u64) -> Charge {
         Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
     }
 
     fn exhausted(account: Account, ask: Charge, is_handoff: bool) -> Option<Limit> {
-        let policy = policy();
+        exhausted_with(&policy(), account, ask, is_handoff).map(|exhausted| exhausted.limit)
+    }
+
+    fn exhausted_with(
+        policy: &Policy,
+        account: Account,
+        ask: Charge,
+        is_handoff: bool,
+    ) -> Option<Exhausted> {
         let reservation = Reservation {
             id: &HoldId::new("r", 0, 0),
             session: &RootSession::parse("sessionId", "s").unwrap(),
             limits: &policy.session,
+            tenant: &Tenant::default(),
+            tenant_day: &policy.tenant_day,
+            fingerprint: None,
             specialist: &policy.fallback().name,
             ask,
             is_handoff,
             now: Timestamp(0),
             expires: Timestamp(0),
         };
-        account.exhausted_by(&reservation).map(|exhausted| exhausted.limit)
+        account.exhausted_by(&reservation)
     }
 
     // The policy of the tests: 12 steps, 80,000 tokens, 0.50 USD, 2 hand-offs.
@@ -288,7 +370,7 @@ mod tests {
     #[test]
     fn a_reservation_may_take_all_that_is_left_and_nothing_more() {
         let account =
-            Account { steps: 11, committed: charge(72_000, 380_000), ..Account::default() };
+            Account { steps: 11, committed: charge(72_000, 380_000), ..account() };
         assert_eq!(exhausted(account, charge(8_000, 120_000), false), None);
         assert_eq!(exhausted(account, charge(8_001, 120_000), false), Some(Limit::Tokens));
         assert_eq!(exhausted(account, charge(8_000, 120_001), false), Some(Limit::Cost));
@@ -298,14 +380,14 @@ mod tests {
 
     #[test]
     fn hand_offs_are_limited_where_they_are_made() {
-        let account = Account { handoffs: 2, ..Account::default() };
+        let account = Account { handoffs: 2, ..account() };
         assert_eq!(exhausted(account, charge(1, 1), false), None);
         assert_eq!(exhausted(account, charge(1, 1), true), Some(Limit::Handoffs));
     }
 
     #[test]
     fn settling_replaces_the_hold_by_the_use() {
-        let account = Account { steps: 1, committed: charge(8_000, 120_000), ..Account::default() };
+        let account = Account { steps: 1, committed: charge(8_000, 120_000), ..account() };
         let settled = account.settled(charge(8_000, 120_000), charge(340, 1_500));
         assert_eq!((settled.committed, settled.spent), (charge(340, 1_500), charge(340, 1_500)));
         assert_eq!(settled.steps, 1);
@@ -313,15 +395,35 @@ mod tests {
 
     #[test]
     fn utilization_is_that_of_the_limit_nearest_to_its_end() {
-        let account = Account { steps: 3, committed: charge(8_000, 250_000), ..Account::default() };
-        assert_eq!(account.utilization_percent(&policy().session), 50.0);
+        let account = Account { steps: 3, committed: charge(8_000, 250_000), ..account() };
+        assert_eq!(account.utilization_percent(), 50.0);
+    }
+
+    #[test]
+    fn a_share_is_reached_by_any_limit() {
+        let account = Account { committed: charge(64_000, 0), ..account() };
+        assert!(account.has_reached(Share(800_000)));
+        assert!(!account.has_reached(Share(800_001)));
+        let account = Account { steps: 11, ..account };
+        assert!(account.has_reached(Share(900_000)));
+        assert!(!account.before(Charge::default()).has_reached(Share(900_000)));
+    }
+
+    #[test]
+    fn a_limit_is_used_up_for_good_by_what_is_settled_alone() {
+        let held = Account { committed: charge(79_000, 0), ..account() };
+        let settled = Account { spent: charge(79_000, 0), ..held };
+        let policy = policy();
+        let of = |account: Account| exhausted_with(&policy, account, charge(8_000, 0), false);
+        assert!(!of(held).unwrap().is_for_good());
+        assert!(of(settled).unwrap().is_for_good());
     }
 
     #[test]
     fn an_overrun_leaves_nothing_and_no_less() {
         let account =
-            Account { steps: 13, committed: charge(90_000, 600_000), ..Account::default() };
-        let left = account.left(&policy().session);
+            Account { steps: 13, committed: charge(90_000, 600_000), ..account() };
+        let left = account.left();
         assert_eq!((left.steps_left, left.tokens_left, left.cost_left), (0, 0, MicroUsd(0)));
     }
 }

@@ -11,6 +11,7 @@
 //! who the caller is comes from session attributes only, which the application sets.
 
 pub mod arguments;
+mod causes;
 pub mod deadline;
 pub mod event;
 pub mod handler;

@@ -77,8 +77,12 @@ pub struct RequestMetrics {
     pub fallbacks: Vec<SpecialistName>,
     /// The limits that had no room.
     pub refused_by: Vec<Limit>,
-    /// Whether the request passed too many routers.
+    /// Whether the request passed too many routers, or was repeated too often.
     pub loop_detected: bool,
+    /// Holds of dead invocations that were found, and stay charged.
+    pub expired_holds: u64,
+    /// Invocations that no budget was charged for, because the table gave no answer.
+    pub uncounted_invocations: u64,
     /// The use of the session's limit that is nearest to its end.
     pub budget_utilization_percent: Option<f64>,
     /// The time that the router itself took.
@@ -169,6 +173,14 @@ impl RequestMetrics {
         if self.loop_detected {
             add("LoopsDetected", Unit::Count, 1.0, &[]);
         }
+        for (name, count) in [
+            ("ExpiredHolds", self.expired_holds),
+            ("UncountedInvocations", self.uncounted_invocations),
+        ] {
+            if count > 0 {
+                add(name, Unit::Count, count as f64, &[]);
+            }
+        }
         if let Some(percent) = self.budget_utilization_percent {
             add("BudgetUtilization", Unit::Percent, percent, &[]);
         }
@@ -234,6 +246,8 @@ mod tests {
             fallbacks: vec![orders],
             refused_by: vec![Limit::Steps],
             loop_detected: true,
+            expired_holds: 2,
+            uncounted_invocations: 1,
             budget_utilization_percent: Some(50.0),
             overhead: Duration::from_millis(3),
         };
@@ -261,6 +275,8 @@ mod tests {
                 "BudgetRefusals 1 Count [Limit=steps]",
                 "BudgetRefusals 1 Count []",
                 "LoopsDetected 1 Count []",
+                "ExpiredHolds 2 Count []",
+                "UncountedInvocations 1 Count []",
                 "BudgetUtilization 50 Percent []",
                 "RouterOverhead 3 Milliseconds []",
             ]

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use agent::AgentRef;
 use reader::{Mistakes, Section};
 
+use crate::session::Tenant;
 use crate::units::{MicroUsd, Price, Share, Tokens};
 
 /// One thing that is wrong with the settings.
@@ -96,6 +97,8 @@ pub struct SessionLimits {
     pub idle_ttl: Duration,
     /// What happens while the budget table gives no answer.
     pub on_ledger_failure: OnLedgerFailure,
+    /// How often the same specialist may be asked the same; `None`: as often as you like.
+    pub max_repeats: Option<u64>,
 }
 
 /// What to do with a request whose budget cannot be checked.
@@ -116,6 +119,14 @@ pub struct TenantDay {
     pub block: MicroUsd,
     /// When not empty, any other tenant id shares the day of `default`.
     pub tenants: BTreeSet<String>,
+}
+
+impl TenantDay {
+    /// The tenant whose day pays for a session of `tenant`.
+    pub fn payer(&self, tenant: &Tenant) -> Tenant {
+        let has_own_day = self.tenants.is_empty() || self.tenants.contains(tenant.as_str());
+        if has_own_day { tenant.clone() } else { Tenant::default() }
+    }
 }
 
 /// One specialist that the router may choose.
@@ -177,12 +188,16 @@ pub struct CircuitRules {
 
 impl Policy {
     /// Reads a policy and gives each specialist its agent: the one of `agents`, which comes
-    /// from the environment, else the one that the policy names.
+    /// from the environment, else the one that the policy names. Where nobody could read the
+    /// environment's agents, there are none, and whether they fit is not asked.
     ///
     /// # Errors
     ///
     /// Every mistake in `text` and every disagreement with `agents`.
-    pub fn parse(text: &str, agents: &BTreeMap<String, String>) -> Result<Self, Vec<Mistake>> {
+    pub fn parse(
+        text: &str,
+        agents: Option<&BTreeMap<String, String>>,
+    ) -> Result<Self, Vec<Mistake>> {
         let table = reader::parse_toml(text).map_err(|mistake| vec![mistake])?;
         let mistakes = Mistakes::default();
         let root = Section::root(&table, &mistakes);
@@ -201,7 +216,9 @@ impl Policy {
         let policy =
             Policy { min_confidence, max_hops, session, tenant_day, fallback, specialists };
         policy.check_across(&mistakes);
-        policy.check_agents_have_specialists(agents, &mistakes);
+        if let Some(agents) = agents.filter(|_| !mistakes.concern("specialists")) {
+            policy.check_agents_have_specialists(agents, &mistakes);
+        }
         mistakes.none_or_else(policy)
     }
 
@@ -225,7 +242,7 @@ impl Policy {
         self.specialists().any(|specialist| specialist.intents.contains(intent))
     }
 
-    /// The specialists that the policy names as fallbacks of `name`.
+    /// Whom the policy has asked in the place of `specialist`, in order.
     pub fn fallbacks_of<'p>(
         &'p self,
         specialist: &'p Specialist,
@@ -246,9 +263,14 @@ impl Policy {
                     );
                 }
             }
-            if specialist.max_tokens_per_call > self.session.max_tokens {
+            let setting = format!("specialists.{}.max_tokens_per_call", specialist.name);
+            if specialist.max_tokens_per_call > self.session.max_tokens
+                && !mistakes.concern("session")
+                && !mistakes.concern("session.max_tokens")
+                && !mistakes.concern(&setting)
+            {
                 mistakes.add(
-                    format!("specialists.{}.max_tokens_per_call", specialist.name),
+                    setting,
                     specialist.max_tokens_per_call.0.to_string(),
                     format!(
                         "it must not be above session.max_tokens, {}",
@@ -277,8 +299,9 @@ impl Policy {
 fn read_session(section: &Section<'_>) -> SessionLimits {
     let degrade_at = section.share("degrade_at", Share(900_000));
     let warn_at = section.share("warn_at", Share(800_000).min(degrade_at));
-    if warn_at > degrade_at {
-        section.mistake("warn_at", "above degrade_at", "it must not be above degrade_at");
+    if warn_at > degrade_at && !section.is_wrong("warn_at") && !section.is_wrong("degrade_at") {
+        let found = MicroUsd(warn_at.0.into()).to_usd().to_string();
+        section.mistake("warn_at", &found, "it must not be above degrade_at");
     }
     let limits = SessionLimits {
         max_steps: section.integer("max_steps", 1..=10_000, None),
@@ -293,6 +316,7 @@ fn read_session(section: &Section<'_>) -> SessionLimits {
             "on_ledger_failure",
             &[("refuse", OnLedgerFailure::Refuse), ("allow", OnLedgerFailure::Allow)],
         ),
+        max_repeats: section.optional_integer("max_repeats", 1..=10_000),
     };
     section.finish();
     limits
@@ -310,7 +334,7 @@ fn read_tenant_day(section: &Section<'_>) -> TenantDay {
 
 /// What is known before the specialists are read.
 struct Known<'a> {
-    agents: &'a BTreeMap<String, String>,
+    agents: Option<&'a BTreeMap<String, String>>,
     names: BTreeSet<SpecialistName>,
     fallback: &'a SpecialistName,
 }
@@ -338,10 +362,11 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
     let mut fallback = section
         .specialists("fallback", &known.names)
         .unwrap_or_else(|| vec![known.fallback.clone()]);
-    fallback.retain(|fallback| *fallback != name);
+    let mut seen = BTreeSet::from([name.clone()]);
+    fallback.retain(|fallback| seen.insert(fallback.clone()));
     let specialist = Specialist {
         description: section.text("description"),
-        agent: section.agent(&name, known.agents.get(name.as_str())),
+        agent: section.agent(&name, known.agents),
         degraded_agent: section.optional_agent("degraded_agent"),
         intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
         fallback,
@@ -349,7 +374,7 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
         max_tokens_per_call,
         unknown_usage: Tokens(section.integer(
             "unknown_usage_tokens",
-            0..=1_000_000_000,
+            1..=1_000_000_000,
             unknown_usage,
         )),
         timeout,
@@ -364,7 +389,7 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
 }
 
 fn read_retry(section: &Section<'_>) -> Retry {
-    let max_delay = section.millis("max_delay_ms", 0..=900_000, 2_000);
+    let max_delay = section.millis("max_delay_ms", 1..=900_000, 2_000);
     let retry = Retry {
         max_attempts: section.integer("max_attempts", 1..=10, Some(3)),
         base_delay: section.millis_up_to("base_delay_ms", 100, "max_delay_ms", max_delay),

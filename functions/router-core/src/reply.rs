@@ -76,6 +76,8 @@ pub enum Reason {
     BudgetCost,
     /// The session's hand-offs are used up.
     BudgetHandoffs,
+    /// The tenant's money of the day is used up.
+    BudgetTenant,
     /// The budget could not be checked.
     LedgerUnavailable,
     /// The function may not invoke the specialist.
@@ -104,6 +106,7 @@ impl Reason {
             Self::BudgetTokens => "budget_tokens",
             Self::BudgetCost => "budget_cost",
             Self::BudgetHandoffs => "budget_handoffs",
+            Self::BudgetTenant => "budget_tenant",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::AccessDenied => "access_denied",
             Self::BadRequest => "bad_request",

@@ -6,20 +6,20 @@
 //! whatever else has to be done before the reply goes out.
 
 mod answer;
+mod course;
 mod messages;
-mod run;
 
-use run::Run;
-pub(crate) use run::chain;
+use course::Course;
+pub(crate) use messages::too_many_routers;
 
 use crate::arguments::Task;
-use crate::invocation::SpecialistInvoker;
+use crate::invocation::{Charge, SpecialistInvoker};
 use crate::ledger::{HoldId, Ledger, Settlement};
 use crate::metrics::RequestMetrics;
-use crate::policy::Policy;
+use crate::policy::{Policy, SpecialistName};
 use crate::reply::{Body, Reason};
 use crate::routing::{Ask, Decision, decide};
-use crate::session::{Caller, RootSession};
+use crate::session::{Caller, Fingerprint, RootSession};
 use crate::units::{Clock, Timestamp};
 
 /// Routes sub-tasks to specialists.
@@ -66,16 +66,21 @@ pub struct Routed {
 pub struct Unsettled {
     /// The hold.
     pub id: HoldId,
+    /// Who was invoked.
+    pub specialist: SpecialistName,
     /// What was held.
-    pub held: crate::invocation::Charge,
+    pub held: Charge,
     /// What was used.
-    pub used: crate::invocation::Charge,
+    pub used: Charge,
+    /// Repetitions that are not counted any more.
+    pub forget: Vec<Fingerprint>,
 }
 
 impl Unsettled {
     /// The settlement, for the session that pays.
     pub fn of<'a>(&'a self, session: &'a RootSession) -> Settlement<'a> {
-        Settlement { id: &self.id, session, held: self.held, used: self.used }
+        let Self { id, specialist, held, used, forget } = self;
+        Settlement { id, session, specialist, held: *held, used: *used, forget }
     }
 }
 
@@ -84,17 +89,24 @@ impl<L: Ledger, I: SpecialistInvoker, C: Clock> Router<'_, L, I, C> {
     pub async fn route(&self, request: &Request<'_>) -> Routed {
         let ask = Ask { specialist: &request.task.specialist, confidence: request.task.confidence };
         match decide(&ask, request.caller, self.policy) {
-            Decision::Invoke(plan) => Run::new(self, request, &plan).finish().await,
-            Decision::Refuse(reason) => refused(reason, request.task),
+            Decision::Invoke(plan) => Course::new(self, request, &plan).run_through().await,
+            Decision::RefuseLoop => {
+                let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };
+                let message = messages::too_many_routers();
+                refused(Reason::LoopDetected, message, request.task, metrics)
+            }
+            Decision::RefuseUnverified(specialist) => {
+                let message = messages::not_verified(&specialist.name);
+                let reason = Reason::IdentityNotVerified;
+                refused(reason, message, request.task, RequestMetrics::default())
+            }
         }
     }
 }
 
 /// A refusal that needs no look at the budget.
-fn refused(reason: Reason, task: &Task) -> Routed {
-    let loop_detected = reason == Reason::LoopDetected;
-    let body = messages::with_task(Body::refused(reason, messages::refusal(reason, task)), task);
-    let metrics = RequestMetrics { loop_detected, ..RequestMetrics::default() };
+fn refused(reason: Reason, message: String, task: &Task, metrics: RequestMetrics) -> Routed {
+    let body = messages::with_task(Body::refused(reason, message), task);
     Routed { body, metrics, unsettled: None }
 }
 

@@ -21,8 +21,10 @@ pub struct Ask<'a> {
 pub enum Decision<'p> {
     /// Ask these specialists until one answers.
     Invoke(Plan<'p>),
-    /// Call nobody.
-    Refuse(Reason),
+    /// Call nobody: the request has passed too many routers.
+    RefuseLoop,
+    /// Call nobody: this specialist serves verified users only.
+    RefuseUnverified(&'p Specialist),
 }
 
 /// Whom to ask, in order.
@@ -38,8 +40,8 @@ pub struct Plan<'p> {
 
 /// Decides about one request.
 pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decision<'p> {
-    if caller.hops >= policy.max_hops {
-        return Decision::Refuse(Reason::LoopDetected);
+    if is_loop(caller, policy) {
+        return Decision::RefuseLoop;
     }
     let unsure = ask.confidence.is_some_and(|confidence| confidence < policy.min_confidence);
     let general = policy.fallback();
@@ -51,10 +53,15 @@ pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decisio
         Some(asked) => (asked, None),
     };
     if !may_serve(first, caller) {
-        return Decision::Refuse(Reason::IdentityNotVerified);
+        return Decision::RefuseUnverified(first);
     }
     let fallbacks = policy.fallbacks_of(first).filter(|next| may_serve(next, caller)).collect();
     Decision::Invoke(Plan { first, detour, fallbacks })
+}
+
+/// Whether the caller has passed so many routers that it must be going in circles.
+pub fn is_loop(caller: &Caller, policy: &Policy) -> bool {
+    caller.hops >= policy.max_hops
 }
 
 /// Whether the specialist's identity rule lets it serve this caller.
@@ -74,7 +81,7 @@ mod tests {
     fn plan<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Plan<'p> {
         match decide(ask, caller, policy) {
             Decision::Invoke(plan) => plan,
-            Decision::Refuse(reason) => panic!("refused: {reason:?}"),
+            refusal => panic!("refused: {refusal:?}"),
         }
     }
 
@@ -106,6 +113,9 @@ mod tests {
         let sure = |confidence| Ask { specialist: "orders", confidence: Some(confidence) };
         assert_eq!(plan(&sure(0.49), &caller(), &policy).detour, Some(Reason::LowConfidence));
         assert_eq!(plan(&sure(0.5), &caller(), &policy).detour, None);
+        let billing = Ask { specialist: "billing", confidence: Some(0.0) };
+        let plan_for_billing = plan(&billing, &caller(), &policy);
+        assert_eq!(plan_for_billing.first.name.as_str(), "general", "billing is not called");
         let general = Ask { specialist: "general", confidence: Some(0.0) };
         assert_eq!(plan(&general, &caller(), &policy).detour, None, "it is where it would go");
     }
@@ -113,7 +123,7 @@ mod tests {
     #[test]
     fn an_unverified_user_is_refused_where_the_identity_matters() {
         let policy = policy();
-        let refused = Decision::Refuse(Reason::IdentityNotVerified);
+        let refused = Decision::RefuseUnverified(policy.find("billing").unwrap());
         assert_eq!(decide(&ask("billing"), &caller(), &policy), refused);
         assert_eq!(
             plan(&ask("billing"), &verified_caller(), &policy).first.name.as_str(),
@@ -134,7 +144,7 @@ mod tests {
         for (hops, refused) in [(2, false), (3, true), (u64::MAX, true)] {
             let caller = Caller { hops, ..caller() };
             let decision = decide(&ask("astrology"), &caller, &policy);
-            assert_eq!(decision == Decision::Refuse(Reason::LoopDetected), refused, "{hops}");
+            assert_eq!(decision == Decision::RefuseLoop, refused, "{hops}");
         }
     }
 }

@@ -17,8 +17,17 @@ pub type Attributes = BTreeMap<String, String>;
 pub const ROOT_SESSION_ID: &str = "root_session_id";
 /// The attribute that counts how many routers a request has passed.
 pub const ROUTER_HOPS: &str = "router_hops";
+/// The attribute that names the tenant.
+const TENANT_ID: &str = "tenant_id";
 /// The attribute by which the application vouches for the user's identity.
 const IDENTITY_VERIFIED: &str = "identity_verified";
+
+/// How the session of a gateway's call begins.
+const GATEWAY: &str = "gateway/";
+
+/// The most bytes that the names and values of session attributes may have together. They are
+/// forwarded with every call.
+const MAX_ATTRIBUTES_BYTES: usize = 100_000;
 
 /// The longest session id that is accepted, in bytes.
 pub const MAX_SESSION_ID_BYTES: usize = 1_024;
@@ -34,7 +43,8 @@ impl RootSession {
     ///
     /// A [`SessionError`] that names `place`, where the id was found.
     pub fn parse(place: &'static str, id: &str) -> Result<Self, SessionError> {
-        match id.len() {
+        // A gateway's session is named with our prefix, which its id does not pay for.
+        match id.strip_prefix(GATEWAY).unwrap_or(id).len() {
             0 => Err(SessionError::Empty { place }),
             1..=MAX_SESSION_ID_BYTES => Ok(Self(id.to_owned())),
             bytes => Err(SessionError::TooLong { place, bytes }),
@@ -43,7 +53,7 @@ impl RootSession {
 
     /// The session of a gateway call whose `session_id` nobody vouches for.
     pub(crate) fn of_gateway(id: &RootSession) -> Self {
-        Self(format!("gateway/{}", id.0))
+        Self(format!("{GATEWAY}{}", id.0))
     }
 
     /// The id as text.
@@ -91,9 +101,74 @@ pub enum SessionError {
         /// What it must be.
         expected: &'static str,
     },
+    /// There are more session attributes than anybody should forward.
+    #[error("the session attributes have {bytes} bytes; at most {MAX_ATTRIBUTES_BYTES} are allowed")]
+    TooManyAttributes {
+        /// Their size.
+        bytes: usize,
+    },
     /// The hop counter is not a number; it may have been tampered with.
     #[error("attribute `router_hops` is not a whole number")]
     Hops,
+}
+
+/// The tenant that a session draws its money from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// Reads a tenant's id: 1 to 1,024 bytes of any kind.
+    ///
+    /// # Errors
+    ///
+    /// A [`SessionError`].
+    pub fn parse(id: &str) -> Result<Self, SessionError> {
+        RootSession::parse("sessionAttributes.tenant_id", id).map(|RootSession(id)| Self(id))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Tenant {
+    /// The tenant of whoever names none.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is asked of whom, so that a repetition can be recognised without keeping the text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of asking `specialist` for `request`. Upper case, lower case and white
+    /// space make no difference.
+    pub fn of(specialist: &SpecialistName, request: &str) -> Self {
+        let words: Vec<String> = request.split_whitespace().map(str::to_lowercase).collect();
+        let mut digest = hex_digest(&format!("{specialist}/{}", words.join(" ")));
+        digest.truncate(32);
+        Self(digest)
+    }
+
+    /// Reads a fingerprint that was written down; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The fingerprint as 32 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The caller of the action group, as far as the application vouches for it.
@@ -101,6 +176,8 @@ pub enum SessionError {
 pub struct Caller {
     /// The session whose budget pays.
     pub root: RootSession,
+    /// The tenant that the session belongs to.
+    pub tenant: Tenant,
     /// How many routers the request passed before this one.
     pub hops: u64,
     /// Whether the application says that it verified who the user is.
@@ -120,6 +197,10 @@ impl Caller {
         attributes: Attributes,
         session_id: impl FnOnce() -> Result<RootSession, SessionError>,
     ) -> Result<Self, SessionError> {
+        let bytes = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_ATTRIBUTES_BYTES {
+            return Err(SessionError::TooManyAttributes { bytes });
+        }
         let root = match attributes.get(ROOT_SESSION_ID) {
             Some(id) => RootSession::parse("sessionAttributes.root_session_id", id)?,
             None => session_id()?,
@@ -128,9 +209,13 @@ impl Caller {
             Some(hops) => parse_hops(hops)?,
             None => 0,
         };
+        let tenant = match attributes.get(TENANT_ID) {
+            Some(id) => Tenant::parse(id)?,
+            None => Tenant::default(),
+        };
         let identity_verified =
             attributes.get(IDENTITY_VERIFIED).is_some_and(|value| value == "true");
-        Ok(Self { root, hops, identity_verified, attributes })
+        Ok(Self { root, tenant, hops, identity_verified, attributes })
     }
 
     /// The session attributes that a specialist gets: those received, the root session, and
@@ -153,30 +238,30 @@ fn parse_hops(text: &str) -> Result<u64, SessionError> {
 
 /// Which of a specialist's own sessions an invocation runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Strand {
+pub struct Lane {
     /// Moves on after `max_turns_per_specialist` turns, so that no memory grows without end.
     pub generation: u64,
     /// 0, unless another invocation of the specialist is under way in the same root session:
-    /// then a number that no other invocation of the session has. See [`Strand::lane_of`].
-    pub lane: u64,
+    /// then a number that no other invocation of the session has. See [`Lane::number_of`].
+    pub number: u64,
 }
 
-impl Strand {
-    /// The lane of an invocation that took the session's `step`th step.
+impl Lane {
+    /// The number of the lane of an invocation that took the session's `step`th step.
     ///
     /// Two invocations at once must not share a Bedrock session, and one after the other
     /// should, since the specialist remembers the first. The hold is written before its
     /// writer knows who else is there, so a lane cannot be claimed in it; but the answer to
     /// that write shows every live hold, and the step number is the writer's alone. Whoever
     /// finds the specialist unoccupied takes lane 0; everybody after it finds it occupied.
-    pub fn lane_of(step: u64, specialist_is_occupied: bool) -> u64 {
+    pub fn number_of(step: u64, specialist_is_occupied: bool) -> u64 {
         if specialist_is_occupied { step } else { 0 }
     }
 
     /// The lane beside this one, for an invocation that finds somebody in its own after all.
     /// It is a lane that no step leads to, since a session has at most 10,000 of them.
     pub fn beside(self) -> Self {
-        Self { lane: self.lane + 1_000_000, ..self }
+        Self { number: self.number + 1_000_000, ..self }
     }
 }
 
@@ -185,12 +270,15 @@ impl Strand {
 pub fn specialist_session_id(
     root: &RootSession,
     specialist: &SpecialistName,
-    strand: Strand,
+    lane: Lane,
 ) -> String {
     // The root session comes last: it alone may contain the separator.
-    let Strand { generation, lane } = strand;
-    let digest = Sha256::digest(format!("{specialist}/{generation}/{lane}/{root}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let Lane { generation, number } = lane;
+    hex_digest(&format!("{specialist}/{generation}/{number}/{root}"))
+}
+
+fn hex_digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -219,6 +307,8 @@ mod tests {
         let too_long = RootSession::parse("sessionId", &"x".repeat(1_025));
         assert!(matches!(too_long, Err(SessionError::TooLong { bytes: 1_025, .. })));
         assert!(caller([(ROOT_SESSION_ID, "")]).is_err());
+        let of_gateway = RootSession::of_gateway(&RootSession("x".repeat(1_024)));
+        assert!(RootSession::parse("root_session_id", of_gateway.as_str()).is_ok());
     }
 
     #[test]
@@ -232,10 +322,33 @@ mod tests {
     }
 
     #[test]
+    fn attributes_are_limited_since_every_call_forwards_them() {
+        assert!(caller([("notes", &"x".repeat(99_000))]).is_ok());
+        assert!(caller([("notes", &"x".repeat(100_000))]).is_err());
+    }
+
+    #[test]
     fn a_hop_counter_that_is_no_count_is_refused_and_a_huge_one_is_a_count() {
         assert_eq!(caller([(ROUTER_HOPS, "-1")]), Err(SessionError::Hops));
         assert_eq!(caller([(ROUTER_HOPS, "")]), Err(SessionError::Hops));
         assert_eq!(caller([(ROUTER_HOPS, "99999999999999999999999")]).unwrap().hops, u64::MAX);
+    }
+
+    #[test]
+    fn whoever_names_no_tenant_is_the_default_one() {
+        assert_eq!(caller([]).unwrap().tenant.as_str(), "default");
+        assert_eq!(caller([(TENANT_ID, "acme")]).unwrap().tenant.as_str(), "acme");
+        assert!(caller([(TENANT_ID, "")]).is_err());
+    }
+
+    #[test]
+    fn a_repetition_is_recognised_whatever_its_case_and_spacing() {
+        let of = |name: &str, request: &str| {
+            Fingerprint::of(&SpecialistName::parse(name).unwrap(), request)
+        };
+        assert_eq!(of("orders", "Where is  it?\n"), of("orders", " where IS it?"));
+        assert_ne!(of("orders", "Where is it?"), of("billing", "Where is it?"));
+        assert_ne!(of("orders", "Where is it?"), of("orders", "Whereis it?"));
     }
 
     #[test]
@@ -248,10 +361,10 @@ mod tests {
 
     #[test]
     fn specialists_sessions_generations_and_lanes_never_share_a_session_id() {
-        let id = |root: &str, name: &str, generation, lane| {
+        let id = |root: &str, name: &str, generation, number| {
             let root = RootSession::parse("sessionId", root).unwrap();
             let name = SpecialistName::parse(name).unwrap();
-            specialist_session_id(&root, &name, Strand { generation, lane })
+            specialist_session_id(&root, &name, Lane { generation, number })
         };
         let ids = [
             id("s", "billing", 0, 0),
@@ -271,10 +384,10 @@ mod tests {
     #[test]
     fn invocations_that_overlap_have_different_lanes() {
         // The first finds nobody; those that come while it runs find it, or each other.
-        assert_eq!(Strand::lane_of(1, false), 0);
-        assert_eq!(Strand::lane_of(2, true), 2);
-        assert_eq!(Strand::lane_of(3, true), 3);
+        assert_eq!(Lane::number_of(1, false), 0);
+        assert_eq!(Lane::number_of(2, true), 2);
+        assert_eq!(Lane::number_of(3, true), 3);
         // One that comes when all are done continues the first conversation.
-        assert_eq!(Strand::lane_of(4, false), 0);
+        assert_eq!(Lane::number_of(4, false), 0);
     }
 }

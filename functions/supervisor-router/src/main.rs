@@ -14,8 +14,9 @@ use router_aws::{
 };
 use router_core::Handler;
 use router_core::event::{Event, GATEWAY_TOOL_NAME};
-use router_core::handler::Invocation;
+use router_core::handler::LambdaRequest;
 use router_core::units::Timestamp;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::{Instrument, Span, error, info_span};
@@ -52,6 +53,16 @@ async fn main() -> ExitCode {
     }
 }
 
+/// An event, if it is JSON. The runtime would answer other bytes with an error of its own,
+/// in a form that depends on the version of its crate.
+struct Payload(Option<Value>);
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Value::deserialize(deserializer).ok()))
+    }
+}
+
 /// What the function keeps from one invocation to the next.
 struct Function {
     settings: Settings,
@@ -74,8 +85,10 @@ impl Function {
         }
     }
 
-    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Diagnostic> {
-        let LambdaEvent { payload, context } = event;
+    async fn answer(&self, event: LambdaEvent<Payload>) -> Result<Box<RawValue>, Diagnostic> {
+        let LambdaEvent { payload: Payload(payload), context } = event;
+        // What is no JSON is in no form, unless the client context says that it is a gateway's.
+        let payload = payload.unwrap_or_default();
         let span = self.span(&context);
         let tool = context
             .client_context
@@ -95,9 +108,9 @@ impl Function {
             clock: &SystemClock,
         };
         let deadline = Timestamp(context.deadline);
-        let invocation = Invocation { request_id: &context.request_id, deadline };
+        let request = LambdaRequest { id: &context.request_id, deadline };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
-        let reply = Box::pin(handler.handle(&event, invocation)).instrument(span).await;
+        let reply = Box::pin(handler.handle(&event, request)).instrument(span).await;
         RawValue::from_string(reply.render(&event.form))
             .map_err(|error| diagnostic("MalformedReply", &error))
     }

@@ -14,7 +14,7 @@ use router_core::invocation::{BoxError, InvokeError, Outcome, Usage};
 
 /// Names the error for each exception that the service knows, in either place.
 macro_rules! exception {
-    ($type:ident, $error:expr) => {
+    ($type:ident, $error:expr, $otherwise:expr) => {
         match $error {
             $type::ThrottlingException(_) => InvokeError::Throttled,
             $type::ServiceQuotaExceededException(_) => InvokeError::QuotaExceeded,
@@ -26,7 +26,7 @@ macro_rules! exception {
             $type::AccessDeniedException(_) => InvokeError::AccessDenied,
             $type::ResourceNotFoundException(_) => InvokeError::NotFound,
             $type::ValidationException(_) => InvokeError::Invalid,
-            _ => InvokeError::ServiceFault("unknown error"),
+            _ => $otherwise,
         }
     };
 }
@@ -37,21 +37,41 @@ pub(super) fn before_the_stream(error: SdkError<InvokeAgentError, HttpResponse>)
         error.raw_response().is_some_and(|response| response.status().is_client_error());
     let usage = if was_turned_down { Usage::NotRun } else { Usage::UNKNOWN };
     let (result, usage) = match error {
-        SdkError::ServiceError(context) => (exception!(InvokeAgentError, context.err()), usage),
+        SdkError::ServiceError(context) => {
+            let by_status = unnamed(context.raw().status().as_u16());
+            (exception!(InvokeAgentError, context.err(), by_status), usage)
+        }
         SdkError::ConstructionFailure(_) => (InvokeError::Invalid, Usage::NotRun),
         error @ SdkError::DispatchFailure(_) if was_refused(&error) => {
             (InvokeError::Unreachable(error.into()), Usage::NotRun)
         }
-        SdkError::ResponseError(_) if was_turned_down => (InvokeError::Invalid, usage),
+        SdkError::ResponseError(context) if was_turned_down => {
+            (unnamed(context.raw().status().as_u16()), usage)
+        }
         other => (InvokeError::ConnectionLost(other.into()), usage),
     };
     Outcome { result: Err(result), usage }
 }
 
+/// An error whose name the SDK does not know, such as those of a gateway in between or of the
+/// signature, by its HTTP status.
+fn unnamed(status: u16) -> InvokeError {
+    match status {
+        401 | 403 => InvokeError::AccessDenied,
+        404 => InvokeError::NotFound,
+        409 => InvokeError::Conflict,
+        429 => InvokeError::Throttled,
+        400..=499 => InvokeError::Invalid,
+        _ => InvokeError::ServiceFault("unknown"),
+    }
+}
+
 /// An error inside the stream. Its frames are checked, so what cannot be read is no answer.
 pub(super) fn in_the_stream(error: SdkError<ResponseStreamError, impl Sized>) -> InvokeError {
     match error {
-        SdkError::ServiceError(context) => exception!(ResponseStreamError, context.err()),
+        SdkError::ServiceError(context) => {
+            exception!(ResponseStreamError, context.err(), InvokeError::ServiceFault("unknown"))
+        }
         other => InvokeError::StreamBroken(without_payload(&other)),
     }
 }

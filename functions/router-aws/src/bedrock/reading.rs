@@ -61,10 +61,24 @@ impl Reading {
     }
 
     /// The stream ended otherwise: text received before is no answer, and usage reported
-    /// before is only a part.
-    pub(super) fn cut(self, error: InvokeError) -> Outcome {
+    /// before is only a part. A guardrail's word stands all the same.
+    pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
         let usage = Usage::AtLeast { input: Tokens(self.input), output: Tokens(self.output) };
+        let error = if self.guardrail_intervened { InvokeError::Guardrail } else { error };
         Outcome { result: Err(error), usage }
+    }
+
+    /// The stream is left, since another model invocation begins and more tokens than `max`
+    /// have been used before it.
+    pub(super) fn cut(self, max: Tokens) -> Outcome {
+        let usage = Usage::Cut { input: Tokens(self.input), output: Tokens(self.output) };
+        let Outcome { result, .. } = self.broken_off(InvokeError::TooManyTokens { max });
+        Outcome { result, usage }
+    }
+
+    /// Whether this event begins a model invocation that `max` tokens do not allow any more.
+    pub(super) fn goes_too_far(&self, event: &ResponseStream, max: Tokens) -> bool {
+        self.input.saturating_add(self.output) > max.0 && begins_model_invocation(event)
     }
 
     fn take_trace(&mut self, part: &TracePart) {
@@ -92,6 +106,19 @@ impl Reading {
     }
 }
 
+fn begins_model_invocation(event: &ResponseStream) -> bool {
+    let ResponseStream::Trace(part) = event else { return false };
+    matches!(
+        part.trace,
+        Some(
+            Trace::OrchestrationTrace(OrchestrationTrace::ModelInvocationInput(_))
+                | Trace::PreProcessingTrace(PreProcessingTrace::ModelInvocationInput(_))
+                | Trace::PostProcessingTrace(PostProcessingTrace::ModelInvocationInput(_))
+                | Trace::RoutingClassifierTrace(RoutingClassifierTrace::ModelInvocationInput(_))
+        )
+    )
+}
+
 /// The metadata of a model invocation's output. Other parts of a trace may carry usage too,
 /// which would count the same tokens twice.
 fn model_invocation(trace: &Trace) -> Option<&Metadata> {
@@ -116,7 +143,7 @@ fn model_invocation(trace: &Trace) -> Option<&Metadata> {
 mod tests {
     use aws_sdk_bedrockagentruntime::primitives::Blob;
     use aws_sdk_bedrockagentruntime::types::{
-        Caller, FailureTrace, GuardrailTrace, Observation, OrchestrationModelInvocationOutput,
+        Caller, FailureTrace, GuardrailTrace, ModelInvocationInput, Observation, OrchestrationModelInvocationOutput,
         PayloadPart, Usage as TraceUsage,
     };
 
@@ -215,10 +242,32 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_stream_is_no_answer_and_its_usage_is_a_part() {
+    fn a_stream_that_broke_off_is_no_answer_and_its_usage_is_a_part() {
         let events = [chunk(b"half an ans"), ResponseStream::Trace(part(model_call(10, 2)))];
-        let outcome = read(events).cut(InvokeError::Throttled);
+        let outcome = read(events).broken_off(InvokeError::Throttled);
         assert!(outcome.result.is_err());
         assert_eq!(outcome.usage, Usage::AtLeast { input: Tokens(10), output: Tokens(2) });
+    }
+
+    #[test]
+    fn a_guardrails_word_stands_also_where_the_stream_breaks_off() {
+        let trace = GuardrailTrace::builder().action(GuardrailAction::Intervened).build();
+        let reading = read([ResponseStream::Trace(part(Trace::GuardrailTrace(trace)))]);
+        let outcome = reading.broken_off(InvokeError::Throttled);
+        assert!(matches!(outcome.result, Err(InvokeError::Guardrail)));
+    }
+
+    #[test]
+    fn a_call_goes_too_far_when_it_begins_another_model_invocation_with_too_many_tokens() {
+        let input = ModelInvocationInput::builder().build();
+        let input = OrchestrationTrace::ModelInvocationInput(input);
+        let begins = ResponseStream::Trace(part(Trace::OrchestrationTrace(input)));
+        let reading = read([ResponseStream::Trace(part(model_call(90, 11)))]);
+        assert!(reading.goes_too_far(&begins, Tokens(100)));
+        assert!(!reading.goes_too_far(&begins, Tokens(101)));
+        assert!(!reading.goes_too_far(&chunk(b"the answer"), Tokens(100)), "it is kept");
+        let outcome = reading.cut(Tokens(100));
+        assert!(matches!(outcome.result, Err(InvokeError::TooManyTokens { max: Tokens(100) })));
+        assert_eq!(outcome.usage, Usage::Cut { input: Tokens(90), output: Tokens(11) });
     }
 }

@@ -4,22 +4,51 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::invocation::Charge;
-use router_core::ledger::{Account, HoldId, Reservation};
+use router_core::ledger::{Account, Hold, HoldId, Limits, Reservation};
 use router_core::policy::SpecialistName;
+use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
+
+use super::{key, lane_apart};
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
+/// How the names of all repetition counters begin.
+const SEEN: &str = "seen#";
 
 /// Ids of settled holds are remembered in this many attributes, so that the item stays
 /// small. A duplicate that arrives after its place was used again becomes a hold that
 /// expires: charged too much, never too little.
 const RECENT_IDS: u64 = 16;
+/// The item remembers this many different requests.
+const SEEN_REQUESTS: usize = 16;
+/// At most this many expired holds are moved by one write, which has to stay small.
+const EXPIRED_AT_ONCE: usize = 10;
 
-/// A session's item as it was read.
-pub(super) struct SessionItem(pub(super) HashMap<String, AttributeValue>);
+/// The attributes of any item.
+pub(super) type Attributes = HashMap<String, AttributeValue>;
+
+/// A session's item as it was read, and the limits that hold where it sets none.
+#[derive(Clone, Debug)]
+pub(super) struct SessionItem {
+    attributes: Attributes,
+    limits: Limits,
+}
+
+/// What a dead invocation holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ExpiredHold {
+    pub(super) attribute: String,
+    pub(super) specialist: Option<SpecialistName>,
+    pub(super) tokens: u64,
+    pub(super) micro_usd: u64,
+}
 
 impl SessionItem {
+    pub(super) fn new(attributes: Attributes, limits: &Limits) -> Self {
+        Self { attributes, limits: *limits }
+    }
+
     pub(super) fn account(&self) -> Account {
         Account {
             steps: self.number("steps"),
@@ -32,22 +61,124 @@ impl SessionItem {
                 tokens: Tokens(self.number("spent_tokens")),
                 cost: MicroUsd(self.number("spent_micro_usd")),
             },
+            limits: self.limits,
         }
     }
 
+    /// The limits in force: the policy's, where an operator has set no others in the item.
+    pub(super) fn limits(&self, policy: &Limits) -> Limits {
+        let or = |name: &str, policy: u64| match self.attributes.get(name) {
+            Some(AttributeValue::N(set)) => set.parse().unwrap_or(policy),
+            _ => policy,
+        };
+        Limits {
+            steps: or("limit_steps", policy.steps),
+            handoffs: or("limit_handoffs", policy.handoffs),
+            tokens: Tokens(or("limit_tokens", policy.tokens.0)),
+            cost: MicroUsd(or("limit_micro_usd", policy.cost.0)),
+        }
+    }
+
+    /// The hold that was just written, in an item that shows who else is there.
+    pub(super) fn hold(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
+        let account = self.account();
+        let number = Lane::number_of(account.steps, self.is_occupied(reservation));
+        let lane = Lane { generation: self.generation(reservation), number };
+        Hold { account, lane, expired_holds, stale: self.stale_fingerprints() }
+    }
+
+    /// A hold that was written earlier. Who came in between cannot be told any more, so an
+    /// occupied specialist is asked in a lane that nobody else can have.
+    pub(super) fn hold_found(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
+        let hold = self.hold(reservation, expired_holds);
+        let lane = match hold.lane.number {
+            0 => hold.lane,
+            step => lane_apart(hold.lane.generation, step),
+        };
+        Hold { lane, ..hold }
+    }
+
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {
-        self.0.contains_key(&hold_attribute(id))
+        self.attributes.contains_key(&hold_attribute(id))
     }
 
     pub(super) fn was_settled(&self, id: &HoldId) -> bool {
-        self.0.get(&recent_attribute(id)).and_then(|value| value.as_s().ok())
-            == Some(&id.as_str().to_owned())
+        self.text(&recent_attribute(id)) == Some(id.as_str())
+    }
+
+    /// Whether the session has been idle for so long that it counts as absent.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.attributes.contains_key("expires_at") && self.expires_at() <= now.0 / 1_000
+    }
+
+    pub(super) fn expires_at(&self) -> u64 {
+        self.number("expires_at")
+    }
+
+    pub(super) fn belongs_to(&self, tenant: &Tenant) -> bool {
+        self.text("tenant").is_none_or(|owner| owner == tenant.as_str())
+    }
+
+    /// What is left of the money drawn; less than nothing after an overrun.
+    pub(super) fn tenant_room(&self) -> i128 {
+        let room = self.attributes.get("tenant_room_micro_usd");
+        room.and_then(|room| room.as_n().ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// How often the same was asked, when that is as often as it may be.
+    pub(super) fn times_seen(&self, reservation: &Reservation<'_>) -> Option<u64> {
+        let times = self.number(&seen_attribute(reservation.fingerprint?));
+        (times >= reservation.limits.max_repeats?).then_some(times)
+    }
+
+    /// What was spent by specialist, with what of it is in the specialists' days already:
+    /// tokens spent, micro-dollars spent, tokens folded, micro-dollars folded.
+    pub(super) fn by_specialist(&self) -> Vec<(SpecialistName, [u64; 4])> {
+        let names = self.attributes.keys().filter_map(|name| name.strip_prefix("tokens#"));
+        names
+            .filter_map(SpecialistName::parse)
+            .map(|name| {
+                let amounts = [
+                    self.number(&tokens_attribute(&name)),
+                    self.number(&micro_usd_attribute(&name)),
+                    self.number(&format!("folded_{}", tokens_attribute(&name))),
+                    self.number(&format!("folded_{}", micro_usd_attribute(&name))),
+                ];
+                (name, amounts)
+            })
+            .collect()
+    }
+
+    pub(super) fn expired_holds(&self, now: Timestamp) -> Vec<ExpiredHold> {
+        let holds = self.attributes.iter().filter(|(name, _)| name.starts_with(HOLD));
+        holds
+            .filter_map(|(name, value)| {
+                let hold = value.as_m().ok()?;
+                let expired = Timestamp(read_number(hold.get("expires_at_ms"))) <= now;
+                let specialist = hold.get("specialist").and_then(|name| name.as_s().ok());
+                expired.then(|| ExpiredHold {
+                    attribute: name.clone(),
+                    specialist: specialist.and_then(|name| SpecialistName::parse(name)),
+                    tokens: read_number(hold.get("tokens")),
+                    micro_usd: read_number(hold.get("micro_usd")),
+                })
+            })
+            .take(EXPIRED_AT_ONCE)
+            .collect()
+    }
+
+    pub(super) fn number(&self, name: &str) -> u64 {
+        read_number(self.attributes.get(name))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.as_s().ok().map(String::as_str)
     }
 
     /// Whether another live invocation of the same specialist is under way.
-    pub(super) fn is_occupied(&self, reservation: &Reservation<'_>) -> bool {
+    fn is_occupied(&self, reservation: &Reservation<'_>) -> bool {
         let own = hold_attribute(reservation.id);
-        self.0.iter().any(|(name, value)| {
+        self.attributes.iter().any(|(name, value)| {
             name.starts_with(HOLD)
                 && *name != own
                 && value.as_m().is_ok_and(|hold| {
@@ -60,26 +191,24 @@ impl SessionItem {
     }
 
     /// Which of the specialist's sessions the turn that was just counted belongs to.
-    pub(super) fn generation(&self, reservation: &Reservation<'_>) -> u64 {
+    fn generation(&self, reservation: &Reservation<'_>) -> u64 {
         let turns = self.number(&turns_attribute(reservation.specialist));
         turns.saturating_sub(1) / reservation.limits.max_turns_per_specialist.max(1)
     }
 
-    fn number(&self, name: &str) -> u64 {
-        read_number(self.0.get(name))
+    /// The requests that were asked longest ago, where there are more than are kept.
+    fn stale_fingerprints(&self) -> Vec<Fingerprint> {
+        let seen = self.attributes.keys().filter_map(|name| name.strip_prefix(SEEN));
+        let mut seen: Vec<Fingerprint> = seen.filter_map(Fingerprint::parse).collect();
+        seen.sort_by_key(|fingerprint| self.number(&asked_at_attribute(fingerprint)));
+        seen.truncate(seen.len().saturating_sub(SEEN_REQUESTS));
+        seen
     }
 }
 
-/// What a hold says of itself.
-pub(super) fn hold(reservation: &Reservation<'_>) -> AttributeValue {
-    let number = |value: u64| AttributeValue::N(value.to_string());
-    let specialist = reservation.specialist.as_str().to_owned();
-    AttributeValue::M(HashMap::from([
-        ("specialist".to_owned(), AttributeValue::S(specialist)),
-        ("tokens".to_owned(), number(reservation.ask.tokens.0)),
-        ("micro_usd".to_owned(), number(reservation.ask.cost.0)),
-        ("expires_at_ms".to_owned(), number(reservation.expires.0)),
-    ]))
+/// The key of a session's item.
+pub(super) fn session_key(session: &RootSession) -> Attributes {
+    key(format!("SESSION#{session}"), "BUDGET".to_owned())
 }
 
 /// The attribute of a hold. A map of holds would not do: DynamoDB cannot create a map and
@@ -88,12 +217,9 @@ pub(super) fn hold_attribute(id: &HoldId) -> String {
     format!("{HOLD}{}", id.as_str())
 }
 
-/// The attribute in which the id of a settled hold is remembered. FNV-1a spreads the ids.
+/// The attribute in which the id of a settled hold is remembered.
 pub(super) fn recent_attribute(id: &HoldId) -> String {
-    let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("recent_{}", hash % RECENT_IDS)
+    format!("recent_{}", fnv1a(id.as_str()) % RECENT_IDS)
 }
 
 /// The attribute that counts a specialist's turns in the session.
@@ -101,6 +227,33 @@ pub(super) fn turns_attribute(specialist: &SpecialistName) -> String {
     format!("turns#{specialist}")
 }
 
-fn read_number(value: Option<&AttributeValue>) -> u64 {
+/// The attribute with the tokens that a specialist has used in the session.
+pub(super) fn tokens_attribute(specialist: &SpecialistName) -> String {
+    format!("tokens#{specialist}")
+}
+
+/// The attribute with the micro-dollars that a specialist has used in the session.
+pub(super) fn micro_usd_attribute(specialist: &SpecialistName) -> String {
+    format!("micro_usd#{specialist}")
+}
+
+/// The attribute that counts how often the same was asked.
+pub(super) fn seen_attribute(fingerprint: &Fingerprint) -> String {
+    format!("{SEEN}{}", fingerprint.as_str())
+}
+
+/// The attribute with the step at which the same was asked last.
+pub(super) fn asked_at_attribute(fingerprint: &Fingerprint) -> String {
+    format!("asked_at#{}", fingerprint.as_str())
+}
+
+/// Spreads ids over places (FNV-1a, 64 bits).
+pub(super) fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+pub(super) fn read_number(value: Option<&AttributeValue>) -> u64 {
     value.and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::doubles::{
-    InMemoryLedger, ManualClock, RecordingSink, ScriptedInvoker, answers, fails, policy,
+    InMemoryLedger, ManualClock, RecordingSink, ScriptedInvoker, account, answers, fails, policy,
 };
 use crate::invocation::{Attempt, InvokeError, Outcome};
 use crate::ledger::Account;
 
-const INVOCATION: Invocation<'_> = Invocation { request_id: "r-1", deadline: Timestamp(60_000) };
+const REQUEST: LambdaRequest<'_> = LambdaRequest { id: "r-1", deadline: Timestamp(60_000) };
 
 fn event(arguments: Value) -> Event {
     let parameters: Vec<Value> = arguments
@@ -56,7 +56,7 @@ async fn play(
         metrics: &metrics,
         clock: &clock,
     };
-    let reply = handler.handle(event, INVOCATION).await;
+    let reply = handler.handle(event, REQUEST).await;
     let batches = metrics.batches();
     assert!(batches.len() <= 1, "one batch a request");
     let data = batches.into_iter().flat_map(|batch| batch.data).collect();
@@ -92,8 +92,19 @@ async fn a_bad_argument_is_given_back_to_the_model_and_charges_nothing() {
     assert!(reprompt);
     assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BadRequest)));
     assert_eq!((body.asked.as_deref(), body.task_id.as_deref()), (Some("orders"), Some("t")));
-    assert_eq!(played.account, Account::default());
+    assert_eq!(played.account, account());
     assert_eq!(played.data.len(), 1, "RouterOverhead alone");
+}
+
+#[tokio::test]
+async fn a_loop_is_told_so_whatever_it_asks() {
+    let payload = json!({"function": "no_such_tool", "sessionId": "s",
+        "sessionAttributes": {"router_hops": "3"}});
+    let event = Event::parse(&payload, None, false).unwrap();
+    let played = play(InMemoryLedger::default(), [], &event).await;
+    assert!(!played.reply.reprompt);
+    assert_eq!(played.reply.body.reason, Some(Reason::LoopDetected));
+    assert_eq!(played.metric("LoopsDetected"), Some(1.0));
 }
 
 #[tokio::test]
@@ -116,7 +127,7 @@ async fn a_settlement_that_is_lost_never_takes_the_answer_with_it() {
 
 #[tokio::test]
 async fn a_budget_refusal_is_a_normal_body_and_a_metric() {
-    let account = Account { steps: 12, ..Account::default() };
+    let account = Account { steps: 12, ..account() };
     let played = play(InMemoryLedger::with(account), [], &ask_orders()).await;
     assert!(!played.reply.reprompt);
     assert_eq!(played.reply.body.reason, Some(Reason::BudgetSteps));
@@ -154,7 +165,7 @@ async fn a_panic_is_answered_and_its_hold_stays_charged() {
         metrics: &RecordingSink::default(),
         clock: &ManualClock::default(),
     };
-    let reply = handler.handle(&ask_orders(), INVOCATION).await;
+    let reply = handler.handle(&ask_orders(), REQUEST).await;
     assert_eq!((reply.body.status, reply.body.reason), (Status::Failed, Some(Reason::AgentError)));
     assert!(!reply.body.message.unwrap().contains("mistake"));
     assert_eq!(reply.session_attributes["root_session_id"], "s");

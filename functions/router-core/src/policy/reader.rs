@@ -1,10 +1,11 @@
 //! Reads a TOML table key by key and collects what is wrong with it.
 //!
-//! After a mistake a reader answers with a value that only keeps the reading going; it never
-//! gets out, since [`Mistakes::none_or_else`] gives nothing while there is a mistake.
+//! After a mistake a reader answers with a value that only keeps the reading going. It never
+//! gets out, since [`Mistakes::none_or_else`] gives nothing while there is a mistake, and rules
+//! that take part in it are not checked ([`Mistakes::concern`]).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ pub(super) fn parse_toml(text: &str) -> Result<Table, Mistake> {
 pub(super) struct Mistakes(RefCell<Vec<Mistake>>);
 
 impl Mistakes {
+    /// Whether a setting was found to be wrong already, so that nothing follows from its value.
+    pub(super) fn concern(&self, setting: &str) -> bool {
+        self.0.borrow().iter().any(|mistake| mistake.setting == setting)
+    }
+
     pub(super) fn add(&self, setting: String, found: String, rule: impl Into<String>) {
         self.0.borrow_mut().push(Mistake { setting, found, rule: rule.into() });
     }
@@ -115,6 +121,15 @@ impl<'t> Section<'t> {
         })
     }
 
+    pub(super) fn optional_integer(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        self.get(key)?;
+        Some(self.integer(key, range, None))
+    }
+
     pub(super) fn millis(
         &self,
         key: &'static str,
@@ -133,8 +148,8 @@ impl<'t> Section<'t> {
         limit: Duration,
     ) -> Duration {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let millis = self.millis(key, 0..=900_000, default.min(limit_ms));
-        if millis > limit {
+        let millis = self.millis(key, 1..=900_000, default.clamp(1, limit_ms.max(1)));
+        if millis > limit && !self.is_wrong(key) && !self.is_wrong(other) {
             let rule = format!("it must not be above {other}, {limit_ms}");
             self.mistake(key, &millis.as_millis().to_string(), &rule);
         }
@@ -239,10 +254,15 @@ impl<'t> Section<'t> {
     pub(super) fn agent(
         &self,
         name: &SpecialistName,
-        from_environment: Option<&String>,
+        from_environment: Option<&BTreeMap<String, String>>,
     ) -> AgentRef {
+        // Never seen: it stands in for an agent that was reported as missing or malformed.
+        let nobody = || AgentRef { agent_id: String::new(), alias_id: String::new() };
         let from_policy = self.optional_agent("agent");
-        if let Some(text) = from_environment {
+        let Some(from_environment) = from_environment else {
+            return from_policy.unwrap_or_else(nobody);
+        };
+        if let Some(text) = from_environment.get(name.as_str()) {
             if let Some(agent) = AgentRef::parse(text) {
                 return agent;
             }
@@ -252,13 +272,10 @@ impl<'t> Section<'t> {
                 AgentRef::RULE,
             );
         } else if self.get("agent").is_none() {
-            self.mistake(
-                "agent",
-                "missing",
-                "the specialist needs an agent, here or in SPECIALIST_AGENTS",
-            );
+            let rule = "the specialist needs an agent, here or in SPECIALIST_AGENTS";
+            self.mistake("agent", "missing", rule);
         }
-        from_policy.unwrap_or(AgentRef { agent_id: String::new(), alias_id: String::new() })
+        from_policy.unwrap_or_else(nobody)
     }
 
     pub(super) fn optional_agent(&self, key: &'static str) -> Option<AgentRef> {
@@ -266,6 +283,11 @@ impl<'t> Section<'t> {
         self.read(key, None, None, AgentRef::RULE, |value| {
             value.as_str().and_then(AgentRef::parse).map(Some)
         })
+    }
+
+    /// Whether a key of this table was found to be wrong.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        self.mistakes.concern(&self.path_of(key))
     }
 
     /// Reports every key that nothing has asked for.

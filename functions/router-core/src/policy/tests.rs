@@ -23,7 +23,7 @@ price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
 "#;
 
 fn parse(text: &str) -> Result<Policy, Vec<Mistake>> {
-    Policy::parse(text, &BTreeMap::new())
+    Policy::parse(text, Some(&BTreeMap::new()))
 }
 
 /// The minimal policy with one line for another, and what is then said to be wrong.
@@ -80,7 +80,7 @@ fn a_default_gives_way_to_a_shorter_timeout() {
 #[test]
 fn agents_of_the_environment_go_before_those_of_the_policy() {
     let agents = BTreeMap::from([("billing".to_owned(), "B2/TSTALIASID".to_owned())]);
-    let policy = Policy::parse(MINIMAL, &agents).unwrap();
+    let policy = Policy::parse(MINIMAL, Some(&agents)).unwrap();
     assert_eq!(policy.find("billing").unwrap().agent.to_string(), "B2/TSTALIASID");
     assert_eq!(policy.find("general").unwrap().agent.to_string(), "GENERAL001/LIVE000001");
 }
@@ -92,7 +92,7 @@ fn agents_and_specialists_must_match() {
         ("astrology".to_owned(), "A/B".to_owned()),
     ]);
     let text = MINIMAL.replace("agent = \"GENERAL001/LIVE000001\"", "");
-    let found = Policy::parse(&text, &agents).unwrap_err();
+    let found = Policy::parse(&text, Some(&agents)).unwrap_err();
     let settings: Vec<&str> = found.iter().map(|mistake| mistake.setting.as_str()).collect();
     assert_eq!(
         settings,
@@ -120,7 +120,7 @@ fn each_rule_names_its_key_and_what_was_found() {
             "`routing.fallback` is \"nobody\": it must name a specialist",
         ),
         ("\"general\"\n", "\"general\"\nmin_confidence = 1.5\n", "`routing.min_confidence` is 1.5"),
-        ("= 0.50", "= 0.50\nwarn_at = 0.95", "`session.warn_at` is above degrade_at"),
+        ("= 0.50", "= 0.50\nwarn_at = 0.95", "`session.warn_at` is 0.95: it must not be above degrade_at"),
         ("= 0.50", "= 0.50\non_ledger_failure = \"panic\"", "one of \"refuse\", \"allow\""),
         ("= 8000", "= 80001", "it must not be above session.max_tokens, 80000"),
         ("\"refunds\"", "\"\"", "`specialists.billing.description` is \"\""),
@@ -162,12 +162,26 @@ fn each_rule_names_its_key_and_what_was_found() {
 fn one_mistake_is_reported_once() {
     assert_eq!(mistakes("\"general\"\n", "\"nobody\"\n").len(), 1);
     assert_eq!(mistakes("\"refunds\"", "\"\"").len(), 1);
+    assert_eq!(mistakes("max_tokens = 80_000", "max_tokens = -1").len(), 1);
+    let timeouts = "\"r\"\ntimeout_ms = 0\nidle_timeout_ms = 6";
+    assert_eq!(mistakes("\"refunds\"", timeouts).len(), 1);
+    let agents = BTreeMap::from([("general".to_owned(), "A/B".to_owned())]);
+    let nothing = Policy::parse("", Some(&agents)).unwrap_err();
+    let settings: Vec<&str> = nothing.iter().map(|mistake| mistake.setting.as_str()).collect();
+    assert_eq!(settings, ["routing", "session", "specialists"]);
 }
 
 #[test]
 fn all_mistakes_are_reported_at_once() {
     let text = MINIMAL.replace("12", "0").replace("0.50", "0").replace("8000", "-1");
     assert_eq!(parse(&text).unwrap_err().len(), 3);
+}
+
+#[test]
+fn a_fallback_is_asked_once() {
+    let names = "\"r\"\nfallback = [\"general\", \"billing\", \"general\"]";
+    let policy = parse(&MINIMAL.replace("\"refunds\"", names)).unwrap();
+    assert_eq!(policy.find("billing").unwrap().fallback, [policy.fallback.clone()]);
 }
 
 #[test]
@@ -186,4 +200,14 @@ fn a_text_that_is_no_toml_is_told_its_line() {
     let found = parse("[routing]\nfallback = ").unwrap_err();
     assert_eq!(found[0].setting, "ROUTING_POLICY");
     assert!(found[0].found.contains("line 2"), "{found:?}");
+}
+
+#[test]
+fn a_tenant_that_is_not_listed_shares_the_day_of_the_default_one() {
+    let text = format!("{MINIMAL}\n[tenant_day]\ntenants = [\"acme\"]\n");
+    let day = parse(&text).unwrap().tenant_day;
+    let payer = |id: &str| day.payer(&Tenant::parse(id).unwrap());
+    assert_eq!((payer("acme").as_str(), payer("other").as_str()), ("acme", "default"));
+    let all = parse(MINIMAL).unwrap().tenant_day;
+    assert_eq!(all.payer(&Tenant::parse("other").unwrap()).as_str(), "other");
 }

@@ -4,11 +4,14 @@ use serde::Serialize;
 
 use super::{Body, echo};
 use crate::event::Form;
-use crate::session::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS};
+use crate::session::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS, RootSession};
 
 /// The largest reply that Bedrock takes from an action group's Lambda function: 25 KB over
 /// the whole serialised JSON (Bedrock user guide, "Configure Lambda functions for agents").
 pub const MAX_REPLY_BYTES: usize = 25_000;
+
+/// The digits of the largest hop counter.
+const MAX_HOPS_DIGITS: usize = 20;
 
 /// Attributes that leave less than this for everything else are not returned.
 const MIN_ROOM_BYTES: usize = 2_000;
@@ -36,7 +39,7 @@ impl Reply {
         let mut form = form.clone();
         if self.room(&form) < MIN_ROOM_BYTES {
             self.session_attributes
-                .retain(|name, _| name == ROOT_SESSION_ID || name == ROUTER_HOPS);
+                .retain(is_ours);
             self.prompt_session_attributes.clear();
         }
         if self.room(&form) < MIN_ROOM_BYTES {
@@ -141,6 +144,16 @@ impl Form {
             }
             Self::Gateway => {}
         }
+    }
+}
+
+/// Whether an attribute is one of those that the router lives by. One that no router can have
+/// written is not.
+fn is_ours(name: &String, value: &mut String) -> bool {
+    match name.as_str() {
+        ROOT_SESSION_ID => RootSession::parse(ROOT_SESSION_ID, value).is_ok(),
+        ROUTER_HOPS => value.len() <= MAX_HOPS_DIGITS,
+        _ => false,
     }
 }
 
@@ -284,6 +297,16 @@ mod tests {
         let rendered: Value = serde_json::from_str(&reply.render(&function_form())).unwrap();
         assert_eq!(rendered["sessionAttributes"], json!({"root_session_id": "s"}));
         assert_eq!(rendered["promptSessionAttributes"], json!({}));
+    }
+
+    #[test]
+    fn attributes_in_our_name_that_are_not_ours_are_not_returned() {
+        let mut reply = reply("yes");
+        for name in [ROOT_SESSION_ID, ROUTER_HOPS] {
+            reply.session_attributes.insert(name.to_owned(), "9".repeat(30_000));
+        }
+        let rendered: Value = serde_json::from_str(&reply.render(&function_form())).unwrap();
+        assert_eq!(rendered["sessionAttributes"], json!({}));
     }
 
     #[test]

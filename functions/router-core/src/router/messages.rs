@@ -5,34 +5,42 @@
 
 use crate::arguments::{Task, names};
 use crate::invocation::Charge;
-use crate::ledger::{Exhausted, Limit};
+use crate::ledger::{Account, Exhausted, Limit};
 use crate::policy::{Policy, SpecialistName};
 use crate::reply::{Body, Reason, echo};
+use crate::units::MicroUsd;
 
 /// The body with the words of the task that are echoed.
 pub(super) fn with_task(body: Body, task: &Task) -> Body {
     Body { asked: Some(echo(&task.specialist)), task_id: task.task_id.as_deref().map(echo), ..body }
 }
 
-/// Why nobody was called, where the budget has no part in it.
-pub(super) fn refusal(reason: Reason, task: &Task) -> String {
-    match reason {
-        Reason::LoopDetected => "This request has already passed through too many supervisors. \
-            Answer the user with what you have."
-            .to_owned(),
-        Reason::IdentityNotVerified => format!(
-            "The user's identity is not verified, which `{}` requires. Ask the user to sign in \
-             first.",
-            quoted(task)
-        ),
-        Reason::LedgerUnavailable => "The session's budget cannot be checked right now, so nobody \
-            was asked. Answer the user with what you have, or try again later."
-            .to_owned(),
-        Reason::Deadline => "No time was left to ask a specialist. Answer the user with what you \
-            have, or try again."
-            .to_owned(),
-        other => format!("Nobody was asked ({}).", other.as_str()),
-    }
+/// The request goes in circles.
+pub(crate) fn too_many_routers() -> String {
+    "This request has already passed through too many supervisors. Answer the user with what you \
+     have."
+        .to_owned()
+}
+
+/// The specialist serves verified users only.
+pub(super) fn not_verified(specialist: &SpecialistName) -> String {
+    format!(
+        "The user's identity is not verified, which `{specialist}` requires. Ask the user to sign \
+         in first."
+    )
+}
+
+/// Nobody knows what is left.
+pub(super) fn ledger_unavailable() -> String {
+    "The session's budget cannot be checked right now, so nobody was asked. Answer the user with \
+     what you have, or try again later."
+        .to_owned()
+}
+
+/// It is too late to ask anybody.
+pub(super) fn no_time_left() -> String {
+    "No time was left to ask a specialist. Answer the user with what you have, or try again."
+        .to_owned()
 }
 
 /// Why the budget had no room.
@@ -42,6 +50,11 @@ pub(super) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask:
         Limit::Steps => {
             format!("All {} specialist calls of this session are used up.", exhausted.max)
         }
+        Limit::Tenant => format!(
+            "`{specialist}` may cost up to {}, and {} are left for today.",
+            ask.cost,
+            MicroUsd(left)
+        ),
         Limit::Handoffs => format!("All {} hand-offs of this session are used up.", exhausted.max),
         Limit::Tokens => format!(
             "`{specialist}` needs up to {}, and {left} are left in this session.",
@@ -50,10 +63,32 @@ pub(super) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask:
         Limit::Cost => format!(
             "`{specialist}` may cost up to {}, and {} are left in this session.",
             ask.cost,
-            crate::units::MicroUsd(left)
+            MicroUsd(left)
         ),
     };
     format!("{used_up} Answer the user with what you have.")
+}
+
+/// How little is left, before nothing is.
+pub(super) fn little_left(account: &Account) -> String {
+    let left = account.left();
+    format!(
+        "This session's budget is nearly used up: {} specialist calls, {} tokens and {} are left.",
+        left.steps_left, left.tokens_left, left.cost_left
+    )
+}
+
+/// The same was asked of the same specialist too often.
+pub(super) fn repeated(specialist: &SpecialistName) -> String {
+    format!(
+        "`{specialist}` has answered this very request before, more than once. Answer the user \
+         with what you have."
+    )
+}
+
+/// The session is somebody else's.
+pub(super) fn other_tenant() -> String {
+    "The request cannot be served: this session belongs to another tenant.".to_owned()
 }
 
 /// Why another specialist answered.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::doubles::{
-    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, answers, caller, fails, policy,
+    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers, caller, fails, policy,
     turns_down, unknown_usage_of_orders, verified_caller,
 };
 use crate::invocation::{Charge, InvokeError};
@@ -44,23 +44,30 @@ impl Stage {
     }
 
     async fn route(&self, specialist: &str, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
+        self.route_task(&task(specialist), invoker, id).await
+    }
+
+    async fn route_task(&self, task: &Task, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
         let router =
             Router { policy: &self.policy, ledger: &self.ledger, invoker, clock: &self.clock };
-        let task = Task {
-            specialist: specialist.to_owned(),
-            request: "Where is it?".to_owned(),
-            intent: None,
-            confidence: None,
-            task_id: Some("t1".to_owned()),
-        };
         let deadline = self.clock.now().after(Duration::from_secs(60));
-        let request = Request { id, place: 0, deadline, caller: &self.caller, task: &task };
+        let request = Request { id, place: 0, deadline, caller: &self.caller, task };
         let routed = router.route(&request).await;
         if let Some(unsettled) = &routed.unsettled {
             let settlement = unsettled.of(&self.caller.root);
             self.ledger.settle(&settlement, Duration::MAX).await.unwrap();
         }
         routed
+    }
+}
+
+fn task(specialist: &str) -> Task {
+    Task {
+        specialist: specialist.to_owned(),
+        request: "Where is it?".to_owned(),
+        intent: None,
+        confidence: None,
+        task_id: Some("t1".to_owned()),
     }
 }
 
@@ -172,19 +179,43 @@ async fn a_suggestion_that_must_not_be_followed_leaves_the_fallback() {
 
 #[tokio::test]
 async fn without_hand_offs_left_the_fallback_is_asked() {
-    let account = Account { handoffs: 2, ..Account::default() };
+    // All hand-offs are used up, so it is the cheaper agent of support that answers.
+    let account = Account { handoffs: 2, ..account() };
     let stage = Stage { caller: verified_caller(), ..Stage::with(account) };
-    let elsewhere = answers("SUPPORT", r#"{"out_of_scope": true, "suggest": "billing"}"#);
+    let elsewhere = answers("CHEAP", r#"{"out_of_scope": true, "suggest": "billing"}"#);
     let (routed, called) = stage.play("support", [elsewhere, answers("GENERAL", "hello")]).await;
-    assert_eq!(called, ["SUPPORT", "GENERAL"]);
+    assert_eq!(called, ["CHEAP", "GENERAL"]);
     assert_eq!(routed.body.reason, Some(Reason::OutOfScope));
     assert_eq!(routed.metrics.refused_by, [Limit::Handoffs]);
 }
 
 #[tokio::test]
+async fn a_suggested_specialist_without_a_hand_off_left_is_still_a_fallback() {
+    let stage = Stage::with(Account { handoffs: 2, ..account() });
+    let elsewhere = answers("ORDERS", r#"{"out_of_scope": true, "suggest": "general"}"#);
+    let (routed, called) = stage.play("orders", [elsewhere, answers("GENERAL", "hello")]).await;
+    assert_eq!(called, ["ORDERS", "GENERAL"]);
+    assert_eq!(routed.body.status, Status::FellBack);
+}
+
+#[tokio::test]
+async fn a_choice_that_the_supervisor_was_not_sure_of_is_no_sample() {
+    let stage = Stage::new();
+    let script = [
+        answers("GENERAL", r#"{"out_of_scope": true, "suggest": "orders"}"#),
+        answers("ORDERS", "there"),
+    ];
+    let invoker = ScriptedInvoker::new(&stage.clock, script);
+    let task = Task { confidence: Some(0.1), ..task("orders") };
+    let routed = stage.route_task(&task, &invoker, "r-1").await;
+    assert_eq!((routed.body.status, routed.body.reason), (Status::Answered, None));
+    assert_eq!(routed.metrics.accuracy, None);
+}
+
+#[tokio::test]
 async fn a_used_up_budget_refuses_without_a_fallback_and_says_what_is_left() {
     let spent = Charge { tokens: Tokens(75_000), cost: MicroUsd(0) };
-    let account = Account { committed: spent, spent, ..Account::default() };
+    let account = Account { committed: spent, spent, ..account() };
     let (routed, called) = Stage::with(account).play("orders", []).await;
     assert!(called.is_empty());
     let body = routed.body;
@@ -195,7 +226,7 @@ async fn a_used_up_budget_refuses_without_a_fallback_and_says_what_is_left() {
 
 #[tokio::test]
 async fn without_a_step_for_the_fallback_the_first_reason_stands() {
-    let account = Account { steps: 11, ..Account::default() };
+    let account = Account { steps: 11, ..account() };
     let stage = Stage::with(account);
     let (routed, called) = stage.play("orders", [fails("ORDERS", InvokeError::EmptyAnswer)]).await;
     assert_eq!(called, ["ORDERS"]);
@@ -229,6 +260,16 @@ async fn a_specialist_whose_session_is_in_use_is_asked_in_another_one() {
     let sent = invoker.sent();
     assert_ne!(sent[0].session_id, sent[1].session_id);
     assert_eq!(stage.ledger.account().steps, 1);
+    assert_eq!(stage.ledger.account().spent, ANSWER);
+}
+
+#[tokio::test]
+async fn a_conflict_inside_the_stream_is_charged_and_tried_in_another_session_too() {
+    let stage = Stage::new();
+    let script = [fails("ORDERS", InvokeError::Conflict), answers("ORDERS", "there")];
+    let (routed, _) = stage.play("orders", script).await;
+    assert_eq!((routed.body.status, routed.body.attempts), (Status::Answered, 2));
+    assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders().plus(ANSWER));
 }
 
 #[tokio::test]
@@ -265,4 +306,50 @@ async fn a_request_delivered_twice_is_not_charged_again() {
     assert!(called.is_empty());
     assert_eq!(routed.body.reason, Some(Reason::LedgerUnavailable));
     assert_eq!(stage.ledger.account().spent, ANSWER);
+}
+
+#[tokio::test]
+async fn the_supervisor_is_warned_before_the_budget_is_used_up() {
+    let of = |steps| Stage::with(Account { steps, ..account() });
+    let (routed, _) = of(8).play("orders", [answers("ORDERS", "there")]).await;
+    assert_eq!(routed.body.message, None, "9 of 12 are 75 percent");
+    let (routed, _) = of(9).play("orders", [answers("ORDERS", "there")]).await;
+    let message = routed.body.message.unwrap();
+    assert!(message.contains("nearly used up: 2 specialist calls, 79660 tokens"), "{message}");
+}
+
+#[tokio::test]
+async fn a_nearly_used_up_budget_is_answered_by_the_cheaper_agent() {
+    let caller = verified_caller;
+    let of = |steps| Stage { caller: caller(), ..Stage::with(Account { steps, ..account() }) };
+    let (_, called) = of(10).play("support", [answers("SUPPORT", "done")]).await;
+    assert_eq!(called, ["SUPPORT"], "10 of 12 are 83 percent");
+    let (routed, called) = of(11).play("support", [answers("CHEAP", "done")]).await;
+    assert_eq!(called, ["CHEAP"], "11 of 12 are 92 percent");
+    assert_eq!(routed.body.status, Status::Answered);
+    assert_eq!(routed.body.specialist.as_deref(), Some("support"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_too_often_is_a_loop() {
+    let mut stage = Stage::new();
+    stage.policy.session.max_repeats = Some(2);
+    let script = [answers("ORDERS", "there"), answers("ORDERS", "there")];
+    let invoker = ScriptedInvoker::new(&stage.clock, script);
+    stage.route("orders", &invoker, "r-1").await;
+    stage.route("orders", &invoker, "r-2").await;
+    let routed = stage.route("orders", &invoker, "r-3").await;
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::LoopDetected)));
+    assert!(routed.metrics.loop_detected);
+    assert_eq!(stage.ledger.account().steps, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_used_too_many_tokens_falls_back_and_is_charged_its_hold() {
+    let stage = Stage::new();
+    let max = Tokens(8_000);
+    let script = [fails("ORDERS", InvokeError::TooManyTokens { max }), answers("GENERAL", "hello")];
+    let (routed, _) = stage.play("orders", script).await;
+    assert_eq!((routed.body.status, routed.body.reason), (Status::FellBack, Some(Reason::BudgetTokens)));
 }

@@ -1,4 +1,4 @@
-//! One sub-task under way: the specialists of its plan, one after the other.
+//! The course of one sub-task: the specialists of its plan, one after the other.
 
 mod asking;
 
@@ -10,23 +10,28 @@ use tracing::{Instrument, warn};
 use super::answer::Answer;
 use super::messages;
 use super::{Request, Routed, Router, Unsettled};
+use crate::causes::chain;
 use crate::deadline;
 use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{Account, Ledger};
 use crate::metrics::{AccuracySample, RequestMetrics, intent_class};
-use crate::policy::Specialist;
+use crate::policy::{Specialist, SpecialistName};
 use crate::reply::{Body, Reason, Status};
 use crate::routing::{Plan, may_serve};
 use crate::units::Clock;
 
 /// The state of one sub-task.
-pub(super) struct Run<'r, L, I, C> {
+pub(super) struct Course<'r, L, I, C> {
     router: &'r Router<'r, L, I, C>,
     request: &'r Request<'r>,
     /// Who is asked next, in order.
     queue: VecDeque<Next<'r>>,
-    /// Who has been asked, so that nobody is asked twice.
-    asked: Vec<&'r Specialist>,
+    /// Who has been invoked, so that nobody is asked twice.
+    asked: Vec<&'r SpecialistName>,
+    /// How many holds were asked for, whether they were taken or not.
+    reservations: usize,
+    /// Why the plan does not begin with the specialist that was asked for.
+    detour: Option<Reason>,
     /// Why the specialist that was asked for is not the one that answers. The first reason
     /// stands: what went wrong afterwards went wrong because of it.
     reason: Option<Reason>,
@@ -61,14 +66,14 @@ enum End<'r> {
 }
 
 /// What came of asking one specialist.
-enum Step {
+enum Progress {
     Answered(String),
     GoOn,
     Stop,
     NotReserved { message: String, reason: Reason },
 }
 
-impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
+impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
     pub(super) fn new(
         router: &'r Router<'r, L, I, C>,
         request: &'r Request<'r>,
@@ -92,6 +97,8 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
             request,
             queue: std::iter::once(first).chain(fallbacks).collect(),
             asked: Vec::new(),
+            reservations: 0,
+            detour: plan.detour,
             reason: plan.detour,
             attempts: 0,
             account: None,
@@ -101,17 +108,19 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
     }
 
     /// Asks one after the other until one answers.
-    pub(super) async fn finish(mut self) -> Routed {
+    pub(super) async fn run_through(mut self) -> Routed {
         while let Some(next) = self.queue.pop_front() {
-            let step = self.step(&next).await;
-            self.asked.push(next.specialist);
-            match step {
-                Step::Answered(text) => {
+            if self.asked.contains(&&next.specialist.name) {
+                continue;
+            }
+            let progress = self.ask(&next).await;
+            match progress {
+                Progress::Answered(text) => {
                     return self.end(End::Answered { by: next.specialist, text });
                 }
-                Step::GoOn => {}
-                Step::Stop => break,
-                Step::NotReserved { message, reason } => {
+                Progress::GoOn => {}
+                Progress::Stop => break,
+                Progress::NotReserved { message, reason } => {
                     return self.end(End::NotReserved { message, reason });
                 }
             }
@@ -119,24 +128,25 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
         self.end(End::NobodyLeft)
     }
 
-    async fn step(&mut self, next: &Next<'r>) -> Step {
+    async fn ask(&mut self, next: &Next<'r>) -> Progress {
         if self.time_for(next.specialist).is_none() {
             return self.out_of_time();
         }
         self.settle_previous().await;
-        let admission = match self.reserve(next).await {
-            Ok(admission) => admission,
-            Err(step) => return step,
+        let granted = match self.reserve(next).await {
+            Ok(granted) => granted,
+            Err(progress) => return progress,
         };
         let Some(timeout) = self.time_for(next.specialist) else {
-            self.unsettled = admission.unused();
+            self.unsettled = granted.unused(&next.specialist.name);
             return self.out_of_time();
         };
         if let Role::Fallback { of } = next.role {
             self.metrics.fallbacks.push(of.name.clone());
         }
-        let span = admission.span(&self.request.caller.root, next.specialist);
-        self.invoke(next.specialist, admission, timeout).instrument(span).await
+        self.asked.push(&next.specialist.name);
+        let span = granted.span(&self.request.caller.root, next.specialist);
+        self.invoke(next.specialist, granted, timeout).instrument(span).await
     }
 
     /// The time for one invocation, if there is enough left to start it.
@@ -148,30 +158,23 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
         self.request.deadline.since(self.router.clock.now())
     }
 
-    fn out_of_time(&mut self) -> Step {
+    fn out_of_time(&mut self) -> Progress {
         self.reason.get_or_insert(Reason::Deadline);
-        let message = messages::refusal(Reason::Deadline, self.request.task);
-        Step::NotReserved { message, reason: Reason::Deadline }
+        Progress::NotReserved { message: messages::no_time_left(), reason: Reason::Deadline }
     }
 
-    /// What an outcome means for the rest of the run, and why it is no answer, if it is none.
-    fn judge(&mut self, specialist: &'r Specialist, outcome: Outcome) -> (Step, Option<Reason>) {
+    /// What an outcome means for the rest of the course, and why it is no answer, if it is none.
+    fn judge(&mut self, specialist: &'r Specialist, outcome: Outcome) -> (Progress, Option<Reason>) {
         let failure = match outcome.result.map(Answer::read) {
             Ok(Answer::Text(text)) => {
-                if self.was_asked_for(specialist) {
-                    let sample = Self::sample(self.router, self.request, specialist, true);
-                    self.metrics.accuracy.get_or_insert(sample);
-                }
-                return (Step::Answered(text), None);
+                self.note_accuracy(specialist, true);
+                return (Progress::Answered(text), None);
             }
             Ok(Answer::OutOfScope { suggest }) => {
-                if self.was_asked_for(specialist) {
-                    let sample = Self::sample(self.router, self.request, specialist, false);
-                    self.metrics.accuracy.get_or_insert(sample);
-                }
+                self.note_accuracy(specialist, false);
                 self.reason.get_or_insert(Reason::OutOfScope);
-                self.hand_off_to(suggest.as_deref(), specialist);
-                return (Step::GoOn, Some(Reason::OutOfScope));
+                self.hand_off_to(suggest.as_deref());
+                return (Progress::GoOn, Some(Reason::OutOfScope));
             }
             Ok(Answer::Empty) => InvokeError::EmptyAnswer,
             Err(error) => error,
@@ -180,24 +183,31 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
         let reason = failure.reason();
         if failure.allows_fallback() {
             self.reason.get_or_insert(reason);
-            (Step::GoOn, Some(reason))
+            (Progress::GoOn, Some(reason))
         } else {
             // The block is the reason, also where another specialist had failed before.
             self.reason = Some(reason);
-            (Step::Stop, Some(reason))
+            (Progress::Stop, Some(reason))
         }
     }
 
-    /// Puts the specialist that was suggested before the fallbacks, if it may be asked.
-    fn hand_off_to(&mut self, suggestion: Option<&str>, by: &Specialist) {
+    /// Puts the specialist that was suggested before the fallbacks, if it may be asked. It stays
+    /// among them too, for the case that no hand-off is left.
+    fn hand_off_to(&mut self, suggestion: Option<&str>) {
         let suggested = suggestion.and_then(|name| self.router.policy.find(name));
         if let Some(specialist) = suggested
-            && specialist.name != by.name
-            && !self.asked.iter().any(|asked| asked.name == specialist.name)
             && may_serve(specialist, self.request.caller)
         {
-            self.queue.retain(|next| next.specialist.name != specialist.name);
             self.queue.push_front(Next { specialist, role: Role::Handoff });
+        }
+    }
+
+    /// Whether the specialist that was asked for was the right one. A choice that the
+    /// supervisor was not sure of is no sample.
+    fn note_accuracy(&mut self, specialist: &Specialist, accurate: bool) {
+        if self.was_asked_for(specialist) && self.detour.is_none() {
+            let sample = Self::sample(self.router, self.request, specialist, accurate);
+            self.metrics.accuracy.get_or_insert(sample);
         }
     }
 
@@ -231,15 +241,27 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
             self.metrics.accuracy = None;
             self.metrics.fallbacks.clear();
         }
-        let limits = &self.router.policy.session;
         self.metrics.budget_utilization_percent =
-            self.account.map(|account| account.utilization_percent(limits));
+            self.account.map(|account| account.utilization_percent());
         let body = Body {
             attempts: self.attempts,
-            budget: self.account.map(|account| account.left(limits)),
+            budget: self.account.map(|account| account.left()),
+            message: self.with_warning(&body),
             ..messages::with_task(body, self.request.task)
         };
         Routed { body, metrics: self.metrics, unsettled: self.unsettled }
+    }
+
+    /// What the supervisor is told, and how little is left where that is little.
+    fn with_warning(&self, body: &Body) -> Option<String> {
+        let warn_at = self.router.policy.session.warn_at;
+        let is_low = self.account.is_some_and(|account| account.has_reached(warn_at));
+        if body.status == Status::Refused || !is_low {
+            return body.message.clone();
+        }
+        let warning = self.account.map(|account| messages::little_left(&account));
+        let sentences: Vec<String> = body.message.iter().cloned().chain(warning).collect();
+        Some(sentences.join(" "))
     }
 
     fn answered(&self, by: &Specialist, text: String) -> Body {
@@ -267,15 +289,4 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Run<'r, L, I, C> {
             ..Body::new(Status::Failed)
         }
     }
-}
-
-/// An error with its causes, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,0 +1,334 @@
+//! Money from a tenant's day, in blocks.
+//!
+//! A tenant's day is one item, `TENANT#<id>` / `DAY#<date>`, and all of the tenant's sessions
+//! pay from it. If every call wrote it, it would be a hot key. So a session draws a block at a
+//! time, in one transaction with the hold that needs it, and ordinary calls write the
+//! session's item alone. The same transaction folds what the session has spent since into the
+//! tenant's day and into the days of the specialists.
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
+};
+use router_core::ledger::{Account, Exhausted, Hold, Limit, Limits, Reservation, ReserveError};
+use router_core::session::Lane;
+use router_core::units::Timestamp;
+
+use super::expression::Expression;
+use super::item::{
+    Attributes, SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, read_number,
+    seen_attribute, session_key, tokens_attribute, turns_attribute,
+};
+use super::{DynamoLedger, key, number, writes};
+
+/// A day's item is kept this long after its day, in seconds: 90 days.
+const DAY_KEPT_SECONDS: u64 = 90 * 86_400;
+/// A transaction may have 100 actions; two of them are the session and the tenant.
+const MAX_FOLDED_SPECIALISTS: usize = 90;
+
+/// How a transaction ended that did not happen.
+enum Cancelled {
+    /// The session is not as it was, or others are writing: begin again.
+    BeginAgain,
+    /// The tenant's day has less than was to be drawn; this is its item.
+    NotEnough(Attributes),
+}
+
+impl DynamoLedger {
+    /// Begins a session with its first hold. `None`: somebody else did.
+    pub(super) async fn open(
+        &self,
+        reservation: &Reservation<'_>,
+        limits: &Limits,
+    ) -> Result<Option<Hold>, ReserveError> {
+        let empty = Account { limits: *limits, ..Account::default() };
+        if let Some(exhausted) = empty.exhausted_by(reservation) {
+            return Err(ReserveError::Exhausted(exhausted));
+        }
+        let needed = reservation.ask.cost.0;
+        let mut draw = self.draw(reservation, needed);
+        loop {
+            let (put, account) = self.first_item(reservation, &empty, draw);
+            let tenant = self.tenant_update(reservation, draw, 0);
+            let items = vec![put, tenant];
+            match self.transact(items).await? {
+                Ok(()) => {
+                    let lane = Lane::default();
+                    return Ok(Some(Hold { account, lane, expired_holds: 0, stale: Vec::new() }));
+                }
+                Err(Cancelled::BeginAgain) => return Ok(None),
+                Err(Cancelled::NotEnough(day)) => {
+                    draw = exact_draw(reservation, &day, needed, draw, &empty)?;
+                }
+            }
+        }
+    }
+
+    /// Takes a hold together with a block of the tenant's money. `None`: begin again.
+    pub(super) async fn fund(
+        &self,
+        reservation: &Reservation<'_>,
+        limits: &Limits,
+        item: &SessionItem,
+        round: u32,
+    ) -> Result<Option<Hold>, ReserveError> {
+        let missing = i128::from(reservation.ask.cost.0) - item.tenant_room();
+        let needed = u64::try_from(missing).unwrap_or(0);
+        let mut draw = self.draw(reservation, needed);
+        // Where many draw at once, only the first round folds: folding needs the item unchanged.
+        let fold = round == 0;
+        loop {
+            let mut session = writes::take_whatever_is_drawn(reservation, limits);
+            let change = i128::from(draw) - i128::from(reservation.ask.cost.0);
+            session.add("tenant_room_micro_usd", change);
+            session.add("drawn_micro_usd", i128::from(draw));
+            let mut spent = 0;
+            let mut specialists = Vec::new();
+            if fold {
+                spent = fold_session(&mut session, item);
+                specialists = self.fold_specialists(&mut session, item, reservation.now);
+            }
+            let mut items = vec![
+                self.update_in_transaction(session_key(reservation.session), session),
+                self.tenant_update(reservation, draw, spent),
+            ];
+            items.extend(specialists);
+            match self.transact(items).await? {
+                Ok(()) => return self.read_back(reservation, limits).await.map(Some),
+                Err(Cancelled::BeginAgain) => return Ok(None),
+                Err(Cancelled::NotEnough(day)) => {
+                    draw = exact_draw(reservation, &day, needed, draw, &item.account())?;
+                }
+            }
+        }
+    }
+
+    /// What to draw: a block, or more where more is needed.
+    fn draw(&self, reservation: &Reservation<'_>, needed: u64) -> u64 {
+        reservation.tenant_day.block.0.max(needed)
+    }
+
+    /// A transaction does not answer with the items that it wrote, and who else is there
+    /// decides about the lane.
+    async fn read_back(
+        &self,
+        reservation: &Reservation<'_>,
+        limits: &Limits,
+    ) -> Result<Hold, ReserveError> {
+        let read = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(session_key(reservation.session)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| ReserveError::Unavailable(error.into()))?;
+        let item = SessionItem::new(read.item.unwrap_or_default(), limits);
+        let expired = self.charge_expired(reservation, &item).await;
+        Ok(item.hold_found(reservation, expired))
+    }
+
+    /// The item of a session that begins, in place of one that is over, if there is one.
+    fn first_item(
+        &self,
+        reservation: &Reservation<'_>,
+        empty: &Account,
+        draw: u64,
+    ) -> (TransactWriteItem, Account) {
+        let handoffs = u64::from(reservation.is_handoff);
+        let account = Account { steps: 1, handoffs, committed: reservation.ask, ..*empty };
+        let mut attributes = session_key(reservation.session);
+        for (name, value) in [
+            ("steps", 1),
+            ("handoffs", handoffs),
+            ("committed_tokens", reservation.ask.tokens.0),
+            ("committed_micro_usd", reservation.ask.cost.0),
+            ("spent_tokens", 0),
+            ("spent_micro_usd", 0),
+            ("drawn_micro_usd", draw),
+            ("tenant_room_micro_usd", draw - reservation.ask.cost.0),
+            ("expires_at", writes::session_expiry(reservation)),
+        ] {
+            attributes.insert(name.to_owned(), number(value));
+        }
+        attributes.insert(turns_attribute(reservation.specialist), number(1));
+        attributes.insert(hold_attribute(reservation.id), writes::hold(reservation));
+        let tenant = AttributeValue::S(reservation.tenant.as_str().to_owned());
+        attributes.insert("tenant".to_owned(), tenant);
+        if let Some(fingerprint) = reservation.fingerprint {
+            attributes.insert(seen_attribute(fingerprint), number(1));
+            attributes.insert(asked_at_attribute(fingerprint), number(0));
+        }
+        let mut condition = Expression::default();
+        condition.compare_if_there("expires_at", "<=", number(reservation.now.0 / 1_000));
+        // An item without an expiry is a session that somebody set up by hand.
+        let absent = "attribute_not_exists(#pk) OR attribute_exists(#expires)";
+        let mut names = condition.names.clone();
+        names.insert("#pk".to_owned(), "pk".to_owned());
+        names.insert("#expires".to_owned(), "expires_at".to_owned());
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(attributes))
+            .condition_expression(format!("{} AND ({absent})", condition.condition()))
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(condition.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build();
+        (TransactWriteItem::builder().set_put(put.ok()).build(), account)
+    }
+
+    /// Draws from the tenant's day, and adds what the session has spent of earlier draws.
+    fn tenant_update(
+        &self,
+        reservation: &Reservation<'_>,
+        draw: u64,
+        spent: u64,
+    ) -> TransactWriteItem {
+        let mut write = Expression::default();
+        let max = reservation.tenant_day.max_cost.0;
+        match max.checked_sub(draw) {
+            Some(room) => write.compare_if_there("drawn_micro_usd", "<=", number(room)),
+            None => write.compare("drawn_micro_usd", "<", number(0)),
+        }
+        write.add("drawn_micro_usd", i128::from(draw));
+        write.add("spent_micro_usd", i128::from(spent));
+        write.set("expires_at", number(day_expiry(reservation.now)));
+        let payer = reservation.tenant_day.payer(reservation.tenant);
+        let key = key(format!("TENANT#{payer}"), format!("DAY#{}", date(reservation.now)));
+        self.update_in_transaction(key, write)
+    }
+
+    /// Adds to the specialists' days what the session has spent with each since the last time.
+    fn fold_specialists(
+        &self,
+        session: &mut Expression,
+        item: &SessionItem,
+        now: Timestamp,
+    ) -> Vec<TransactWriteItem> {
+        let mut updates = Vec::new();
+        for (name, [tokens, micro_usd, folded_tokens, folded_micro_usd]) in item.by_specialist() {
+            let more_tokens = tokens.saturating_sub(folded_tokens);
+            let more_micro_usd = micro_usd.saturating_sub(folded_micro_usd);
+            if (more_tokens, more_micro_usd) == (0, 0) || updates.len() >= MAX_FOLDED_SPECIALISTS {
+                continue;
+            }
+            session.set(&format!("folded_{}", tokens_attribute(&name)), number(tokens));
+            session.set(&format!("folded_{}", micro_usd_attribute(&name)), number(micro_usd));
+            let mut write = Expression::default();
+            write.add("spent_tokens", i128::from(more_tokens));
+            write.add("spent_micro_usd", i128::from(more_micro_usd));
+            write.set("expires_at", number(day_expiry(now)));
+            let key = key(format!("SPECIALIST#{name}"), format!("DAY#{}", date(now)));
+            updates.push(self.update_in_transaction(key, write));
+        }
+        updates
+    }
+
+    fn update_in_transaction(&self, key: Attributes, write: Expression) -> TransactWriteItem {
+        let condition = Some(write.condition()).filter(|condition| !condition.is_empty());
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .update_expression(write.update())
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(Some(write.names))
+            .set_expression_attribute_values(Some(write.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build();
+        TransactWriteItem::builder().set_update(update.ok()).build()
+    }
+
+    /// Writes all or nothing. The session is the first of the items, the tenant the second.
+    async fn transact(
+        &self,
+        items: Vec<TransactWriteItem>,
+    ) -> Result<Result<(), Cancelled>, ReserveError> {
+        let sent = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let error = match sent {
+            Ok(_) => return Ok(Ok(())),
+            Err(error) => error,
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons().to_vec()
+            }
+            // Somebody else's transaction is under way with the same items.
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                return Ok(Err(Cancelled::BeginAgain));
+            }
+            _ => return Err(ReserveError::Unavailable(error.into())),
+        };
+        let failed = |index: usize| {
+            reasons.get(index).filter(|reason| code(reason) == "ConditionalCheckFailed")
+        };
+        let is_passing = |reason: &CancellationReason| {
+            let passing =
+                ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+            passing.contains(&code(reason))
+        };
+        if failed(0).is_some() || reasons.iter().any(is_passing) {
+            return Ok(Err(Cancelled::BeginAgain));
+        }
+        match failed(1) {
+            Some(tenant) => Ok(Err(Cancelled::NotEnough(tenant.item.clone().unwrap_or_default()))),
+            None => Err(ReserveError::Unavailable(error.into())),
+        }
+    }
+}
+
+/// Notes in the session that its spending is in the tenant's day now; returns by how much.
+/// The condition keeps two transactions from folding the same spending.
+fn fold_session(session: &mut Expression, item: &SessionItem) -> u64 {
+    let folds = item.number("folds");
+    match folds {
+        0 => session.require_absent("folds"),
+        folds => session.compare("folds", "=", number(folds)),
+    }
+    session.set("folds", number(folds + 1));
+    let spent = item.number("spent_micro_usd");
+    session.set("folded_micro_usd", number(spent));
+    spent.saturating_sub(item.number("folded_micro_usd"))
+}
+
+/// What is drawn when the day has less than a block left: exactly what is needed, if it has
+/// that.
+fn exact_draw(
+    reservation: &Reservation<'_>,
+    day: &Attributes,
+    needed: u64,
+    drawn_in_vain: u64,
+    account: &Account,
+) -> Result<u64, ReserveError> {
+    let drawn = read_number(day.get("drawn_micro_usd"));
+    let spent = read_number(day.get("spent_micro_usd"));
+    let max = reservation.tenant_day.max_cost.0;
+    if needed < drawn_in_vain && drawn.saturating_add(needed) <= max {
+        return Ok(needed);
+    }
+    Err(ReserveError::Exhausted(Exhausted {
+        limit: Limit::Tenant,
+        settled: spent,
+        held: drawn.saturating_sub(spent),
+        asked: needed,
+        max,
+        account: *account,
+    }))
+}
+
+fn code(reason: &CancellationReason) -> &str {
+    reason.code().unwrap_or_default()
+}
+
+fn day_expiry(now: Timestamp) -> u64 {
+    now.epoch_seconds() + DAY_KEPT_SECONDS
+}
+
+/// The UTC date, as `2026-11-21`.
+fn date(now: Timestamp) -> String {
+    let seconds = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
+    let time = aws_smithy_types::DateTime::from_secs(seconds);
+    let text = time.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap_or_default();
+    text.chars().take(10).collect()
+}

@@ -1,0 +1,61 @@
+//! A short memory of sessions that have used their budget up.
+//!
+//! A supervisor in a loop asks again at once, and each refusal would cost a write. What is
+//! settled never grows less, so the same refusal can be given again without asking the table;
+//! for a few seconds only, since an operator may raise the limit.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use router_core::ledger::{Exhausted, Limit, Reservation};
+use router_core::units::Timestamp;
+
+/// How long a refusal is remembered.
+const MEMORY: Duration = Duration::from_secs(5);
+/// How many sessions are remembered at once; beyond that the memory starts anew.
+const MAX_SESSIONS: usize = 1_000;
+
+/// Refusals of sessions that have used a limit up for good.
+#[derive(Debug, Default)]
+pub(super) struct UsedUp(Mutex<HashMap<String, (Timestamp, Exhausted)>>);
+
+impl UsedUp {
+    /// The refusal that the reservation would meet again.
+    pub(super) fn recall(&self, reservation: &Reservation<'_>) -> Option<Exhausted> {
+        let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, exhausted) = memory.get(reservation.session.as_str())?;
+        let asked = asked_of(exhausted.limit, reservation)?;
+        let again = Exhausted { asked, ..exhausted.clone() };
+        (reservation.now < *until && again.is_for_good()).then_some(again)
+    }
+
+    /// Remembers a refusal, if it holds whatever becomes of invocations under way.
+    pub(super) fn remember(&self, reservation: &Reservation<'_>, exhausted: &Exhausted) {
+        if !exhausted.is_for_good() || asked_of(exhausted.limit, reservation).is_none() {
+            return;
+        }
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A refusal out of this memory must not prolong itself.
+        let session = reservation.session.as_str();
+        if memory.get(session).is_some_and(|(until, _)| reservation.now < *until) {
+            return;
+        }
+        if memory.len() >= MAX_SESSIONS {
+            memory.clear();
+        }
+        let until = reservation.now.after(MEMORY);
+        memory.insert(session.to_owned(), (until, exhausted.clone()));
+    }
+}
+
+/// What the reservation asks of a limit. Hand-offs are asked of some invocations only, and a
+/// tenant's money is not the session's; neither is remembered.
+fn asked_of(limit: Limit, reservation: &Reservation<'_>) -> Option<u64> {
+    match limit {
+        Limit::Steps => Some(1),
+        Limit::Tokens => Some(reservation.ask.tokens.0),
+        Limit::Cost => Some(reservation.ask.cost.0),
+        Limit::Handoffs | Limit::Tenant => None,
+    }
+}
