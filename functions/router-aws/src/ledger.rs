@@ -14,6 +14,7 @@
 mod expression;
 mod funding;
 mod item;
+mod repeats;
 mod used_up;
 mod writes;
 
@@ -33,10 +34,11 @@ use expression::Expression;
 use item::{Attributes, SessionItem};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
-    Hold, Ledger, Limits, Reservation, ReserveError, SettleError, Settlement,
+    Hold, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
 };
 use router_core::session::Lane;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 use used_up::UsedUp;
 
 /// One attempt of a write takes at most this.
@@ -220,6 +222,32 @@ impl Ledger for DynamoLedger {
             // The hold is gone: it was settled by an earlier try, or has expired.
             Ok(Err(WriteError::Condition(_))) => Ok(()),
             Ok(Err(WriteError::Unavailable(error))) => Err(SettleError(error)),
+            Err(elapsed) => Err(SettleError(elapsed.into())),
+        }
+    }
+
+    async fn recall(&self, repeat: &Repeat<'_>, within: Duration) -> Option<Recalled> {
+        match timeout(within, self.find_answer(repeat)).await {
+            Ok(Ok(recalled)) => recalled,
+            Ok(Err(error)) => {
+                warn!(error = %error, "no answer is recalled");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn keep(
+        &self,
+        repeat: &Repeat<'_>,
+        generation: u64,
+        answer: &str,
+        window: Duration,
+        within: Duration,
+    ) -> Result<(), SettleError> {
+        let keeping = self.keep_answer(repeat, generation, answer, window);
+        match timeout(within, keeping).await {
+            Ok(kept) => kept.map_err(SettleError),
             Err(elapsed) => Err(SettleError(elapsed.into())),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
-    Account, Hold, HoldId, Ledger, Limits, Reservation, ReserveError, SettleError, Settlement,
+    Account, Hold, HoldId, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
 use crate::policy::Policy;
@@ -111,6 +111,7 @@ struct SessionItem {
     holds: Vec<(HoldId, String, Lane)>,
     settled: Vec<HoldId>,
     seen: HashMap<Fingerprint, u64>,
+    kept: HashMap<(Fingerprint, String), (String, Timestamp)>,
 }
 
 impl InMemoryLedger {
@@ -176,6 +177,30 @@ impl Ledger for InMemoryLedger {
         let lane = Lane { generation, number };
         item.holds.push((reservation.id.clone(), specialist, lane));
         Ok(Hold { account: item.account, lane, expired_holds: 0, stale: Vec::new() })
+    }
+
+    async fn recall(&self, repeat: &Repeat<'_>, _within: Duration) -> Option<Recalled> {
+        let sessions = self.sessions.lock().unwrap();
+        let item = sessions.get(repeat.session.as_str())?;
+        let kept = item.kept.get(&(repeat.fingerprint.clone(), repeat.identity.to_owned()))?;
+        let (answer, until) = kept;
+        let answer = (repeat.now < *until).then(|| answer.clone())?;
+        Some(Recalled { answer, account: item.account })
+    }
+
+    async fn keep(
+        &self,
+        repeat: &Repeat<'_>,
+        _generation: u64,
+        answer: &str,
+        window: Duration,
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let item = sessions.entry(repeat.session.as_str().to_owned()).or_default();
+        let key = (repeat.fingerprint.clone(), repeat.identity.to_owned());
+        item.kept.insert(key, (answer.to_owned(), repeat.now.after(window)));
+        Ok(())
     }
 
     async fn settle(

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::join;
+use futures_util::future::join3;
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::arguments::ToolRequest;
@@ -15,13 +15,13 @@ use crate::causes::chain;
 use crate::deadline;
 use crate::event::Event;
 use crate::invocation::SpecialistInvoker;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Repeat};
 use crate::metrics::{Batch, InvocationMetrics, MetricsSink, RequestMetrics};
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Reply, Status};
-use crate::router::{Request, Routed, Router, Unsettled, too_many_routers};
+use crate::router::{KeptAnswer, Request, Routed, Router, Unsettled, too_many_routers};
 use crate::routing;
-use crate::session::{ROOT_SESSION_ID, RootSession};
+use crate::session::{Caller, ROOT_SESSION_ID};
 use crate::units::{Clock, Timestamp};
 
 /// The longest that publishing metrics may hold a reply up.
@@ -57,6 +57,7 @@ struct Answer {
     reprompt: bool,
     metrics: RequestMetrics,
     unsettled: Option<Unsettled>,
+    kept: Option<KeptAnswer>,
 }
 
 impl<L, I, M, C> Handler<'_, L, I, M, C>
@@ -89,7 +90,7 @@ where
     async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
         let working = AssertUnwindSafe(self.work(event, request)).catch_unwind();
-        let Answer { body, reprompt, mut metrics, unsettled } = working.await.unwrap_or_else(|_| {
+        let Answer { body, reprompt, mut metrics, unsettled, kept } = working.await.unwrap_or_else(|_| {
             // What had been held stays charged and expires; the panic hook has logged why.
             error!("the request panicked");
             panicked(event)
@@ -99,9 +100,10 @@ where
         self.log(&body, &metrics, now.since(started));
         let batch = Batch { timestamp: now, data: metrics.data() };
         let within = deadline::wind_up(request.deadline.since(now));
-        let session = event.caller.as_ref().ok().map(|caller| &caller.root);
-        let settling = self.settle(session, unsettled, within);
-        join(settling, self.metrics.publish(&batch, within.min(PUBLISHING))).await;
+        let caller = event.caller.as_ref().ok();
+        let settling = self.settle(caller, unsettled, within);
+        let keeping = self.keep(caller, kept, now, within);
+        join3(settling, keeping, self.metrics.publish(&batch, within.min(PUBLISHING))).await;
         (body, reprompt)
     }
 
@@ -137,19 +139,43 @@ where
         };
         let LambdaRequest { id, deadline } = request;
         let request = Request { id, place: 0, deadline, caller, task: &task };
-        let Routed { body, metrics, unsettled } = router.route(&request).await;
-        Answer { body, reprompt: false, metrics, unsettled }
+        let Routed { body, metrics, unsettled, kept } = router.route(&request).await;
+        Answer { body, reprompt: false, metrics, unsettled, kept }
     }
 
     async fn settle(
         &self,
-        session: Option<&RootSession>,
+        caller: Option<&Caller>,
         unsettled: Option<Unsettled>,
         within: Duration,
     ) {
-        let (Some(session), Some(unsettled)) = (session, unsettled) else { return };
-        if let Err(error) = self.ledger.settle(&unsettled.of(session), within).await {
+        let (Some(caller), Some(unsettled)) = (caller, unsettled) else { return };
+        if let Err(error) = self.ledger.settle(&unsettled.of(&caller.root), within).await {
             warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
+        }
+    }
+
+    async fn keep(
+        &self,
+        caller: Option<&Caller>,
+        kept: Option<KeptAnswer>,
+        now: Timestamp,
+        within: Duration,
+    ) {
+        let (Some(caller), Some(kept)) = (caller, kept) else { return };
+        let KeptAnswer { specialist, fingerprint, generation, answer, window } = &kept;
+        let repeat = Repeat {
+            session: &caller.root,
+            tenant: &caller.tenant,
+            limits: &self.policy.session,
+            specialist,
+            fingerprint,
+            identity: &caller.identity(),
+            now,
+        };
+        let keeping = self.ledger.keep(&repeat, *generation, answer, *window, within);
+        if let Err(error) = keeping.await {
+            warn!(error = chain(&error), "the answer is not kept");
         }
     }
 
@@ -180,7 +206,7 @@ where
 /// A request that is refused for what it says.
 fn refused(event: &Event, message: String, reprompt: bool) -> Answer {
     let body = with_echoes(Body::refused(Reason::BadRequest, message), event);
-    Answer { body, reprompt, metrics: RequestMetrics::default(), unsettled: None }
+    Answer { body, reprompt, metrics: RequestMetrics::default(), unsettled: None, kept: None }
 }
 
 /// A request that has passed too many routers.
@@ -188,7 +214,7 @@ fn looped(event: &Event) -> Answer {
     let message = too_many_routers();
     let body = with_echoes(Body::refused(Reason::LoopDetected, message), event);
     let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };
-    Answer { body, reprompt: false, metrics, unsettled: None }
+    Answer { body, reprompt: false, metrics, unsettled: None, kept: None }
 }
 
 fn panicked(event: &Event) -> Answer {
@@ -198,7 +224,7 @@ fn panicked(event: &Event) -> Answer {
         ..Body::new(Status::Failed)
     };
     let body = with_echoes(body, event);
-    Answer { body, reprompt: false, metrics: RequestMetrics::default(), unsettled: None }
+    Answer { body, reprompt: false, metrics: RequestMetrics::default(), unsettled: None, kept: None }
 }
 
 /// The body with what is echoed of the arguments, as far as they could be read.

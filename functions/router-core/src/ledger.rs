@@ -296,6 +296,34 @@ pub struct Settlement<'a> {
 #[error("the budget table gave no answer to a settlement")]
 pub struct SettleError(#[source] pub BoxError);
 
+/// A request that may have been answered before.
+#[derive(Clone, Debug)]
+pub struct Repeat<'a> {
+    /// The session.
+    pub session: &'a RootSession,
+    /// The tenant that it must belong to.
+    pub tenant: &'a Tenant,
+    /// Its limits.
+    pub limits: &'a SessionLimits,
+    /// Who is asked.
+    pub specialist: &'a SpecialistName,
+    /// What is asked of whom.
+    pub fingerprint: &'a Fingerprint,
+    /// The user; see [`crate::session::Caller::identity`].
+    pub identity: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// An answer that was given before and still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recalled {
+    /// The answer.
+    pub answer: String,
+    /// The session's account.
+    pub account: Account,
+}
+
 /// Keeps the budgets.
 pub trait Ledger {
     /// Takes a hold within `within`, if there is room for it under every limit.
@@ -325,6 +353,29 @@ pub trait Ledger {
     fn settle(
         &self,
         settlement: &Settlement<'_>,
+        within: Duration,
+    ) -> impl Future<Output = Result<(), SettleError>> + Send;
+
+    /// The answer that the same specialist gave the same user to the same request, in the same
+    /// session and generation, if it is still to be given again. `None` also when the table
+    /// gave no answer: then the specialist is asked.
+    fn recall(
+        &self,
+        repeat: &Repeat<'_>,
+        within: Duration,
+    ) -> impl Future<Output = Option<Recalled>> + Send;
+
+    /// Keeps an answer of `generation` for `window`, so that [`Ledger::recall`] finds it.
+    ///
+    /// # Errors
+    ///
+    /// [`SettleError`] when the table gave no answer.
+    fn keep(
+        &self,
+        repeat: &Repeat<'_>,
+        generation: u64,
+        answer: &str,
+        window: Duration,
         within: Duration,
     ) -> impl Future<Output = Result<(), SettleError>> + Send;
 }

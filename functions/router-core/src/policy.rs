@@ -99,6 +99,8 @@ pub struct SessionLimits {
     pub on_ledger_failure: OnLedgerFailure,
     /// How often the same specialist may be asked the same; `None`: as often as you like.
     pub max_repeats: Option<u64>,
+    /// For how long the same request gets the same answer again; `None`: never.
+    pub repeat_window: Option<Duration>,
 }
 
 /// What to do with a request whose budget cannot be checked.
@@ -317,6 +319,9 @@ fn read_session(section: &Section<'_>) -> SessionLimits {
             &[("refuse", OnLedgerFailure::Refuse), ("allow", OnLedgerFailure::Allow)],
         ),
         max_repeats: section.optional_integer("max_repeats", 1..=10_000),
+        repeat_window: section
+            .optional_integer("repeat_window_seconds", 1..=86_400)
+            .map(Duration::from_secs),
     };
     section.finish();
     limits

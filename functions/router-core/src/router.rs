@@ -9,6 +9,8 @@ mod answer;
 mod course;
 mod messages;
 
+use std::time::Duration;
+
 use course::Course;
 pub(crate) use messages::too_many_routers;
 
@@ -59,6 +61,23 @@ pub struct Routed {
     pub metrics: RequestMetrics,
     /// The settlement that is still to be made.
     pub unsettled: Option<Unsettled>,
+    /// The answer that is still to be kept, for the same request to get it again.
+    pub kept: Option<KeptAnswer>,
+}
+
+/// An answer that is to be given again to the same request.
+#[derive(Clone, Debug)]
+pub struct KeptAnswer {
+    /// Who gave it.
+    pub specialist: SpecialistName,
+    /// What was asked.
+    pub fingerprint: Fingerprint,
+    /// The generation of the specialist's session in which it was given.
+    pub generation: u64,
+    /// The answer.
+    pub answer: String,
+    /// For how long it holds.
+    pub window: Duration,
 }
 
 /// A settlement that is still to be made.
@@ -107,7 +126,7 @@ impl<L: Ledger, I: SpecialistInvoker, C: Clock> Router<'_, L, I, C> {
 /// A refusal that needs no look at the budget.
 fn refused(reason: Reason, message: String, task: &Task, metrics: RequestMetrics) -> Routed {
     let body = messages::with_task(Body::refused(reason, message), task);
-    Routed { body, metrics, unsettled: None }
+    Routed { body, metrics, unsettled: None, kept: None }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub const ROOT_SESSION_ID: &str = "root_session_id";
 pub const ROUTER_HOPS: &str = "router_hops";
 /// The attribute that names the tenant.
 const TENANT_ID: &str = "tenant_id";
+/// The attribute that names the user.
+const USER_ID: &str = "user_id";
 /// The attribute by which the application vouches for the user's identity.
 const IDENTITY_VERIFIED: &str = "identity_verified";
 
@@ -218,6 +220,13 @@ impl Caller {
         Ok(Self { root, tenant, hops, identity_verified, attributes })
     }
 
+    /// Who the user is, as far as the application vouches for it, without saying it: a digest
+    /// that is the same for the same user.
+    pub fn identity(&self) -> String {
+        let user = self.attributes.get(USER_ID).map_or("", String::as_str);
+        hex_digest(&format!("{}/{}/{user}", self.identity_verified, user.len()))
+    }
+
     /// The session attributes that a specialist gets: those received, the root session, and
     /// one hop more.
     pub fn forwarded_attributes(&self) -> Attributes {
@@ -349,6 +358,16 @@ mod tests {
         assert_eq!(of("orders", "Where is  it?\n"), of("orders", " where IS it?"));
         assert_ne!(of("orders", "Where is it?"), of("billing", "Where is it?"));
         assert_ne!(of("orders", "Where is it?"), of("orders", "Whereis it?"));
+    }
+
+    #[test]
+    fn users_are_told_apart_and_so_are_verified_and_unverified_ones() {
+        let of = |user, verified| {
+            caller([(USER_ID, user), (IDENTITY_VERIFIED, verified)]).unwrap().identity()
+        };
+        assert_eq!(of("u-1", "true"), of("u-1", "true"));
+        assert_ne!(of("u-1", "true"), of("u-2", "true"));
+        assert_ne!(of("u-1", "true"), of("u-1", "false"));
     }
 
     #[test]

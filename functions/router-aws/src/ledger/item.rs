@@ -49,6 +49,11 @@ impl SessionItem {
         Self { attributes, limits: *limits }
     }
 
+    /// The item under other limits.
+    pub(super) fn under(self, limits: &Limits) -> Self {
+        Self { limits: *limits, ..self }
+    }
+
     pub(super) fn account(&self) -> Account {
         Account {
             steps: self.number("steps"),

@@ -171,3 +171,32 @@ async fn a_panic_is_answered_and_its_hold_stays_charged() {
     assert_eq!(reply.session_attributes["root_session_id"], "s");
     assert_eq!(ledger.holds(), 1);
 }
+
+#[tokio::test]
+async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
+    let mut policy = policy();
+    policy.session.repeat_window = Some(Duration::from_secs(60));
+    let clock = ManualClock::default();
+    let invoker = ScriptedInvoker::new(&clock, [answers("ORDERS", "there"), answers("ORDERS", "here")]);
+    let (ledger, metrics) = (InMemoryLedger::default(), RecordingSink::default());
+    let handler = Handler {
+        policy: &policy,
+        ledger: &ledger,
+        invoker: &invoker,
+        metrics: &metrics,
+        clock: &clock,
+    };
+    let ask = async |event: &Event, id| {
+        let deadline = clock.now().after(Duration::from_secs(60));
+        handler.handle(event, LambdaRequest { id, deadline }).await.body
+    };
+    let first = ask(&ask_orders(), "r-1").await;
+    let again = ask(&ask_orders(), "r-2").await;
+    assert_eq!((again.status, again.answer), (Status::Answered, first.answer));
+    assert_eq!((again.attempts, again.budget), (0, first.budget));
+    let mut of_somebody_else = ask_orders();
+    let caller = of_somebody_else.caller.as_mut().unwrap();
+    caller.attributes.insert("user_id".to_owned(), "somebody else".to_owned());
+    assert_eq!(ask(&of_somebody_else, "r-3").await.answer.as_deref(), Some("here"));
+    assert_eq!(ledger.account().steps, 2);
+}

@@ -9,7 +9,7 @@ use tracing::{Instrument, warn};
 
 use super::answer::Answer;
 use super::messages;
-use super::{Request, Routed, Router, Unsettled};
+use super::{KeptAnswer, Request, Routed, Router, Unsettled};
 use crate::causes::chain;
 use crate::deadline;
 use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
@@ -38,6 +38,7 @@ pub(super) struct Course<'r, L, I, C> {
     attempts: u64,
     account: Option<Account>,
     unsettled: Option<Unsettled>,
+    kept: Option<KeptAnswer>,
     metrics: RequestMetrics,
 }
 
@@ -103,6 +104,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             attempts: 0,
             account: None,
             unsettled: None,
+            kept: None,
             metrics,
         }
     }
@@ -133,6 +135,9 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             return self.out_of_time();
         }
         self.settle_previous().await;
+        if let Some(answer) = self.recall(next).await {
+            return Progress::Answered(answer);
+        }
         let granted = match self.reserve(next).await {
             Ok(granted) => granted,
             Err(progress) => return progress,
@@ -249,7 +254,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             message: self.with_warning(&body),
             ..messages::with_task(body, self.request.task)
         };
-        Routed { body, metrics: self.metrics, unsettled: self.unsettled }
+        Routed { body, metrics: self.metrics, unsettled: self.unsettled, kept: self.kept }
     }
 
     /// What the supervisor is told, and how little is left where that is little.

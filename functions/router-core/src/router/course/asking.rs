@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use tracing::{Span, error, field, info_span, warn};
+use tracing::{Span, error, field, info, info_span, warn};
 
 use super::{Course, Next, Progress, Role};
 use crate::causes::chain;
 use crate::deadline;
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
-use crate::ledger::{HOLD_GRACE, Hold, HoldId, Ledger, Limit, Reservation, ReserveError};
+use crate::ledger::{
+    HOLD_GRACE, Hold, HoldId, Ledger, Limit, Recalled, Repeat, Reservation, ReserveError,
+};
 use crate::metrics::InvocationMetrics;
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
-use crate::router::{Request, Unsettled, messages};
+use crate::router::{KeptAnswer, Request, Unsettled, messages};
 use crate::session::{Fingerprint, RootSession, Lane, specialist_session_id};
 use crate::units::Clock;
 
@@ -70,6 +72,37 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
                 warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
             }
         }
+    }
+
+    /// The answer that this very request got a short while ago. It costs nothing.
+    pub(super) async fn recall(&mut self, next: &Next<'r>) -> Option<String> {
+        self.router.policy.session.repeat_window?;
+        let Request { caller, task, .. } = self.request;
+        let repeat = Repeat {
+            session: &caller.root,
+            tenant: &caller.tenant,
+            limits: &self.router.policy.session,
+            specialist: &next.specialist.name,
+            fingerprint: &Fingerprint::of(&next.specialist.name, &task.request),
+            identity: &caller.identity(),
+            now: self.router.clock.now(),
+        };
+        let within = deadline::wind_up(self.remaining());
+        let Recalled { answer, account } = self.router.ledger.recall(&repeat, within).await?;
+        info!(specialist.name = %next.specialist.name, "answered as before");
+        self.account = Some(account);
+        Some(answer)
+    }
+
+    /// Notes an answer down to be kept, where the policy has answers given again.
+    fn keep(&mut self, specialist: &Specialist, generation: u64, answer: &str) {
+        self.kept = self.router.policy.session.repeat_window.map(|window| KeptAnswer {
+            specialist: specialist.name.clone(),
+            fingerprint: Fingerprint::of(&specialist.name, &self.request.task.request),
+            generation,
+            answer: answer.to_owned(),
+            window,
+        });
     }
 
     /// Takes a hold, or says how the course goes on without one.
@@ -150,10 +183,14 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         let Attempted { outcome, used } = self.attempt(specialist, &granted, timeout).await;
         let latency = self.router.clock.now().since(started);
         let (input, output) = outcome.usage.reported();
+        let generation = granted.lane.generation;
         if let Some(hold) = granted.hold {
             self.charge(specialist, hold, used);
         }
         let (progress, failure) = self.judge(specialist, outcome);
+        if let Progress::Answered(answer) = &progress {
+            self.keep(specialist, generation, answer);
+        }
         let span = Span::current();
         span.record("attempts", self.attempts);
         span.record("input_tokens", input.0);

@@ -1,0 +1,77 @@
+//! Answers that are given again to the same request.
+//!
+//! Each is an item of its own, `SESSION#<id>` / `REPEAT#<fingerprint>`, for as long as the
+//! policy's window. It holds the answer's text, and no word of the question.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use router_core::invocation::BoxError;
+use router_core::ledger::{Limits, Recalled, Repeat};
+use router_core::units::Timestamp;
+use tokio::try_join;
+
+use super::item::{Attributes, SessionItem, read_number, session_key, turns_attribute};
+use super::{DynamoLedger, key, number};
+
+/// A longer answer is not kept: an item may have 400 KB.
+const MAX_KEPT_BYTES: usize = 300_000;
+
+impl DynamoLedger {
+    pub(super) async fn find_answer(
+        &self,
+        repeat: &Repeat<'_>,
+    ) -> Result<Option<Recalled>, BoxError> {
+        let (kept, session) =
+            try_join!(self.get(repeat_key(repeat)), self.get(session_key(repeat.session)))?;
+        let (Some(kept), Some(session)) = (kept, session) else { return Ok(None) };
+        let policy = Limits::from(repeat.limits);
+        let session = SessionItem::new(session, &policy);
+        let limits = session.limits(&policy);
+        let session = session.under(&limits);
+        let turns = session.number(&turns_attribute(repeat.specialist));
+        let generation = turns / repeat.limits.max_turns_per_specialist.max(1);
+        let text = |name: &str| kept.get(name).and_then(|value| value.as_s().ok());
+        let holds = Timestamp(read_number(kept.get("until_ms"))) > repeat.now
+            && text("identity").is_some_and(|identity| identity == repeat.identity)
+            && read_number(kept.get("generation")) == generation
+            && session.belongs_to(repeat.tenant)
+            && !session.is_over(repeat.now);
+        let answer = text("answer").filter(|_| holds).cloned();
+        Ok(answer.map(|answer| Recalled { answer, account: session.account() }))
+    }
+
+    pub(super) async fn keep_answer(
+        &self,
+        repeat: &Repeat<'_>,
+        generation: u64,
+        answer: &str,
+        window: Duration,
+    ) -> Result<(), BoxError> {
+        if answer.len() > MAX_KEPT_BYTES {
+            return Ok(());
+        }
+        let until = repeat.now.after(window);
+        let mut item = repeat_key(repeat);
+        item.extend(HashMap::from([
+            ("answer".to_owned(), AttributeValue::S(answer.to_owned())),
+            ("identity".to_owned(), AttributeValue::S(repeat.identity.to_owned())),
+            ("generation".to_owned(), number(generation)),
+            ("until_ms".to_owned(), number(until.0)),
+            ("expires_at".to_owned(), number(until.epoch_seconds())),
+        ]));
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+
+    async fn get(&self, key: Attributes) -> Result<Option<Attributes>, BoxError> {
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
+        Ok(request.consistent_read(true).send().await?.item)
+    }
+}
+
+fn repeat_key(repeat: &Repeat<'_>) -> Attributes {
+    let sk = format!("REPEAT#{}", repeat.fingerprint.as_str());
+    key(format!("SESSION#{}", repeat.session), sk)
+}
