@@ -27,16 +27,13 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use expression::Expression;
 use item::{Attributes, SessionItem};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
     Hold, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
 };
-use router_core::session::Lane;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
@@ -89,13 +86,8 @@ impl DynamoLedger {
             .with_initial_backoff(FIRST_BACKOFF)
             .with_max_backoff(LONGEST_BACKOFF);
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config =
-            Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
-        Self {
-            client: Client::from_conf(config),
-            table: table.into(),
-            used_up: UsedUp::default(),
-        }
+        let config = Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config), table: table.into(), used_up: UsedUp::default() }
     }
 
     async fn take(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
@@ -112,7 +104,9 @@ impl DynamoLedger {
                     return Ok(item.hold(reservation, expired));
                 }
                 Err(WriteError::Condition(old)) => old,
-                Err(WriteError::Unavailable(error)) => return Err(ReserveError::Unavailable(error)),
+                Err(WriteError::Unavailable(error)) => {
+                    return Err(ReserveError::Unavailable(error));
+                }
             };
             let expired = match &old {
                 Some(old) => {
@@ -155,11 +149,7 @@ impl DynamoLedger {
 
     /// Updates an item and answers with the new one. A conflict with a transaction, which the
     /// SDK does not retry, is retried here.
-    async fn update(
-        &self,
-        key: Attributes,
-        write: Expression,
-    ) -> Result<Attributes, WriteError> {
+    async fn update(&self, key: Attributes, write: Expression) -> Result<Attributes, WriteError> {
         let mut round = 0;
         loop {
             let sent = self
@@ -311,9 +301,4 @@ fn key(pk: String, sk: String) -> Attributes {
         ("pk".to_owned(), AttributeValue::S(pk)),
         ("sk".to_owned(), AttributeValue::S(sk)),
     ])
-}
-
-/// The lane of an invocation that cannot tell who came between its write and its reading.
-fn lane_apart(generation: u64, step: u64) -> Lane {
-    Lane { generation, number: step }.beside()
 }

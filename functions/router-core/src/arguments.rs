@@ -162,8 +162,8 @@ pub(crate) fn names(policy: &Policy) -> String {
 /// Whether somebody could mean a specialist by this. A name that the policy does not have
 /// goes to the fallback, which costs money; text that is no name at all does not.
 fn is_plausible_name(text: &str) -> bool {
-    let is_hostile = |c: char| c.is_control() || "\"'`<>\\{}$;".contains(c);
-    text.chars().count() <= MAX_NAME_CHARS && !text.contains(is_hostile) && !text.contains("..")
+    let is_plain = |c: char| c.is_alphanumeric() || " -_&/.,:()+".contains(c);
+    text.chars().count() <= MAX_NAME_CHARS && text.chars().all(is_plain) && !text.contains("..")
 }
 
 /// A value as the model is shown it.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
-    Account, Hold, HoldId, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
+    Account, Hold, HoldId, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError,
+    SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
 use crate::policy::Policy;
@@ -149,14 +150,20 @@ impl Ledger for InMemoryLedger {
         let mut sessions = self.sessions.lock().unwrap();
         let item = sessions.entry(reservation.session.as_str().to_owned()).or_default();
         item.account.limits = Limits::from(reservation.limits);
-        let times = reservation.fingerprint.map(|print| item.seen.entry(print.clone()).or_default());
+        let times =
+            reservation.fingerprint.map(|print| item.seen.entry(print.clone()).or_default());
         if let (Some(times), Some(max)) = (&times, reservation.limits.max_repeats)
             && **times >= max
         {
             return Err(ReserveError::Repeated { times: **times });
         }
         if let Some((.., lane)) = item.holds.iter().find(|(id, ..)| id == reservation.id) {
-            return Ok(Hold { account: item.account, lane: *lane, expired_holds: 0, stale: Vec::new() });
+            return Ok(Hold {
+                account: item.account,
+                lane: *lane,
+                expired_holds: 0,
+                stale: Vec::new(),
+            });
         }
         if item.settled.contains(reservation.id) {
             return Err(ReserveError::AlreadySettled(reservation.id.clone()));

@@ -90,11 +90,12 @@ where
     async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
         let working = AssertUnwindSafe(self.work(event, request)).catch_unwind();
-        let Answer { body, reprompt, mut metrics, unsettled, kept } = working.await.unwrap_or_else(|_| {
-            // What had been held stays charged and expires; the panic hook has logged why.
-            error!("the request panicked");
-            panicked(event)
-        });
+        let Answer { body, reprompt, mut metrics, unsettled, kept } =
+            working.await.unwrap_or_else(|_| {
+                // What had been held stays charged and expires; the panic hook has logged why.
+                error!("the request panicked");
+                panicked(event)
+            });
         let now = self.clock.now();
         metrics.overhead = now.since(started).saturating_sub(metrics.waited());
         self.log(&body, &metrics, now.since(started));
@@ -185,9 +186,8 @@ where
         span.record("specialist.used", body.specialist.as_deref());
         span.record("status", body.status.as_str());
         span.record("reason", body.reason.map(Reason::as_str));
-        let sum = |of: fn(&InvocationMetrics) -> u64| -> u64 {
-            metrics.invocations.iter().map(of).sum()
-        };
+        let sum =
+            |of: fn(&InvocationMetrics) -> u64| -> u64 { metrics.invocations.iter().map(of).sum() };
         info!(
             attempts = body.attempts,
             input_tokens = sum(|invocation| invocation.input.0),
@@ -224,7 +224,13 @@ fn panicked(event: &Event) -> Answer {
         ..Body::new(Status::Failed)
     };
     let body = with_echoes(body, event);
-    Answer { body, reprompt: false, metrics: RequestMetrics::default(), unsettled: None, kept: None }
+    Answer {
+        body,
+        reprompt: false,
+        metrics: RequestMetrics::default(),
+        unsettled: None,
+        kept: None,
+    }
 }
 
 /// The body with what is echoed of the arguments, as far as they could be read.

@@ -420,8 +420,7 @@ mod tests {
 
     #[test]
     fn a_reservation_may_take_all_that_is_left_and_nothing_more() {
-        let account =
-            Account { steps: 11, committed: charge(72_000, 380_000), ..account() };
+        let account = Account { steps: 11, committed: charge(72_000, 380_000), ..account() };
         assert_eq!(exhausted(account, charge(8_000, 120_000), false), None);
         assert_eq!(exhausted(account, charge(8_001, 120_000), false), Some(Limit::Tokens));
         assert_eq!(exhausted(account, charge(8_000, 120_001), false), Some(Limit::Cost));
@@ -472,8 +471,7 @@ mod tests {
 
     #[test]
     fn an_overrun_leaves_nothing_and_no_less() {
-        let account =
-            Account { steps: 13, committed: charge(90_000, 600_000), ..account() };
+        let account = Account { steps: 13, committed: charge(90_000, 600_000), ..account() };
         let left = account.left();
         assert_eq!((left.steps_left, left.tokens_left, left.cost_left), (0, 0, MicroUsd(0)));
     }

@@ -104,7 +104,9 @@ pub enum SessionError {
         expected: &'static str,
     },
     /// There are more session attributes than anybody should forward.
-    #[error("the session attributes have {bytes} bytes; at most {MAX_ATTRIBUTES_BYTES} are allowed")]
+    #[error(
+        "the session attributes have {bytes} bytes; at most {MAX_ATTRIBUTES_BYTES} are allowed"
+    )]
     TooManyAttributes {
         /// Their size.
         bytes: usize,
@@ -268,9 +270,9 @@ impl Lane {
     }
 
     /// The lane beside this one, for an invocation that finds somebody in its own after all.
-    /// It is a lane that no step leads to, since a session has at most 10,000 of them.
+    /// No step leads to it, since a session has at most 10,000 of them.
     pub fn beside(self) -> Self {
-        Self { number: self.number + 1_000_000, ..self }
+        Self { number: self.number ^ 1 << 40, ..self }
     }
 }
 

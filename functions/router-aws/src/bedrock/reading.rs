@@ -143,8 +143,8 @@ fn model_invocation(trace: &Trace) -> Option<&Metadata> {
 mod tests {
     use aws_sdk_bedrockagentruntime::primitives::Blob;
     use aws_sdk_bedrockagentruntime::types::{
-        Caller, FailureTrace, GuardrailTrace, ModelInvocationInput, Observation, OrchestrationModelInvocationOutput,
-        PayloadPart, Usage as TraceUsage,
+        Caller, FailureTrace, GuardrailTrace, ModelInvocationInput, Observation,
+        OrchestrationModelInvocationOutput, PayloadPart, Usage as TraceUsage,
     };
 
     use super::*;

@@ -9,7 +9,7 @@ use router_core::policy::SpecialistName;
 use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
-use super::{key, lane_apart};
+use super::key;
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
@@ -96,11 +96,12 @@ impl SessionItem {
     /// occupied specialist is asked in a lane that nobody else can have.
     pub(super) fn hold_found(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
         let hold = self.hold(reservation, expired_holds);
-        let lane = match hold.lane.number {
-            0 => hold.lane,
-            step => lane_apart(hold.lane.generation, step),
+        let number = match hold.lane.number {
+            0 => 0,
+            // No step leads here, and two ids hardly ever lead to the same number.
+            _ => fnv1a(reservation.id.as_str()) | 1 << 63,
         };
-        Hold { lane, ..hold }
+        Hold { lane: Lane { number, ..hold.lane }, ..hold }
     }
 
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {

@@ -50,7 +50,8 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, limits: &Lim
             None => write.compare(counter, "<", number(0)),
         }
     }
-    if let (Some(fingerprint), Some(max)) = (reservation.fingerprint, reservation.limits.max_repeats)
+    if let (Some(fingerprint), Some(max)) =
+        (reservation.fingerprint, reservation.limits.max_repeats)
     {
         let seen = seen_attribute(fingerprint);
         write.compare_if_there(&seen, "<", number(max));

@@ -177,7 +177,8 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let mut policy = policy();
     policy.session.repeat_window = Some(Duration::from_secs(60));
     let clock = ManualClock::default();
-    let invoker = ScriptedInvoker::new(&clock, [answers("ORDERS", "there"), answers("ORDERS", "here")]);
+    let invoker =
+        ScriptedInvoker::new(&clock, [answers("ORDERS", "there"), answers("ORDERS", "here")]);
     let (ledger, metrics) = (InMemoryLedger::default(), RecordingSink::default());
     let handler = Handler {
         policy: &policy,

@@ -120,7 +120,11 @@ fn each_rule_names_its_key_and_what_was_found() {
             "`routing.fallback` is \"nobody\": it must name a specialist",
         ),
         ("\"general\"\n", "\"general\"\nmin_confidence = 1.5\n", "`routing.min_confidence` is 1.5"),
-        ("= 0.50", "= 0.50\nwarn_at = 0.95", "`session.warn_at` is 0.95: it must not be above degrade_at"),
+        (
+            "= 0.50",
+            "= 0.50\nwarn_at = 0.95",
+            "`session.warn_at` is 0.95: it must not be above degrade_at",
+        ),
         ("= 0.50", "= 0.50\non_ledger_failure = \"panic\"", "one of \"refuse\", \"allow\""),
         ("= 8000", "= 80001", "it must not be above session.max_tokens, 80000"),
         ("\"refunds\"", "\"\"", "`specialists.billing.description` is \"\""),

@@ -38,8 +38,7 @@ impl Reply {
     pub fn render(mut self, form: &Form) -> String {
         let mut form = form.clone();
         if self.room(&form) < MIN_ROOM_BYTES {
-            self.session_attributes
-                .retain(is_ours);
+            self.session_attributes.retain(is_ours);
             self.prompt_session_attributes.clear();
         }
         if self.room(&form) < MIN_ROOM_BYTES {

@@ -169,7 +169,11 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
     }
 
     /// What an outcome means for the rest of the course, and why it is no answer, if it is none.
-    fn judge(&mut self, specialist: &'r Specialist, outcome: Outcome) -> (Progress, Option<Reason>) {
+    fn judge(
+        &mut self,
+        specialist: &'r Specialist,
+        outcome: Outcome,
+    ) -> (Progress, Option<Reason>) {
         let failure = match outcome.result.map(Answer::read) {
             Ok(Answer::Text(text)) => {
                 self.note_accuracy(specialist, true);

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::doubles::{
-    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers, caller, fails, policy,
-    turns_down, unknown_usage_of_orders, verified_caller,
+    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers, caller, fails,
+    policy, turns_down, unknown_usage_of_orders, verified_caller,
 };
 use crate::invocation::{Charge, InvokeError};
 use crate::ledger::{Account, Limit};
@@ -351,5 +351,8 @@ async fn a_call_that_used_too_many_tokens_falls_back_and_is_charged_its_hold() {
     let max = Tokens(8_000);
     let script = [fails("ORDERS", InvokeError::TooManyTokens { max }), answers("GENERAL", "hello")];
     let (routed, _) = stage.play("orders", script).await;
-    assert_eq!((routed.body.status, routed.body.reason), (Status::FellBack, Some(Reason::BudgetTokens)));
+    assert_eq!(
+        (routed.body.status, routed.body.reason),
+        (Status::FellBack, Some(Reason::BudgetTokens))
+    );
 }

@@ -15,7 +15,7 @@ use crate::metrics::InvocationMetrics;
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
 use crate::router::{KeptAnswer, Request, Unsettled, messages};
-use crate::session::{Fingerprint, RootSession, Lane, specialist_session_id};
+use crate::session::{Fingerprint, Lane, RootSession, specialist_session_id};
 use crate::units::Clock;
 
 /// The right to invoke a specialist once.
@@ -148,9 +148,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
                 let message = messages::exhausted(exhausted, &next.specialist.name, ask);
                 Err(refused(budget_reason(exhausted.limit), message))
             }
-            ReserveError::Unavailable(_)
-                if session.on_ledger_failure == OnLedgerFailure::Allow =>
-            {
+            ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
                 error!(error = chain(&error), "the invocation goes uncounted");
                 self.metrics.uncounted_invocations += 1;
                 Ok(Granted { hold: None, lane: Lane::default(), is_degraded: false })

@@ -1,0 +1,29 @@
+//! Events through the real function on the sandbox.
+//!
+//! Each test states a rule of the product, injects what threatens it, and looks at all that a
+//! customer would: the answer, the money in the session's item, what CloudWatch was told, and
+//! what stands in the log. One binary, because linking the emulators takes longer than any test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the helpers of tests fail as tests do"
+)]
+
+mod bad_input;
+mod budgets;
+mod concurrency;
+mod contract;
+mod deadlines;
+mod event_files;
+mod failures;
+mod gateway;
+mod logs;
+mod lost_writes;
+mod metrics;
+mod mutations;
+mod refusals;
+mod routing;
+mod sessions;
+mod settings;
+mod support;

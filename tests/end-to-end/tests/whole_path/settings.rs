@@ -1,0 +1,91 @@
+//! Settings that are wrong.
+
+use std::collections::BTreeMap;
+
+use sandbox::lambda::StartError;
+use sandbox::{Options, Sandbox, SandboxError};
+
+use crate::support::{Ask, Limits, World, policy};
+
+/// What the function says before it ends.
+async fn last_words(options: Options) -> String {
+    match Sandbox::start(options).await {
+        Err(SandboxError::Start(StartError::Exited { output, .. })) => output,
+        other => panic!("the function should not start: {other:?}"),
+    }
+}
+
+fn env<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+#[tokio::test]
+async fn a_wrong_setting_stops_the_function_and_its_log_names_every_mistake() {
+    let wrong = policy(Limits::NONE)
+        .replace("max_steps = 10000", "max_steps = 0\nmax_step = 5")
+        .replace("fallback = \"general\"", "fallback = \"generel\"")
+        .replace("intents = [\"account\"]", "intents = [\"account\", \"delivery\"]");
+    let options = Options {
+        policy: Some(wrong),
+        env: env([
+            ("BUDGET_TABLE_NAME", "x"),
+            ("GATEWAY_INJECTS_SESSION", "yes"),
+            ("METRICS_NAMESPACE", "AWS/Bedrock"),
+            ("POWERTOOLS_LOG_LEVEL", "loud"),
+        ]),
+        ..World::options(Limits::NONE)
+    };
+    let said = last_words(options).await;
+    for setting in [
+        "BUDGET_TABLE_NAME",
+        "GATEWAY_INJECTS_SESSION",
+        "METRICS_NAMESPACE",
+        "POWERTOOLS_LOG_LEVEL",
+        "routing.fallback",
+        "session.max_steps",
+        "session.max_step",
+        "specialists.support.intents",
+    ] {
+        let line = said.lines().find(|line| line.contains(&format!("\"setting\":\"{setting}\"")));
+        let line = line.unwrap_or_else(|| panic!("{setting} is not in\n{said}"));
+        assert!(line.contains("\"level\":\"ERROR\""), "{line}");
+    }
+    for line in said.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn each_missing_or_impossible_setting_stops_the_function() {
+    let cases = [
+        (env([("BUDGET_TABLE_NAME", "")]), "`BUDGET_TABLE_NAME` is not set"),
+        (env([("SPECIALIST_AGENTS", "billing")]), "`SPECIALIST_AGENTS` is"),
+        (env([("SPECIALIST_AGENTS", "{}")]), "specialists.orders.agent"),
+        (env([("ROUTING_POLICY", "file:/nowhere.toml")]), "the file cannot be read"),
+        (env([("ROUTING_POLICY", "[routing")]), "not TOML, line 1"),
+        (env([("ROUTING_POLICY", "")]), ""),
+    ];
+    for (env, expected) in cases {
+        let options = Options { env, ..World::options(Limits::NONE) };
+        if expected.is_empty() {
+            // Empty is as good as not set: the policy that is compiled in.
+            Sandbox::start(options).await.unwrap();
+            continue;
+        }
+        let said = last_words(options).await;
+        assert!(said.contains(expected), "{expected} is not in\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_reach_what_they_are_for() {
+    let env = env([
+        ("METRICS_NAMESPACE", "Shop/Router"),
+        ("POWERTOOLS_SERVICE_NAME", "shop"),
+        ("POWERTOOLS_LOG_LEVEL", "ERROR"),
+    ]);
+    let world = World::start(Options { env, ..World::options(Limits::NONE) }).await;
+    let told = world.ask(&Ask::orders("Where is it?")).await;
+    assert_eq!(told.batches[0].namespace, "Shop/Router");
+    assert_eq!(told.lines, [""; 0], "nothing is an error");
+}

@@ -1,0 +1,118 @@
+//! A policy and agents whose numbers are easy to add up.
+//!
+//! A specialist holds 8,000 tokens, which at the dearer price are 120,000 micro-dollars; general
+//! holds 4,000, which are 16,000. That is also what an attempt of unknown usage costs. An answer
+//! of a specialist uses 500 + 100 tokens, 3,000 micro-dollars; one of general 200 + 50, 360.
+
+/// What a session may use. What is not named is out of the way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_steps: u64,
+    pub(crate) max_tokens: u64,
+    pub(crate) max_cost_usd: f64,
+    pub(crate) max_handoffs: u64,
+    pub(crate) max_turns_per_specialist: u64,
+}
+
+impl Limits {
+    pub(crate) const NONE: Self = Self {
+        max_steps: 10_000,
+        max_tokens: 1_000_000_000,
+        max_cost_usd: 5_000.0,
+        max_handoffs: 6,
+        max_turns_per_specialist: 10,
+    };
+}
+
+/// The shipped policy's specialists with short waits where the agents are slow: support may take
+/// 150 ms and billing may be silent for 100 ms; orders and general may take their time.
+pub(crate) fn policy(limits: Limits) -> String {
+    let Limits { max_steps, max_tokens, max_cost_usd, max_handoffs, max_turns_per_specialist } =
+        limits;
+    let specialist = |name: &str, intents: &str, keys: &str| {
+        format!(
+            "[specialists.{name}]
+            description = \"{name}\"
+            intents = [{intents}]
+            max_tokens_per_call = 8000
+            price = {{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }}
+            {keys}"
+        )
+    };
+    [
+        format!(
+            "[routing]
+            fallback = \"general\"
+            [session]
+            max_steps = {max_steps}
+            max_tokens = {max_tokens}
+            max_cost_usd = {max_cost_usd:?}
+            max_handoffs = {max_handoffs}
+            max_turns_per_specialist = {max_turns_per_specialist}"
+        ),
+        specialist("billing", "\"refund\"", "idle_timeout_ms = 100"),
+        specialist("orders", "\"delivery\"", "requires_verified_identity = false"),
+        specialist(
+            "support",
+            "\"account\"",
+            "requires_verified_identity = false
+            timeout_ms = 150",
+        ),
+        "[specialists.general]
+        description = \"general\"
+        requires_verified_identity = false
+        max_tokens_per_call = 4000
+        price = { input_usd_per_mtok = 0.8, output_usd_per_mtok = 4.0 }"
+            .to_owned(),
+    ]
+    .join("\n")
+}
+
+/// The agents of [`policy`], all well.
+const AGENTS: &str = r#"
+[billing]
+agent = "BILLING001/LIVE000001"
+replies = [
+    { when = "[suggest general]", answer = '{"out_of_scope": true, "suggest": "general"}', usage = [{ input = 500, output = 100 }] },
+    { when = "[suggest orders]", answer = '{"out_of_scope": true, "suggest": "orders"}', usage = [{ input = 500, output = 100 }] },
+    { when = "[hang-in-stream]", fault = "hang-in-stream" },
+    { answer = "billing says yes", usage = [{ input = 500, output = 100 }] },
+]
+[support]
+agent = "SUPPORT001/LIVE000001"
+replies = [
+    { when = "[hang]", fault = "hang" },
+    { when = "[drip]", answer_bytes = 1000, chunks = 1000, gap_ms = 20 },
+    { answer = "support says yes", usage = [{ input = 500, output = 100 }] },
+]
+[general]
+agent = "GENERAL001/LIVE000001"
+replies = [
+    { when = "[nobody]", fault = "before:accessDeniedException" },
+    { answer = "general says yes", usage = [{ input = 200, output = 50 }] },
+]
+[orders]
+agent = "ORDERS0001/LIVE000001"
+[[orders.replies]]
+when = "[suggest billing]"
+answer = '{"out_of_scope": true, "suggest": "billing"}'
+usage = [{ input = 500, output = 100 }]
+[[orders.replies]]
+when = "[out of scope]"
+answer = '{"out_of_scope": true}'
+usage = [{ input = 500, output = 100 }]
+"#;
+
+/// The agents, where orders also has each of these replies (TOML keys) for a request that
+/// contains its marker.
+pub(crate) fn agents_with<'a>(orders: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut script = AGENTS.to_owned();
+    for (marker, reply) in orders {
+        script.push_str(&format!("[[orders.replies]]\nwhen = \"{marker}\"\n{reply}\n"));
+    }
+    script.push_str(
+        "[[orders.replies]]\nanswer = \"orders says yes\"\n\
+         usage = [{ input = 500, output = 100 }]\n",
+    );
+    script
+}

@@ -1,0 +1,134 @@
+//! What holds for every reply, whatever the event was.
+
+use std::collections::BTreeSet;
+
+use sandbox::events::{Form, MOST_REPLY_BYTES};
+use serde_json::{Map, Value};
+
+const BODY_KEYS: [&str; 10] = [
+    "status",
+    "specialist",
+    "asked",
+    "answer",
+    "task_id",
+    "attempts",
+    "reason",
+    "message",
+    "truncated",
+    "budget",
+];
+const STATUSES: [&str; 4] = ["answered", "fell_back", "refused", "failed"];
+const REASONS: [&str; 23] = [
+    "unknown_specialist",
+    "low_confidence",
+    "circuit_open",
+    "throttled",
+    "timeout",
+    "agent_error",
+    "stream_broken",
+    "empty_answer",
+    "guardrail",
+    "output_invalid",
+    "out_of_scope",
+    "identity_not_verified",
+    "deadline",
+    "loop_detected",
+    "budget_steps",
+    "budget_tokens",
+    "budget_cost",
+    "budget_handoffs",
+    "budget_tenant",
+    "ledger_unavailable",
+    "escalated",
+    "access_denied",
+    "bad_request",
+];
+
+/// The form in which an event has to be answered. A field that is `null` is not present.
+pub(crate) fn form_of(event: &Value, client_context: Option<&Value>) -> Option<Form> {
+    let present = |field: &str| event.get(field).is_some_and(|value| !value.is_null());
+    let tool =
+        client_context.and_then(|context| context.pointer("/custom/bedrockAgentCoreToolName"));
+    match (tool, present("apiPath"), present("function")) {
+        (Some(_), ..) => Some(Form::Gateway),
+        (None, true, _) => Some(Form::OpenApi),
+        (None, false, true) => Some(Form::Function),
+        (None, false, false) => None,
+    }
+}
+
+/// All that is wrong with the bytes of a reply in this form.
+pub(crate) fn reply_mistakes(form: Form, event: &Value, bytes: &[u8]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let mut must = |holds: bool, what: String| {
+        if !holds {
+            mistakes.push(what);
+        }
+    };
+    must(bytes.len() <= MOST_REPLY_BYTES, format!("the reply has {} bytes", bytes.len()));
+    let reply: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let Some(Value::Object(body)) = form.body(&reply) else {
+        must(false, "there is no body, which must be a JSON object".to_owned());
+        return mistakes;
+    };
+    let found: BTreeSet<&str> = body.keys().map(String::as_str).collect();
+    must(found == BODY_KEYS.into(), format!("the body's keys are {found:?}"));
+    let status = body["status"].as_str().unwrap_or_default();
+    must(STATUSES.contains(&status), format!("status is `{status}`"));
+    let reason = body["reason"].as_str();
+    let known = reason.is_none_or(|reason| REASONS.contains(&reason));
+    must(known && (reason.is_some() || body["reason"].is_null()), format!("reason is {reason:?}"));
+    must((status == "answered") == reason.is_none(), format!("{status} because of {reason:?}"));
+    let has_answer = matches!(status, "answered" | "fell_back");
+    must(has_answer == body["answer"].is_string(), format!("{status}, {:?}", body["answer"]));
+    let called = body["attempts"].as_u64().unwrap_or_default() > 0;
+    must(called == (status != "refused"), format!("{status}, {} attempts", body["attempts"]));
+    must(called == body["specialist"].is_string(), format!("specialist {}", body["specialist"]));
+    for name in ["asked", "task_id"] {
+        let length = body[name].as_str().unwrap_or_default().chars().count();
+        must(length <= 100, format!("{length} characters of `{name}` are echoed"));
+    }
+    if form != Form::Gateway {
+        envelope_mistakes(form, event, &reply, &body, &mut must);
+    }
+    mistakes
+}
+
+fn envelope_mistakes(
+    form: Form,
+    event: &Value,
+    reply: &Value,
+    body: &Map<String, Value>,
+    must: &mut impl FnMut(bool, String),
+) {
+    must(reply["messageVersion"] == "1.0", format!("version {}", reply["messageVersion"]));
+    for name in ["sessionAttributes", "promptSessionAttributes"] {
+        let texts = reply[name].as_object().is_some_and(|map| map.values().all(Value::is_string));
+        must(texts, format!("`{name}` is {}", reply[name]));
+    }
+    let response = &reply["response"];
+    let echoed: &[&str] = match form {
+        Form::OpenApi => &["actionGroup", "apiPath", "httpMethod"],
+        Form::Function | Form::Gateway => &["actionGroup", "function"],
+    };
+    for &name in echoed {
+        let sent = event.get(name).and_then(Value::as_str).unwrap_or_default();
+        // No name that Bedrock allows is longer; a longer one may be cut to keep the limit.
+        let echo = response[name].as_str().unwrap_or("no text");
+        let is_echo = echo == sent || (sent.len() > 1_000 && sent.starts_with(echo));
+        must(is_echo, format!("`{name}` is {echo:.50} for {sent:.50}"));
+    }
+    let bad_request = body["reason"] == "bad_request";
+    match form {
+        Form::OpenApi => {
+            let status = response["httpStatusCode"].as_u64();
+            let allowed = status == Some(200) || (status == Some(400) && bad_request);
+            must(allowed, format!("HTTP status {status:?} for {}", body["reason"]));
+        }
+        Form::Function | Form::Gateway => {
+            let state = &response["functionResponse"]["responseState"];
+            let allowed = state.is_null() || (state == "REPROMPT" && bad_request);
+            must(allowed, format!("responseState {state} for {}", body["reason"]));
+        }
+    }
+}
