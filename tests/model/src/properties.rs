@@ -1,0 +1,202 @@
+//! What holds in every state, and what happens in some.
+//!
+//! A hold of a call under way, or of a dead one until somebody charges it, is *listed* in the
+//! session's item.
+
+use stateright::Property;
+
+use crate::history::{End, Fate};
+use crate::router::{Phase, Router};
+use crate::table::{Answer, Session, Table, Write, signed};
+use crate::{Setup, State, World};
+
+/// The rules.
+pub mod rule {
+    /// What is held alone never passes the limit.
+    pub const HELD: &str = "held <= limit";
+    /// A hold is only taken where it has room; only calls that use more than they hold pass
+    /// the limit, and by no more than those that were under way when the last hold was taken.
+    pub const LIMIT: &str = "settled + held <= limit + overruns of calls under way";
+    /// Nor are there more invocations than steps.
+    pub const STEPS: &str = "steps <= limit";
+    /// What is committed is what is settled and what is listed.
+    pub const COMMITTED: &str = "committed = spent + listed holds";
+    /// What is settled is what the calls that ended used, or held when they died: each once.
+    pub const SPENT: &str = "spent = what ended calls owe";
+    /// A hold that was taken is listed, was charged, or went with a session that was over; the
+    /// hold of a call under way is listed.
+    pub const NO_HOLD_LOST: &str = "no hold is lost";
+    /// A repeated or late write takes no second hold, but after the hold expired, the session
+    /// ended, or the id had to give way to others. Then it is one too many, never one too few.
+    pub const NO_HOLD_TWICE: &str = "no hold is taken twice";
+    /// After all holds have expired, the next reservation leaves none of them listed.
+    pub const HOLDS_END: &str = "every hold ends";
+    /// Sessions draw no more than the tenant's day has.
+    pub const DAY: &str = "drawn from the day <= the day's limit";
+    /// What they drew is what the day has given.
+    pub const DRAWN: &str = "the day's drawn = drawn by its sessions";
+    /// What a session drew and has not committed is its room.
+    pub const ROOM: &str = "drawn = committed + room";
+    /// A session commits no more than it has drawn, but for overruns as with its limit.
+    pub const FUNDED: &str = "committed <= drawn + overruns of calls under way";
+    /// What a session spent is added to its tenant's day once.
+    pub const FOLDED: &str = "the day's spent = spent by its sessions when they drew";
+}
+
+/// What has to be possible, or the rules would be kept by doing nothing.
+pub mod event {
+    /// The whole of the limit is spent.
+    pub const USED_UP: &str = "a budget is used up to the last";
+    /// Calls pass the limit.
+    pub const OVERRUN: &str = "overruns pass the limit";
+    /// Two holds are listed at once.
+    pub const TOGETHER: &str = "two calls are under way";
+    /// A hold of a dead router is charged.
+    pub const EXPIRED: &str = "an expired hold is charged";
+    /// A late copy of a reservation is refused after the hold was settled.
+    pub const DUPLICATE: &str = "a late copy of a settled hold is refused";
+    /// The exception to [`super::rule::NO_HOLD_TWICE`].
+    pub const CHARGED_TWICE: &str = "a late copy is charged after its id was forgotten";
+    /// A session is over and another takes its place.
+    pub const REPLACED: &str = "a session is replaced";
+    /// The tenant's day is used up.
+    pub const DAY_USED_UP: &str = "a day is used up to the last";
+}
+
+type Rule = Property<World>;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Rule> {
+    vec![
+        Rule::always(rule::HELD, |world, state| {
+            session_is(state, |session| session.held() <= limit(session, world))
+        }),
+        Rule::always(rule::LIMIT, |world, state| {
+            session_is(state, |session| {
+                session.committed <= limit(session, world) + state.history.overrun
+            })
+        }),
+        Rule::always(rule::STEPS, |world, state| {
+            session_is(state, |session| session.steps <= world.setup.max_steps)
+        }),
+        Rule::always(rule::COMMITTED, |_, state| {
+            session_is(state, |session| session.committed == session.spent + session.held())
+        }),
+        Rule::always(rule::SPENT, |_, state| {
+            session_is(state, |session| session.spent == state.history.due)
+        }),
+        Rule::always(rule::NO_HOLD_LOST, |_, state| no_hold_is_lost(state)),
+        Rule::always(rule::NO_HOLD_TWICE, |_, state| !state.history.taken_again),
+        Rule::always(rule::HOLDS_END, every_hold_ends),
+        Rule::always(rule::DAY, |world, state| state.table.day.drawn <= world.setup.day_limit),
+        Rule::always(rule::DRAWN, |_, state| {
+            let drawn = state.table.session.as_ref().map_or(0, |session| session.drawn);
+            state.table.day.drawn == state.history.past_drawn + drawn
+        }),
+        Rule::always(rule::ROOM, |_, state| {
+            session_is(state, |session| {
+                signed(session.drawn) == signed(session.committed) + session.room
+            })
+        }),
+        Rule::always(rule::FUNDED, |_, state| {
+            session_is(state, |session| session.committed <= session.drawn + state.history.overrun)
+        }),
+        Rule::always(rule::FOLDED, |_, state| {
+            let folded = state.table.session.as_ref().map_or(0, |session| session.folded);
+            state.table.day.spent == state.history.past_folded + folded
+                && session_is(state, |session| session.folded <= session.spent)
+        }),
+        Rule::sometimes(event::USED_UP, |world, state| {
+            session_has(state, |session| session.spent == world.setup.limit)
+        }),
+        Rule::sometimes(event::OVERRUN, |world, state| {
+            session_has(state, |session| session.committed > limit(session, world))
+        }),
+        Rule::sometimes(event::TOGETHER, |_, state| {
+            session_has(state, |session| session.holds.len() > 1)
+        }),
+        Rule::sometimes(event::EXPIRED, |_, state| {
+            has_fate(state, |fate| fate.end == Some(End::Expired))
+        }),
+        Rule::sometimes(event::DUPLICATE, |world, state| {
+            session_has(state, |session| a_duplicate_is_refused(session, state, &world.setup))
+        }),
+        Rule::sometimes(event::CHARGED_TWICE, |_, state| has_fate(state, |fate| fate.charged > 1)),
+        Rule::sometimes(event::REPLACED, |_, state| {
+            state.history.past_drawn > 0 && state.table.session.is_some()
+        }),
+        Rule::sometimes(event::DAY_USED_UP, |world, state| {
+            state.table.day.drawn == world.setup.day_limit
+        }),
+    ]
+}
+
+/// Whether the rule holds for the session, if there is one.
+fn session_is(state: &State, rule: impl FnOnce(&Session) -> bool) -> bool {
+    state.table.session.as_ref().is_none_or(rule)
+}
+
+/// Whether there is a session of which this is true.
+fn session_has(state: &State, event: impl FnOnce(&Session) -> bool) -> bool {
+    state.table.session.as_ref().is_some_and(event)
+}
+
+fn has_fate(state: &State, event: impl FnMut(&Fate) -> bool) -> bool {
+    state.history.fates.iter().any(event)
+}
+
+fn limit(session: &Session, world: &World) -> u8 {
+    session.limit.unwrap_or(world.setup.limit)
+}
+
+fn no_hold_is_lost(state: &State) -> bool {
+    let is_listed = |id: u8| session_has(state, |session| session.holds.contains_key(&id));
+    let mut fates = (0_u8..).zip(&state.history.fates);
+    let are_known =
+        fates.all(|(id, fate)| fate.taken == u8::from(is_listed(id)) + fate.charged + fate.dropped);
+    let are_listed = state.routers.iter().all(|router| match &router.phase {
+        Phase::Idle | Phase::Reserving(_) => true,
+        Phase::Invoking(ask) => is_listed(ask.id),
+        Phase::Settling { ask, .. } => {
+            is_listed(ask.id) || state.history.fates[usize::from(ask.id)].charged > 0
+        }
+    });
+    are_known && are_listed
+}
+
+fn a_duplicate_is_refused(session: &Session, state: &State, setup: &Setup) -> bool {
+    state.late.iter().any(|late| match late.write {
+        Write::Take { ask, .. } | Write::Fund { ask, .. } => {
+            session.recent[setup.recent_slot(ask.id)] == Some(ask.id)
+        }
+        Write::Open { .. } | Write::Settle { .. } | Write::ChargeExpired(_) => false,
+    })
+}
+
+/// Lets one more request come after everybody has ended and all their holds have expired.
+fn every_hold_ends(world: &World, state: &State) -> bool {
+    if !state.routers.iter().all(|router| router.phase == Phase::Idle) {
+        return true;
+    }
+    let Some(session) = &state.table.session else { return true };
+    let Some(last) = session.holds.values().map(|held| held.expires).max() else { return true };
+    let now = last.max(state.now);
+    let table = after_a_request(world, &state.table, now);
+    table
+        .session
+        .is_none_or(|session| session.expires_at <= now || session.expired_holds(now).is_empty())
+}
+
+/// The table after one more reservation at `now`, which nobody disturbs.
+fn after_a_request(world: &World, table: &Table, now: u8) -> Table {
+    let World { setup, desk } = world;
+    let mut table = table.clone();
+    let mut router = Router::new();
+    router.begin(world.ask(setup.hold_ids() - 1, now), setup);
+    while let Phase::Reserving(_) = router.phase {
+        let write = router.write();
+        let answer = write.map_or(Answer::Done, |write| table.apply(&write, setup));
+        router.answered(&answer, &table, desk, setup);
+    }
+    table
+}

@@ -1,0 +1,96 @@
+//! How large the modelled world is.
+
+use crate::Flaw;
+
+/// The bounds of a check. Amounts are in one small unit of money, times in ticks.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How many routers there are.
+    pub routers: u8,
+    /// How many requests each gets, one after the other.
+    pub requests: u8,
+    /// What a session may spend.
+    pub limit: u8,
+    /// How many invocations a session may have.
+    pub max_steps: u8,
+    /// What the tenant may spend in the day.
+    pub day_limit: u8,
+    /// What a session draws from the day at a time.
+    pub block: u8,
+    /// What the requests ask for, in turn.
+    pub asks: Vec<u8>,
+    /// What a call uses more than its hold (or less), each possible one.
+    pub overruns: Vec<i8>,
+    /// How long after its reservation a hold expires, in turn.
+    pub hold_lives: Vec<u8>,
+    /// How long a session lasts without a reservation.
+    pub idle_ttl: u8,
+    /// The last tick.
+    pub horizon: u8,
+    /// A copy of a write arrives at most this many ticks after its reservation was begun, or
+    /// its call ended.
+    pub longest_delay: u8,
+    /// In how many attributes the ids of settled holds are remembered.
+    pub recent_slots: u8,
+    /// How many rounds a reservation has.
+    pub rounds: u8,
+    /// How many routers die.
+    pub crashes: u8,
+    /// How many answers are lost.
+    pub lost_answers: u8,
+    /// How many copies of writes arrive late.
+    pub late_copies: u8,
+    /// The limit that an operator may set for the session.
+    pub raised_limit: Option<u8>,
+    /// What is missing from the protocol.
+    pub flaw: Option<Flaw>,
+}
+
+impl Default for Setup {
+    /// Two routers with two requests each, and one fault of each kind.
+    fn default() -> Self {
+        Self {
+            routers: 2,
+            requests: 2,
+            limit: 4,
+            max_steps: 4,
+            day_limit: 5,
+            block: 1,
+            asks: vec![2, 1],
+            overruns: vec![-1, 0, 1],
+            hold_lives: vec![2],
+            idle_ttl: 4,
+            horizon: 5,
+            longest_delay: 2,
+            recent_slots: 2,
+            rounds: 3,
+            crashes: 1,
+            lost_answers: 1,
+            late_copies: 1,
+            raised_limit: None,
+            flaw: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Whether the protocol has this flaw.
+    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// How many holds there can be, one more than the routers' for [`crate::properties`].
+    pub(crate) fn hold_ids(&self) -> u8 {
+        self.routers * self.requests + 1
+    }
+
+    /// In which of the attributes a settled hold's id is remembered.
+    pub(crate) fn recent_slot(&self, id: u8) -> usize {
+        usize::from(id % self.recent_slots)
+    }
+}
+
+/// The element of a list for the hold `id`, in turn.
+pub(crate) fn in_turn(values: &[u8], id: u8) -> u8 {
+    values.get(usize::from(id) % values.len().max(1)).copied().unwrap_or_default()
+}

@@ -1,0 +1,68 @@
+//! The protocol keeps its rules in every state, whatever happens to its writes.
+//!
+//! Each world is small in another respect; together they take well under two minutes.
+
+use model::properties::event;
+use model::{Flaw, Setup, World};
+use stateright::{Checker, Model};
+
+/// Visits every state and asserts every rule, and that everything interesting happened but
+/// what cannot in this world.
+fn assert_rules(setup: Setup, impossible: &[&str]) {
+    let checker = World::new(setup).checker().spawn_bfs().join();
+    assert!(checker.is_done());
+    println!("{} states", checker.unique_state_count());
+    for property in checker.model().properties() {
+        match impossible.contains(&property.name) {
+            true => checker.assert_no_discovery(property.name),
+            false if property.expectation.discovery_is_failure() => {
+                checker.assert_no_discovery(property.name);
+            }
+            false => drop(checker.assert_any_discovery(property.name)),
+        }
+    }
+}
+
+/// A request for each router, and all ids in one slot.
+fn brief() -> Setup {
+    Setup { requests: 1, recent_slots: 1, ..Setup::default() }
+}
+
+/// Two requests for each router, and no fault.
+fn without_faults() -> Setup {
+    Setup { crashes: 0, lost_answers: 0, late_copies: 0, ..Setup::default() }
+}
+
+#[test]
+fn the_rules_hold_through_a_crash_a_lost_answer_and_a_late_copy() {
+    assert_rules(brief(), &[]);
+}
+
+#[test]
+fn the_rules_hold_through_crashes_and_lost_answers_of_routers_with_two_requests_each() {
+    let setup = Setup { crashes: 1, lost_answers: 1, ..without_faults() };
+    assert_rules(setup, &[event::DUPLICATE, event::CHARGED_TWICE]);
+}
+
+#[test]
+fn the_rules_hold_when_copies_of_writes_arrive_late() {
+    let setup = Setup { late_copies: 1, overruns: vec![-1, 1], ..without_faults() };
+    assert_rules(setup, &[]);
+}
+
+#[test]
+fn the_rules_hold_among_three_routers() {
+    let setup = Setup { routers: 3, requests: 1, ..without_faults() };
+    assert_rules(setup, &[event::EXPIRED, event::DUPLICATE, event::CHARGED_TWICE]);
+}
+
+#[test]
+fn the_rules_hold_when_an_operator_raises_the_limit() {
+    let setup = Setup { asks: vec![3, 2], raised_limit: Some(5), day_limit: 9, ..without_faults() };
+    assert_rules(setup, &[event::EXPIRED, event::DUPLICATE, event::CHARGED_TWICE]);
+}
+
+#[test]
+fn a_session_that_outlasts_its_holds_may_have_its_end_moved_back() {
+    assert_rules(Setup { flaw: Some(Flaw::ExpiryMovesBack), ..brief() }, &[]);
+}
