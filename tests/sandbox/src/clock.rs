@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now.
 #[expect(clippy::disallowed_methods, reason = "the stand-ins play services that read the clock")]
-pub(crate) fn now() -> SystemTime {
+pub fn now() -> SystemTime {
     SystemTime::now()
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn unix_millis(time: SystemTime) -> u128 {
+pub fn unix_millis(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis()
 }

@@ -64,9 +64,24 @@ impl Server {
         H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, handler)
+    }
+
+    /// Answers each request that comes through `listener` with `handler`.
+    pub(crate) fn on<H, F>(listener: TcpListener, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let address = listener.local_addr()?;
         Ok(Self { address, accepting: tokio::spawn(accept(listener, handler)) })
+    }
+
+    /// Stops as dropping does, and returns once the port is closed.
+    pub(crate) async fn stop(mut self) {
+        self.accepting.abort();
+        // The error says that it was aborted.
+        let _ = (&mut self.accepting).await;
     }
 
     /// Host and port.

@@ -4,7 +4,8 @@
 //! through the real SDK clients, over HTTP, to stand-ins of what AWS would provide.
 //!
 //! - [`agents`] plays Bedrock's agent runtime, with agents that follow a script,
-//! - [`table`] DynamoDB, by an emulator within this process,
+//! - [`table`] DynamoDB, by an emulator within this process, which fails as told
+//!   ([`table_faults`]),
 //! - [`metrics`] CloudWatch,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
@@ -25,7 +26,7 @@
 //! ```
 
 pub mod agents;
-mod clock;
+pub mod clock;
 pub mod events;
 mod http;
 mod identity;
@@ -33,5 +34,6 @@ pub mod lambda;
 pub mod metrics;
 mod sandbox;
 pub mod table;
+pub mod table_faults;
 
 pub use crate::sandbox::{FUNCTION, Options, Sandbox, SandboxError};

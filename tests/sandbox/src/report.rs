@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use sandbox::events::{self, Case, Mismatch, Played};
+use sandbox::events::{self, Case, Charged, Mismatch, Played};
 use sandbox::lambda::Outcome;
 use sandbox::metrics::Batch;
 use sandbox::table::Item;
 use serde_json::Value;
 
-use crate::paint::{Paint, counted, cut, grouped};
+use crate::item::{days, number, text};
+use crate::paint::{Paint, counted, cut, grouped, printable, usd};
 
 /// How many of the function's last lines are shown below a mismatch.
 const LAST_LINES: usize = 12;
@@ -49,14 +50,13 @@ impl<W: Write> Report<W> {
             ([], None) => self.paint.faint("-- "),
             _ => self.paint.bad("NO "),
         };
-        let name = self.paint.heading(&format!("{:<36}", case.name));
+        let name = self.paint.heading(&format!("{:<28}", case.name));
         let route = route(body.as_ref());
         let status = status(body.as_ref(), &played.invocation.outcome);
         let millis = played.invocation.duration.as_millis();
-        writeln!(self.out, "{mark} {name} {route:<24} {status:<26} {millis:>5} ms")?;
-        let spent = spent(played);
-        let left = left(body.as_ref());
-        writeln!(self.out, "    {}", self.paint.faint(&format!("{spent}; left: {left}")))?;
+        writeln!(self.out, "{mark} {name} {route:<22} {status:<32} {millis:>6} ms")?;
+        let costs = costs(played, body.as_ref());
+        writeln!(self.out, "    {}", self.paint.faint(&costs))?;
         let unexpected = !mismatches.is_empty();
         if unexpected && let Some(expectation) = &case.expectation {
             writeln!(self.out, "    {}", expectation.about)?;
@@ -99,48 +99,75 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// The budgets in the table, and how many items of other kinds there are.
+    /// The budgets in the table, the days of tenants and specialists, and how many items of
+    /// other kinds there are.
     pub(crate) fn table(&mut self, items: &[Item]) -> io::Result<()> {
         self.heading(&format!("Table, {}", counted(items.len(), "item")))?;
+        self.sessions(items)?;
+        let columns = [("drawn", "drawn_micro_usd"), ("spent*", "spent_micro_usd")];
+        self.days(items, "TENANT", columns)?;
+        let columns = [("tokens*", "spent_tokens"), ("spent*", "spent_micro_usd")];
+        self.days(items, "SPECIALIST", columns)?;
+        let footnote = "amounts in micro-USD; * what sessions have spent up to their latest draw";
+        writeln!(self.out, "{}", self.paint.faint(footnote))?;
+
+        let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+        for item in items {
+            let kind = kind(text(item, "pk").unwrap_or(""), text(item, "sk").unwrap_or(""));
+            if !["BUDGET", "TENANT", "SPECIALIST"].contains(&kind) {
+                *others.entry(kind).or_default() += 1;
+            }
+        }
+        let others: Vec<String> =
+            others.into_iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
+        if !others.is_empty() {
+            writeln!(self.out, "{}", self.paint.faint(&format!("and {}", others.join(", "))))?;
+        }
+        Ok(())
+    }
+
+    fn sessions(&mut self, items: &[Item]) -> io::Result<()> {
         let heads = format!(
             "{:<36} {:>5} {:>10} {:>10} {:>13} {:>13} {:>5}",
             "session", "steps", "tokens", "spent", "micro-USD", "spent", "holds"
         );
         writeln!(self.out, "{}", self.paint.faint(&heads))?;
         let mut sessions = BTreeMap::new();
-        let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-        for item in items {
-            let (pk, sk) = (text(item, "pk"), text(item, "sk"));
-            match pk.strip_prefix("SESSION#") {
-                Some(session) if sk == "BUDGET" => {
-                    sessions.insert(session, item);
-                }
-                _ => *others.entry(kind(pk, sk)).or_default() += 1,
+        for item in items.iter().filter(|item| text(item, "sk") == Some("BUDGET")) {
+            if let Some(session) = text(item, "pk").and_then(|pk| pk.strip_prefix("SESSION#")) {
+                sessions.insert(session, item);
             }
         }
         for (session, item) in sessions {
-            let number = |name| item.get(name).and_then(|value| value.as_n().ok());
-            let amount = |name| {
-                number(name).map_or("-".to_owned(), |digits| {
-                    digits.parse().map_or_else(|_| digits.clone(), grouped)
-                })
-            };
             let holds = item.keys().filter(|key| key.starts_with("hold#")).count();
             writeln!(
                 self.out,
                 "{:<36} {:>5} {:>10} {:>10} {:>13} {:>13} {holds:>5}",
-                cut(session, 36),
-                amount("steps"),
-                amount("committed_tokens"),
-                amount("spent_tokens"),
-                amount("committed_micro_usd"),
-                amount("spent_micro_usd"),
+                cut(&printable(session), 36),
+                amount(item, "steps"),
+                amount(item, "committed_tokens"),
+                amount(item, "spent_tokens"),
+                amount(item, "committed_micro_usd"),
+                amount(item, "spent_micro_usd"),
             )?;
         }
-        let others: Vec<String> =
-            others.into_iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
-        if !others.is_empty() {
-            writeln!(self.out, "{}", self.paint.faint(&format!("and {}", others.join(", "))))?;
+        Ok(())
+    }
+
+    /// The days of one kind, with two amounts of each: the column's head and the attribute.
+    fn days(&mut self, items: &[Item], of: &str, columns: [(&str, &str); 2]) -> io::Result<()> {
+        let days = days(items, of);
+        if days.is_empty() {
+            return Ok(());
+        }
+        let [(head, attribute), (second_head, second_attribute)] = columns;
+        let of = of.to_lowercase();
+        let heads = format!("{of:<36} {:<10} {head:>13} {second_head:>13}", "UTC day");
+        writeln!(self.out, "{}", self.paint.faint(&heads))?;
+        for (name, date, item) in days {
+            let name = cut(&printable(name), 36);
+            let (first, second) = (amount(item, attribute), amount(item, second_attribute));
+            writeln!(self.out, "{name:<36} {date:<10} {first:>13} {second:>13}")?;
         }
         Ok(())
     }
@@ -201,29 +228,55 @@ fn status(body: Option<&Value>, outcome: &Outcome) -> String {
     }
 }
 
-/// What the event cost, by the metrics that were received with it.
-fn spent(played: &Played) -> String {
-    let sum = |name: &str| -> f64 {
-        let data = played.batches.iter().flat_map(|batch| &batch.data);
-        data.filter(|datum| datum.name == name && datum.dimensions.is_empty())
-            .map(sandbox::metrics::Datum::sum)
-            // The sum of nothing would be -0.
-            .fold(0.0, |sum, value| sum + value)
-    };
-    let tokens = (sum("InputTokens") + sum("OutputTokens")).max(0.0) as u64;
+/// What the event cost, by the table, and what is left, by the reply:
+/// `2 attempts, 8,236 tokens (236 reported), $0.120272; left: …`.
+///
+/// Where nobody knows what an invocation used, it is charged at its hold, so that more is charged
+/// than was reported.
+fn costs(played: &Played, body: Option<&Value>) -> String {
+    let Charged { touched, tokens, micro_usd, holds_left } = played.charged;
     let attempts = counted(played.calls.len(), "attempt");
-    format!("{attempts}, {} tokens, ${:.6}", grouped(tokens), sum("Cost"))
+    let reported = reported_tokens(played);
+    let left = left(body);
+    let mut costs = attempts;
+    if touched || left.is_some() || reported > 0 {
+        costs.push_str(&format!(", {} tokens", grouped(tokens)));
+        if reported != tokens {
+            costs.push_str(&format!(" ({} reported)", grouped(reported)));
+        }
+        costs.push_str(&format!(", {}", usd(micro_usd)));
+    }
+    if holds_left > 0 {
+        costs.push_str(&format!(", {} left", counted(holds_left, "hold")));
+    }
+    match left {
+        Some(left) => format!("{costs}; left: {left}"),
+        None if touched => costs,
+        None => format!("{costs}; budget not touched"),
+    }
 }
 
-fn left(body: Option<&Value>) -> String {
-    let budget = body.map_or(&Value::Null, |body| &body["budget"]);
-    let count = |key: &str| budget[key].as_u64().map_or("-".to_owned(), grouped);
-    let cost = budget["cost_left_usd"].as_f64().map_or("-".to_owned(), |usd| format!("{usd:.6}"));
-    format!("{} steps, {} tokens, ${cost}", count("steps_left"), count("tokens_left"))
+/// The usage that was published in metrics.
+fn reported_tokens(played: &Played) -> u64 {
+    let data = played.batches.iter().flat_map(|batch| &batch.data);
+    let tokens = data.filter(|datum| {
+        ["InputTokens", "OutputTokens"].contains(&&*datum.name) && datum.dimensions.is_empty()
+    });
+    tokens.map(|datum| datum.sum().max(0.0) as u64).sum()
 }
 
-fn text<'a>(item: &'a Item, name: &str) -> &'a str {
-    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+/// What the reply says is left; `None`: no budget was looked at.
+fn left(body: Option<&Value>) -> Option<String> {
+    let budget = &body?["budget"];
+    let count = |key: &str| budget[key].as_u64().map(grouped);
+    let (steps, tokens) = (count("steps_left")?, count("tokens_left")?);
+    let cost = budget["cost_left_usd"].as_f64()?;
+    Some(format!("{steps} steps, {tokens} tokens, ${cost:.6}"))
+}
+
+/// A number attribute, or `-`.
+fn amount(item: &Item, name: &str) -> String {
+    number(item, name).map_or("-".to_owned(), grouped)
 }
 
 /// The kind of an item that is no session's budget: `CIRCUIT`, `TENANT`, `PAD`.
@@ -240,8 +293,11 @@ fn decimal(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use aws_sdk_dynamodb::types::AttributeValue;
     use clap::ColorChoice;
+    use sandbox::lambda::Invocation;
     use sandbox::metrics::Datum;
     use serde_json::json;
 
@@ -277,6 +333,103 @@ mod tests {
         assert!(table.contains("12,345,678"), "{table}");
         for line in metrics.lines().chain(table.lines()) {
             assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+
+    /// A case of the repository, answered so.
+    fn played(name: &str, body: &Value, charged: Charged) -> (Case, Played) {
+        let case = events::load(&events::folder().join(name).with_extension("json")).unwrap();
+        let text = json!({ "TEXT": { "body": body.to_string() } });
+        let reply = json!({ "response": { "functionResponse": { "responseBody": text } } });
+        let usage = [("InputTokens", 210.0), ("OutputTokens", 26.0)].map(|(name, tokens)| Datum {
+            name: name.to_owned(),
+            unit: "Count".to_owned(),
+            values: vec![tokens],
+            dimensions: BTreeMap::new(),
+            timestamp: None,
+        });
+        let usage = Batch { namespace: "N".into(), data: usage.into() };
+        let played = Played {
+            invocation: Invocation {
+                request_id: "id".into(),
+                outcome: Outcome::Response(reply.to_string().into()),
+                duration: Duration::from_millis(12_345),
+            },
+            calls: Vec::new(),
+            batches: if charged.touched { vec![usage] } else { Vec::new() },
+            charged,
+            refusals: Vec::new(),
+            lines: Vec::new(),
+        };
+        (case, played)
+    }
+
+    #[test]
+    fn long_statuses_leave_the_latency_in_its_column() {
+        let bodies = [
+            json!({ "asked": "billing", "specialist": null,
+                    "status": "refused", "reason": "identity_not_verified" }),
+            json!({ "asked": "astrology", "specialist": "general",
+                    "status": "fell_back", "reason": "unknown_specialist" }),
+            json!({ "asked": "orders", "specialist": "orders", "status": "answered" }),
+        ];
+        for body in bodies {
+            let (case, played) = played("identity-not-verified", &body, Charged::default());
+            let printed = printed(|report| report.event(&case, &played, &[]));
+            let line = printed.lines().next().unwrap();
+            assert!(line.ends_with(" 12345 ms"), "{line}");
+            assert_eq!(line.chars().count(), 98, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_what_was_charged() {
+        let left = json!({ "steps_left": 10, "tokens_left": 71_764, "cost_left_usd": 0.379728 });
+        let body = json!({ "budget": left });
+        let charged = Charged { touched: true, tokens: 8_236, micro_usd: 120_272, holds_left: 0 };
+        let (_, at_hold) = played("throttled-in-stream", &body, charged);
+        assert_eq!(
+            costs(&at_hold, Some(&body)),
+            "0 attempts, 8,236 tokens (236 reported), $0.120272; \
+             left: 10 steps, 71,764 tokens, $0.379728"
+        );
+        let charged = Charged { tokens: 236, micro_usd: 272, holds_left: 1, ..charged };
+        let (_, died) = played("throttled-in-stream", &body, charged);
+        assert_eq!(costs(&died, None), "0 attempts, 236 tokens, $0.000272, 1 hold left");
+    }
+
+    #[test]
+    fn an_event_that_looked_at_no_budget_says_so() {
+        let body = json!({ "budget": null });
+        let (_, played) = played("too-many-hops", &body, Charged::default());
+        assert_eq!(costs(&played, Some(&body)), "0 attempts; budget not touched");
+    }
+
+    #[test]
+    fn the_table_shows_the_days_of_tenants_and_specialists() {
+        let item = |pk: &str, sk: &str, numbers: &[(&str, u64)]| {
+            let keys = [("pk", pk), ("sk", sk)]
+                .map(|(name, key)| (name.to_owned(), AttributeValue::S(key.to_owned())));
+            let numbers = numbers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), AttributeValue::N(value.to_string())));
+            keys.into_iter().chain(numbers).collect::<Item>()
+        };
+        let spent = [("spent_micro_usd", 361_080), ("spent_tokens", 16_000)];
+        let items = [
+            item("TENANT#acme", "DAY#2026-11-21", &[("drawn_micro_usd", 1_440_000), spent[0]]),
+            item("SPECIALIST#orders", "DAY#2026-11-21", &spent),
+            item("CIRCUIT#orders", "STATE", &[]),
+        ];
+        let table = printed(|report| report.table(&items));
+        let rows: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split_whitespace().collect()).collect();
+        for row in [
+            ["acme", "2026-11-21", "1,440,000", "361,080"],
+            ["orders", "2026-11-21", "16,000", "361,080"],
+            ["and", "1", "×", "CIRCUIT"],
+        ] {
+            assert!(rows.contains(&row.to_vec()), "{table}");
         }
     }
 

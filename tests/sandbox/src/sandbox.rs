@@ -33,6 +33,9 @@ pub struct Options {
     /// Whether the function finds nobody at the table's address. The table itself still works
     /// for [`Sandbox::table`].
     pub table_down: bool,
+    /// A file that keeps the table beyond the sandbox's end, begun anew; `None`: it is kept in
+    /// memory only.
+    pub table_file: Option<PathBuf>,
     /// A binary to run in place of the one that cargo builds.
     pub executable: Option<PathBuf>,
 }
@@ -46,6 +49,7 @@ impl Default for Options {
             processes: 1,
             lambda_timeout: Duration::from_secs(30),
             table_down: false,
+            table_file: None,
             executable: None,
         }
     }
@@ -103,7 +107,10 @@ impl Sandbox {
         };
         let agents = Agents::start(script).await?;
         let metrics = Metrics::start().await?;
-        let table = Table::start().await?;
+        let table = match &options.table_file {
+            Some(file) => Table::start_in(file).await?,
+            None => Table::start().await?,
+        };
         let closed_port = options.table_down.then(ClosedPort::reserve).transpose()?;
         let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
         let mut env = lambda_environment();

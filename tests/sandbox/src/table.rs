@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -11,13 +12,18 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType,
 };
+use dynoxide::Database;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::identity::REGION;
+use crate::table_faults::Faults;
 
 /// The table's name.
 pub const TABLE_NAME: &str = "sandbox-budgets";
+
+/// What SQLite, in which the emulator keeps its tables, adds to the names of its files.
+const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
 /// An item as the SDK sees it.
 pub type Item = HashMap<String, AttributeValue>;
@@ -26,30 +32,79 @@ pub type Item = HashMap<String, AttributeValue>;
 #[derive(Debug)]
 pub struct Table {
     client: Client,
-    address: SocketAddr,
+    faults: Faults,
     serving: JoinHandle<()>,
 }
 
 impl Table {
-    /// Starts an empty emulator and creates the table.
+    /// Starts an empty emulator in memory and creates the table.
     ///
     /// # Errors
     ///
     /// [`TableError`] when the emulator cannot start or does not create the table.
     pub async fn start() -> Result<Self, TableError> {
-        let database = dynoxide::Database::memory()
-            .map_err(|error| TableError::Emulator(error.to_string()))?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let serving = tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let table = Self { client: client(address), address, serving };
+        let table = Self::serve(Database::memory()).await?;
         table.create().await?;
         Ok(table)
     }
 
+    /// Starts an empty emulator that keeps the table in `file`, in place of whatever is in there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::start`], and [`TableError::File`] when the old file does not go away.
+    pub async fn start_in(file: &Path) -> Result<Self, TableError> {
+        for suffix in DATABASE_SUFFIXES {
+            let mut path = file.as_os_str().to_owned();
+            path.push(suffix);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(TableError::File { file: path.into(), source: error });
+                }
+                _ => {}
+            }
+        }
+        let table = Self::open(file).await?;
+        table.create().await?;
+        Ok(table)
+    }
+
+    /// Starts an emulator with the table that an earlier one left, or is still writing, in `file`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::start`].
+    pub async fn open(file: &Path) -> Result<Self, TableError> {
+        let Some(path) = file.to_str() else {
+            return Err(TableError::Emulator(format!("{} is no UTF-8", file.display())));
+        };
+        let database = Database::new(path).and_then(|database| {
+            // Waiting for the disk would slow each write down. What is written outlives this
+            // process all the same, if not the machine.
+            database.enable_bulk_loading()?;
+            Ok(database)
+        });
+        Self::serve(database).await
+    }
+
+    async fn serve(database: dynoxide::errors::Result<Database>) -> Result<Self, TableError> {
+        let database = database.map_err(|error| TableError::Emulator(error.to_string()))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let serving = tokio::spawn(dynoxide::server::serve_on(listener, database));
+        let faults = Faults::before(address).await?;
+        Ok(Self { client: client(address), faults, serving })
+    }
+
     /// What `AWS_ENDPOINT_URL_DYNAMODB` has to be.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.faults.url()
+    }
+
+    /// What goes wrong with the requests of whoever comes through [`Table::url`], and how many
+    /// they are. The methods of this type take another way.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// The plain SDK client, for whatever has no method here.
@@ -146,6 +201,15 @@ pub enum TableError {
     /// No port of the loopback interface is free.
     #[error("the DynamoDB emulator cannot listen")]
     Listen(#[from] io::Error),
+    /// The file of an earlier table cannot be removed.
+    #[error("cannot remove {}", .file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The emulator did not start.
     #[error("the DynamoDB emulator did not start: {0}")]
     Emulator(String),
@@ -215,6 +279,23 @@ mod tests {
         table.put_item(item.clone()).await.unwrap();
         assert_eq!(table.session_budget("s").await.unwrap(), Some(item.clone()));
         assert_eq!(table.scan().await.unwrap(), [item]);
+    }
+
+    #[tokio::test]
+    async fn a_table_in_a_file_is_there_for_the_next_and_begun_anew_on_demand() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("table.db");
+        let item: Item = [("pk", "SESSION#s"), ("sk", "BUDGET")]
+            .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+            .into();
+        let first = Table::start_in(&file).await.unwrap();
+        first.put_item(item.clone()).await.unwrap();
+        // Whether the first has ended or not.
+        let second = Table::open(&file).await.unwrap();
+        assert_eq!(second.scan().await.unwrap(), vec![item.clone()]);
+        drop((first, second));
+        assert_eq!(Table::open(&file).await.unwrap().scan().await.unwrap(), [item]);
+        assert_eq!(Table::start_in(&file).await.unwrap().scan().await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! it, and `events/client-context/NAME.json`, where there is one, is the invocation's client
 //! context.
 
+mod charged;
 mod compare;
 mod expectation;
 mod form;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use self::charged::Charged;
 pub use self::compare::Mismatch;
 pub use self::expectation::{Expectation, Given};
 pub use self::form::Form;
@@ -55,6 +57,8 @@ pub struct Played {
     pub calls: Vec<Call>,
     /// The metrics it published.
     pub batches: Vec<Batch>,
+    /// What it put on the sessions' budgets.
+    pub charged: Charged,
     /// Why CloudWatch refused batches.
     pub refusals: Vec<String>,
     /// The lines it wrote, standard output before standard error.
@@ -161,16 +165,17 @@ pub fn load(path: &Path) -> Result<Case, EventError> {
 
 /// Writes what is given, invokes the function with the event and collects what came of it.
 ///
-/// Agent calls, metrics and lines are told apart by when they arrive, so a sandbox must play one
-/// case at a time.
+/// Agent calls, metrics, lines and charges are told apart by when they arrive, so a sandbox must
+/// play one case at a time.
 ///
 /// # Errors
 ///
-/// [`TableError`] when a given item cannot be written.
+/// [`TableError`] when a given item cannot be written or the table cannot be read.
 pub async fn play(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> {
     for item in &case.items {
         sandbox.table().put_item(item.clone()).await?;
     }
+    let table_before = sandbox.table().scan().await?;
     let calls_before = sandbox.agents().calls().len();
     let batches_before = sandbox.metrics().batches().len();
     let refusals_before = sandbox.metrics().refusals().len();
@@ -181,6 +186,7 @@ pub async fn play(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> 
         invocation,
         calls: sandbox.agents().calls().split_off(calls_before),
         batches: sandbox.metrics().batches().split_off(batches_before),
+        charged: Charged::between(&table_before, &sandbox.table().scan().await?),
         refusals: sandbox.metrics().refusals().split_off(refusals_before),
         lines: lines.flat_map(|(mut now, before)| now.split_off(before.len())).collect(),
     })

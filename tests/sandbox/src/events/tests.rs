@@ -46,6 +46,7 @@ fn played(outcome: Outcome) -> Played {
         invocation: Invocation { request_id: "id".into(), outcome, duration: Duration::ZERO },
         calls: Vec::new(),
         batches: Vec::new(),
+        charged: Charged::default(),
         refusals: Vec::new(),
         lines: Vec::new(),
     }

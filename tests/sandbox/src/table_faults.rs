@@ -1,0 +1,543 @@
+//! A proxy in front of DynamoDB that counts the requests and lets them fail as told.
+//!
+//! What a ledger must survive hardly ever happens to an emulator: a write that is applied and
+//! not answered, one that is applied when its repetition is long settled, a conflict with a
+//! transaction, a table that throttles or is not there. [`Faults`] does these things to the
+//! requests that a [`FaultRule`] chooses, by operation and by count.
+//!
+//! ```no_run
+//! # async fn run(table: &sandbox::table::Table) {
+//! use sandbox::table_faults::Fault;
+//!
+//! // The second update of an item is applied, and answered as if it had failed.
+//! table.faults().script(Fault::ServerErrorAfterApplying.on("UpdateItem").after(1));
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::Instant;
+
+use crate::http::{HangUp, Reply, Server, response, whole};
+
+/// A connection that was idle for longer than this is not used again: its other end may be about
+/// to close it.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// One way in which a request to DynamoDB fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Status 500; nothing is applied.
+    ServerError,
+    /// Status 500, although the request was applied.
+    ServerErrorAfterApplying,
+    /// Status 500; the request is applied when [`Faults::release`] is called.
+    ServerErrorThenApplied,
+    /// The connection closes without an answer; nothing is applied.
+    Close,
+    /// The connection closes without an answer, although the request was applied.
+    CloseAfterApplying,
+    /// No answer until the caller leaves; nothing is applied.
+    Hang,
+    /// No answer until the caller leaves, although the request was applied.
+    HangAfterApplying,
+    /// `TransactionConflictException`, with which one write is refused.
+    TransactionConflict,
+    /// `TransactionCanceledException`, with `TransactionConflict` as the reason of the first item.
+    TransactionCanceled,
+    /// `ProvisionedThroughputExceededException`.
+    ThroughputExceeded,
+    /// `ThrottlingException`.
+    Throttling,
+}
+
+impl Fault {
+    /// Lets the next request of this operation (`UpdateItem`, `TransactWriteItems`, …) fail.
+    pub fn on(self, operation: &str) -> FaultRule {
+        FaultRule {
+            operation: operation.to_owned(),
+            containing: String::new(),
+            after: 0,
+            times: 1,
+            fault: self,
+        }
+    }
+}
+
+/// Which requests fail, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultRule {
+    operation: String,
+    containing: String,
+    after: usize,
+    times: usize,
+    fault: Fault,
+}
+
+impl FaultRule {
+    /// Lets the first `count` of the requests pass.
+    pub fn after(self, count: usize) -> Self {
+        Self { after: count, ..self }
+    }
+
+    /// Lets `times` requests fail, one after the other.
+    pub fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Counts only requests whose JSON contains this text.
+    pub fn containing(self, text: &str) -> Self {
+        Self { containing: text.to_owned(), ..self }
+    }
+
+    /// Whether this rule lets the request fail; if so, it has been used once.
+    fn applies(&mut self, operation: &str, body: &[u8]) -> bool {
+        let is_meant = self.times > 0 && self.operation == operation;
+        if !is_meant || !contains(body, self.containing.as_bytes()) {
+            return false;
+        }
+        if self.after > 0 {
+            self.after -= 1;
+            return false;
+        }
+        self.times -= 1;
+        true
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+/// The running proxy. Dropping it closes all its connections.
+#[derive(Debug)]
+pub struct Faults {
+    address: SocketAddr,
+    stage: Arc<Stage>,
+    presence: AsyncMutex<Presence>,
+}
+
+/// Whether the proxy can be reached.
+#[derive(Debug)]
+enum Presence {
+    Up(Server),
+    /// The socket keeps the port from being given to anybody else; it does not listen.
+    Down(TcpSocket),
+    /// While it changes, and for good if the port is lost on the way.
+    Gone,
+}
+
+impl Faults {
+    /// Starts to pass requests on to the DynamoDB at `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// When no port of the loopback interface is free.
+    pub async fn before(upstream: SocketAddr) -> io::Result<Self> {
+        let stage = Arc::new(Stage {
+            upstream: Upstream { address: upstream, idle: Mutex::default() },
+            state: Mutex::default(),
+            unanswered: watch::Sender::new(0),
+        });
+        let serving = Arc::clone(&stage);
+        let server = Server::start(move |request| Arc::clone(&serving).answer(request)).await?;
+        let address = server.address();
+        Ok(Self { address, stage, presence: AsyncMutex::new(Presence::Up(server)) })
+    }
+
+    /// What `AWS_ENDPOINT_URL_DYNAMODB` has to be.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Adds a rule. A request fails by the first rule that applies to it.
+    pub fn script(&self, rule: FaultRule) {
+        self.stage.state().rules.push(rule);
+    }
+
+    /// How many faults are scripted that have not happened yet.
+    pub fn left(&self) -> usize {
+        self.stage.state().rules.iter().map(|rule| rule.times).sum()
+    }
+
+    /// Forgets what is scripted.
+    pub fn clear(&self) {
+        self.stage.state().rules.clear();
+    }
+
+    /// The requests so far or since [`Faults::forget_requests`], failed ones included, by
+    /// operation.
+    pub fn requests(&self) -> BTreeMap<String, usize> {
+        self.stage.state().requests.clone()
+    }
+
+    /// Starts to count anew.
+    pub fn forget_requests(&self) {
+        self.stage.state().requests.clear();
+    }
+
+    /// Returns as soon as `count` requests have been left without an answer
+    /// ([`Fault::Hang`], [`Fault::HangAfterApplying`]), counted from the start.
+    pub async fn wait_for_unanswered(&self, count: usize) {
+        // It cannot fail: the sender lives as long as `self`.
+        let _ = self.stage.unanswered.subscribe().wait_for(|found| *found >= count).await;
+    }
+
+    /// Applies what [`Fault::ServerErrorThenApplied`] has held back, in order, and returns what
+    /// DynamoDB answers to each: status and JSON.
+    ///
+    /// # Errors
+    ///
+    /// When DynamoDB cannot be reached.
+    pub async fn release(&self) -> io::Result<Vec<(u16, serde_json::Value)>> {
+        let late = std::mem::take(&mut self.stage.state().late);
+        let mut answers = Vec::new();
+        for (headers, body) in late {
+            let answer = self.stage.upstream.send(headers, body).await?;
+            let json = serde_json::from_slice(&answer.body).unwrap_or_default();
+            answers.push((answer.status.as_u16(), json));
+        }
+        Ok(answers)
+    }
+
+    /// Closes all connections and refuses new ones.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be kept.
+    pub async fn go_down(&self) -> io::Result<()> {
+        let mut presence = self.presence.lock().await;
+        if let Presence::Up(server) = std::mem::replace(&mut *presence, Presence::Gone) {
+            server.stop().await;
+        }
+        let socket = TcpSocket::new_v4()?;
+        // Connections that have just been closed still occupy it.
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        *presence = Presence::Down(socket);
+        Ok(())
+    }
+
+    /// Ends [`Faults::go_down`].
+    ///
+    /// # Errors
+    ///
+    /// When the port was lost.
+    pub async fn come_back(&self) -> io::Result<()> {
+        let mut presence = self.presence.lock().await;
+        *presence = match std::mem::replace(&mut *presence, Presence::Gone) {
+            Presence::Up(server) => Presence::Up(server),
+            Presence::Down(socket) => {
+                let serving = Arc::clone(&self.stage);
+                let answer = move |request| Arc::clone(&serving).answer(request);
+                Presence::Up(Server::on(socket.listen(1024)?, answer)?)
+            }
+            Presence::Gone => return Err(io::ErrorKind::AddrNotAvailable.into()),
+        };
+        Ok(())
+    }
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Stage {
+    upstream: Upstream,
+    state: Mutex<State>,
+    unanswered: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<FaultRule>,
+    requests: BTreeMap<String, usize>,
+    late: Vec<(HeaderMap, Bytes)>,
+}
+
+impl Stage {
+    async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let fault = self.fault(&parts.headers, &body);
+        let apply = || self.upstream.send(parts.headers.clone(), body.clone());
+        match fault {
+            None => apply().await.map(Answer::into_response).map_err(|_| HangUp),
+            Some(Fault::ServerError) => Ok(server_error()),
+            Some(Fault::ServerErrorAfterApplying) => {
+                apply().await.map_err(|_| HangUp)?;
+                Ok(server_error())
+            }
+            Some(Fault::ServerErrorThenApplied) => {
+                self.state().late.push((parts.headers, body));
+                Ok(server_error())
+            }
+            Some(Fault::Close) => Err(HangUp),
+            Some(Fault::CloseAfterApplying) => {
+                apply().await.map_err(|_| HangUp)?;
+                Err(HangUp)
+            }
+            Some(Fault::Hang) => self.hang().await,
+            Some(Fault::HangAfterApplying) => {
+                apply().await.map_err(|_| HangUp)?;
+                self.hang().await
+            }
+            Some(Fault::TransactionConflict) => Ok(refusal(
+                "TransactionConflictException",
+                "Transaction is ongoing for the item",
+                None,
+            )),
+            Some(Fault::TransactionCanceled) => Ok(cancelled(&body)),
+            Some(Fault::ThroughputExceeded) => Ok(refusal(
+                "ProvisionedThroughputExceededException",
+                "The level of configured provisioned throughput for the table was exceeded.",
+                None,
+            )),
+            Some(Fault::Throttling) => {
+                Ok(refusal("ThrottlingException", "Rate of requests exceeds the limit.", None))
+            }
+        }
+    }
+
+    /// Counts the request and finds out whether it fails.
+    fn fault(&self, headers: &HeaderMap, body: &[u8]) -> Option<Fault> {
+        // DynamoDB_20120810.UpdateItem
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let operation = target.unwrap_or_default().rsplit('.').next().unwrap_or_default();
+        let mut state = self.state();
+        *state.requests.entry(operation.to_owned()).or_default() += 1;
+        let mut rules = state.rules.iter_mut();
+        rules.find_map(|rule| rule.applies(operation, body).then_some(rule.fault))
+    }
+
+    async fn hang(&self) -> Reply {
+        self.unanswered.send_modify(|count| *count += 1);
+        std::future::pending().await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is complete in itself, so a panic elsewhere leaves nothing half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// DynamoDB itself, with connections that are free to be used again.
+#[derive(Debug)]
+struct Upstream {
+    address: SocketAddr,
+    idle: Mutex<Vec<(Instant, SendRequest<Full<Bytes>>)>>,
+}
+
+/// What DynamoDB answered.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn into_response(mut self) -> Response<crate::http::Body> {
+        self.headers.remove(CONNECTION);
+        self.headers.remove(TRANSFER_ENCODING);
+        let mut response = Response::new(whole(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+impl Upstream {
+    async fn send(&self, mut headers: HeaderMap, body: Bytes) -> io::Result<Answer> {
+        headers.remove(CONNECTION);
+        let mut request = Request::post("/").body(Full::new(body)).map_err(io::Error::other)?;
+        *request.headers_mut() = headers;
+        let mut sender = self.connection().await?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        self.idle().push((Instant::now(), sender));
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    async fn connection(&self) -> io::Result<SendRequest<Full<Bytes>>> {
+        loop {
+            let Some((since, mut sender)) = self.idle().pop() else { break };
+            if since.elapsed() < IDLE && sender.ready().await.is_ok() {
+                return Ok(sender);
+            }
+        }
+        let stream = TcpStream::connect(self.address).await?;
+        // Small requests must not wait for each other's acknowledgement.
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // It ends when the sender is dropped; an error reaches the sender.
+        tokio::spawn(async { connection.await.unwrap_or_default() });
+        sender.ready().await.map_err(io::Error::other)?;
+        Ok(sender)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, SendRequest<Full<Bytes>>)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// DynamoDB's own failure.
+fn server_error() -> Response<crate::http::Body> {
+    let error = error("InternalServerError", "Internal server error", None);
+    response(StatusCode::INTERNAL_SERVER_ERROR, "application/x-amz-json-1.0", error)
+}
+
+/// A transaction that met another one at its first item.
+fn cancelled(body: &[u8]) -> Response<crate::http::Body> {
+    let transaction: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = transaction["TransactItems"].as_array().map_or(1, Vec::len);
+    let conflict =
+        json!({ "Code": "TransactionConflict", "Message": "Transaction is ongoing for the item" });
+    let mut reasons = vec![conflict];
+    reasons.resize(items.max(1), json!({ "Code": "None" }));
+    let message = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+    refusal("TransactionCanceledException", message, Some(reasons.into()))
+}
+
+fn refusal(
+    name: &str,
+    message: &str,
+    reasons: Option<serde_json::Value>,
+) -> Response<crate::http::Body> {
+    let error = error(name, message, reasons);
+    response(StatusCode::BAD_REQUEST, "application/x-amz-json-1.0", error)
+}
+
+/// The JSON of an error. DynamoDB spells the message in two ways, and so does this.
+fn error(name: &str, message: &str, reasons: Option<serde_json::Value>) -> String {
+    let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
+    match reasons {
+        Some(reasons) => {
+            json!({ "__type": kind, "Message": message, "CancellationReasons": reasons })
+        }
+        None => json!({ "__type": kind, "message": message }),
+    }
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::tests::{exchange, post};
+
+    /// A DynamoDB that answers each request with how many came before it.
+    async fn counting() -> (Server, Faults) {
+        let count = Arc::new(Mutex::new(0));
+        let upstream = Server::start(move |_| {
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            let body = json!({ "applied": *count }).to_string();
+            async move { Ok(response(StatusCode::OK, "application/x-amz-json-1.0", body)) }
+        });
+        let upstream = upstream.await.unwrap();
+        let faults = Faults::before(upstream.address()).await.unwrap();
+        (upstream, faults)
+    }
+
+    async fn ask(faults: &Faults, operation: &str, body: &str) -> String {
+        let target = format!("x-amz-target: DynamoDB_20120810.{operation}\r\n");
+        let answer = exchange(faults.address, &post("/", &target, body.as_bytes())).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn update(faults: &Faults) -> String {
+        ask(faults, "UpdateItem", "{}").await
+    }
+
+    #[tokio::test]
+    async fn a_rule_chooses_by_operation_by_content_and_by_count() {
+        let (_upstream, faults) = counting().await;
+        let rule = Fault::ServerError.on("UpdateItem").containing("SESSION#s").after(1).times(2);
+        faults.script(rule);
+        assert_eq!(faults.left(), 2);
+        ask(&faults, "GetItem", "SESSION#s").await;
+        update(&faults).await;
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            let answer = ask(&faults, "UpdateItem", "SESSION#s").await;
+            statuses.push(answer.split(' ').nth(1).unwrap().to_owned());
+        }
+        assert_eq!(statuses, ["200", "500", "500", "200"]);
+        assert_eq!(faults.left(), 0);
+        let requests = BTreeMap::from([("GetItem".to_owned(), 1), ("UpdateItem".to_owned(), 5)]);
+        assert_eq!(faults.requests(), requests);
+    }
+
+    #[tokio::test]
+    async fn an_applied_write_may_be_answered_with_an_error_or_not_at_all() {
+        let (_upstream, faults) = counting().await;
+        faults.script(Fault::ServerErrorAfterApplying.on("UpdateItem"));
+        faults.script(Fault::CloseAfterApplying.on("UpdateItem"));
+        faults.script(Fault::Close.on("UpdateItem"));
+        assert!(update(&faults).await.contains("#InternalServerError"));
+        assert_eq!(update(&faults).await, "");
+        assert_eq!(update(&faults).await, "");
+        assert!(update(&faults).await.ends_with(r#"{"applied":3}"#));
+    }
+
+    #[tokio::test]
+    async fn a_late_write_is_applied_when_it_is_released() {
+        let (_upstream, faults) = counting().await;
+        faults.script(Fault::ServerErrorThenApplied.on("UpdateItem"));
+        assert!(update(&faults).await.contains("#InternalServerError"));
+        assert!(update(&faults).await.ends_with(r#"{"applied":1}"#));
+        assert_eq!(faults.release().await.unwrap(), [(200, json!({ "applied": 2 }))]);
+        assert_eq!(faults.release().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_transaction_has_a_reason_for_each_item() {
+        let (_upstream, faults) = counting().await;
+        faults.script(Fault::TransactionCanceled.on("TransactWriteItems"));
+        let body = r#"{"TransactItems":[{},{},{}]}"#;
+        let answer = ask(&faults, "TransactWriteItems", body).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let codes: Vec<&str> = body["CancellationReasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|reason| reason["Code"].as_str().unwrap())
+            .collect();
+        assert_eq!(codes, ["TransactionConflict", "None", "None"]);
+    }
+
+    #[tokio::test]
+    async fn a_hanging_request_is_noticed_and_ends_when_its_caller_leaves() {
+        let (_upstream, faults) = counting().await;
+        faults.script(Fault::HangAfterApplying.on("UpdateItem"));
+        tokio::select! {
+            answer = update(&faults) => panic!("{answer}"),
+            () = faults.wait_for_unanswered(1) => {}
+        }
+        assert!(update(&faults).await.ends_with(r#"{"applied":2}"#));
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_down_refuses_connections_until_it_comes_back() {
+        let (_upstream, faults) = counting().await;
+        update(&faults).await;
+        faults.go_down().await.unwrap();
+        let error = TcpStream::connect(faults.address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        faults.come_back().await.unwrap();
+        assert!(update(&faults).await.ends_with(r#"{"applied":2}"#));
+    }
+}
