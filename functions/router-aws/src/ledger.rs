@@ -8,7 +8,7 @@
 //! takes no second. Settling removes the attribute and leaves the id in one of sixteen
 //! `recent_<n>`, which a late duplicate of the first write runs into.
 //!
-//! A session draws its money from its tenant's day in blocks ([`funding`]), so that the
+//! A session draws its money from its tenant's day in blocks (`funding`), so that the
 //! tenant's item is written once a block and not once a call.
 
 mod expression;
