@@ -125,9 +125,7 @@ impl DynamoLedger {
             .send()
             .await
             .map_err(|error| ReserveError::Unavailable(error.into()))?;
-        let item = SessionItem::new(read.item.unwrap_or_default(), limits);
-        let expired = self.charge_expired(reservation, &item).await;
-        Ok(item.hold_found(reservation, expired))
+        Ok(SessionItem::new(read.item.unwrap_or_default(), limits).hold_found(reservation))
     }
 
     /// The item of a session that begins, in place of one that is over, if there is one.
@@ -314,6 +312,7 @@ fn exact_draw(
         asked: needed,
         max,
         account: *account,
+        expired_holds: 0,
     }))
 }
 

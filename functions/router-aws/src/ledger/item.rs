@@ -49,6 +49,11 @@ impl SessionItem {
         Self { attributes, limits: *limits }
     }
 
+    /// The item with other attributes, under the same limits.
+    pub(super) fn with(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
+    }
+
     /// The item under other limits.
     pub(super) fn under(self, limits: &Limits) -> Self {
         Self { limits: *limits, ..self }
@@ -85,17 +90,17 @@ impl SessionItem {
     }
 
     /// The hold that was just written, in an item that shows who else is there.
-    pub(super) fn hold(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
+    pub(super) fn hold(&self, reservation: &Reservation<'_>) -> Hold {
         let account = self.account();
         let number = Lane::number_of(account.steps, self.is_occupied(reservation));
         let lane = Lane { generation: self.generation(reservation), number };
-        Hold { account, lane, expired_holds, stale: self.stale_fingerprints() }
+        Hold { account, lane, expired_holds: 0, stale: self.stale_fingerprints() }
     }
 
     /// A hold that was written earlier. Who came in between cannot be told any more, so an
     /// occupied specialist is asked in a lane that nobody else can have.
-    pub(super) fn hold_found(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
-        let hold = self.hold(reservation, expired_holds);
+    pub(super) fn hold_found(&self, reservation: &Reservation<'_>) -> Hold {
+        let hold = self.hold(reservation);
         let number = match hold.lane.number {
             0 => 0,
             // No step leads here, and two ids hardly ever lead to the same number.
