@@ -15,6 +15,7 @@ mod expression;
 mod funding;
 mod item;
 mod repeats;
+mod terms;
 mod used_up;
 mod writes;
 
@@ -32,9 +33,9 @@ use expression::Expression;
 use item::{Attributes, SessionItem, session_key};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
-    Exhausted, Hold, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError,
-    Settlement,
+    Exhausted, Hold, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
 };
+use terms::Terms;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
@@ -71,8 +72,8 @@ enum WriteError {
 enum NextMove {
     /// Nothing: the hold had been taken all the same.
     Take(Box<Hold>),
-    /// Trying again under the limits that an operator has set for the session.
-    Obey(Limits),
+    /// Trying again under the terms that the item shows.
+    Obey(Terms),
     /// A session that does not exist, or is over, and is to begin.
     Open,
     /// Money from the tenant's day.
@@ -99,9 +100,9 @@ impl DynamoLedger {
         if let Some(exhausted) = self.used_up.recall(reservation) {
             return Err(ReserveError::Exhausted(exhausted));
         }
-        let mut limits = Limits::from(reservation.limits);
+        let mut terms = Terms::of_policy(reservation);
         for round in 0..ROUNDS {
-            let write = writes::take(reservation, &limits);
+            let write = writes::take(reservation, &terms);
             let (taken, found) = match self.update(session_key(reservation.session), write).await {
                 Ok(new) => (true, Some(new)),
                 Err(WriteError::Condition(old)) => (false, old),
@@ -111,24 +112,24 @@ impl DynamoLedger {
             };
             let item = match found {
                 Some(found) => {
-                    let item = SessionItem::new(found, &limits);
+                    let item = SessionItem::new(found, &terms.limits);
                     Some(self.charge_expired(reservation, item, expired_holds).await)
                 }
                 None => None,
             };
             let next = match item {
                 Some(item) if taken => return Ok(item.hold(reservation)),
-                Some(item) => next_move(item, reservation, &limits)?,
+                Some(item) => next_move(item, reservation, &terms)?,
                 None => NextMove::Open,
             };
             let granted = match next {
                 NextMove::Take(hold) => Some(*hold),
-                NextMove::Obey(set) => {
-                    limits = set;
+                NextMove::Obey(shown) => {
+                    terms = shown;
                     continue;
                 }
-                NextMove::Open => self.open(reservation, &limits).await?,
-                NextMove::Fund(item) => self.fund(reservation, &limits, &item, round).await?,
+                NextMove::Open => self.open(reservation).await?,
+                NextMove::Fund(item) => self.fund(reservation, &terms, &item, round).await?,
             };
             if let Some(hold) = granted {
                 return Ok(hold);
@@ -263,7 +264,7 @@ impl Ledger for DynamoLedger {
 fn next_move(
     item: SessionItem,
     reservation: &Reservation<'_>,
-    limits: &Limits,
+    terms: &Terms,
 ) -> Result<NextMove, ReserveError> {
     if item.has_hold(reservation.id) {
         return Ok(NextMove::Take(Box::new(item.hold_found(reservation))));
@@ -277,9 +278,9 @@ fn next_move(
     if !item.belongs_to(reservation.tenant) {
         return Err(ReserveError::OtherTenant);
     }
-    let set = item.limits(&Limits::from(reservation.limits));
-    if set != *limits {
-        return Ok(NextMove::Obey(set));
+    let shown = item.terms(reservation);
+    if shown != *terms {
+        return Ok(NextMove::Obey(shown));
     }
     if let Some(times) = item.times_seen(reservation) {
         return Err(ReserveError::Repeated { times });

@@ -10,6 +10,8 @@ use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
 use super::key;
+use super::terms::{SetByHand, Terms};
+use super::writes::session_expiry;
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
@@ -54,9 +56,10 @@ impl SessionItem {
         Self { attributes, ..self }
     }
 
-    /// The item under other limits.
-    pub(super) fn under(self, limits: &Limits) -> Self {
-        Self { limits: *limits, ..self }
+    /// The item under the limits that it sets, and those it was read with where it sets none.
+    pub(super) fn under_its_own_limits(self) -> Self {
+        let (limits, _) = self.limits_over(&self.limits);
+        Self { limits, ..self }
     }
 
     pub(super) fn account(&self) -> Account {
@@ -75,18 +78,32 @@ impl SessionItem {
         }
     }
 
-    /// The limits in force: the policy's, where an operator has set no others in the item.
-    pub(super) fn limits(&self, policy: &Limits) -> Limits {
-        let or = |name: &str, policy: u64| match self.attributes.get(name) {
-            Some(AttributeValue::N(set)) => set.parse().unwrap_or(policy),
-            _ => policy,
+    /// The terms that a reservation has to go by: the policy's limits, where an operator has set
+    /// no others in the item, and the session's end, where it is later.
+    pub(super) fn terms(&self, reservation: &Reservation<'_>) -> Terms {
+        let (limits, set_by_hand) = self.limits_over(&Limits::from(reservation.limits));
+        let ends_later = self.expires_at() > session_expiry(reservation);
+        Terms { limits, set_by_hand, ends_later }
+    }
+
+    /// The policy's limits with those that are set in the item over them.
+    fn limits_over(&self, policy: &Limits) -> (Limits, SetByHand) {
+        let set = |name: &str| self.attributes.get(name)?.as_n().ok()?.parse::<u64>().ok();
+        let [steps, handoffs, tokens, cost] =
+            ["limit_steps", "limit_handoffs", "limit_tokens", "limit_micro_usd"].map(set);
+        let limits = Limits {
+            steps: steps.unwrap_or(policy.steps),
+            handoffs: handoffs.unwrap_or(policy.handoffs),
+            tokens: tokens.map_or(policy.tokens, Tokens),
+            cost: cost.map_or(policy.cost, MicroUsd),
         };
-        Limits {
-            steps: or("limit_steps", policy.steps),
-            handoffs: or("limit_handoffs", policy.handoffs),
-            tokens: Tokens(or("limit_tokens", policy.tokens.0)),
-            cost: MicroUsd(or("limit_micro_usd", policy.cost.0)),
-        }
+        let set_by_hand = SetByHand {
+            steps: steps.is_some(),
+            handoffs: handoffs.is_some(),
+            tokens: tokens.is_some(),
+            cost: cost.is_some(),
+        };
+        (limits, set_by_hand)
     }
 
     /// The hold that was just written, in an item that shows who else is there.
@@ -122,7 +139,7 @@ impl SessionItem {
         self.attributes.contains_key("expires_at") && self.expires_at() <= now.0 / 1_000
     }
 
-    pub(super) fn expires_at(&self) -> u64 {
+    fn expires_at(&self) -> u64 {
         self.number("expires_at")
     }
 
