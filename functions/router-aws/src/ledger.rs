@@ -8,13 +8,14 @@
 //! takes no second. Settling removes the attribute and leaves the id in one of sixteen
 //! `recent_<n>`, which a late duplicate of the first write runs into.
 //!
-//! A session draws its money from its tenant's day in blocks ([`funding`]), so that the
+//! A session draws its money from its tenant's day in blocks (`funding`), so that the
 //! tenant's item is written once a block and not once a call.
 
 mod expression;
 mod funding;
 mod item;
 mod repeats;
+mod terms;
 mod used_up;
 mod writes;
 
@@ -29,11 +30,12 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use expression::Expression;
-use item::{Attributes, SessionItem};
+use item::{Attributes, SessionItem, session_key};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
-    Hold, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
+    Exhausted, Hold, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
 };
+use terms::Terms;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
@@ -70,8 +72,8 @@ enum WriteError {
 enum NextMove {
     /// Nothing: the hold had been taken all the same.
     Take(Box<Hold>),
-    /// Trying again under the limits that an operator has set for the session.
-    Obey(Limits),
+    /// Trying again under the terms that the item shows.
+    Obey(Terms),
     /// A session that does not exist, or is over, and is to begin.
     Open,
     /// Money from the tenant's day.
@@ -90,39 +92,44 @@ impl DynamoLedger {
         Self { client: Client::from_conf(config), table: table.into(), used_up: UsedUp::default() }
     }
 
-    async fn take(&self, reservation: &Reservation<'_>) -> Result<Hold, ReserveError> {
+    async fn take(
+        &self,
+        reservation: &Reservation<'_>,
+        expired_holds: &mut u32,
+    ) -> Result<Hold, ReserveError> {
         if let Some(exhausted) = self.used_up.recall(reservation) {
             return Err(ReserveError::Exhausted(exhausted));
         }
-        let mut limits = Limits::from(reservation.limits);
+        let mut terms = Terms::of_policy(reservation);
         for round in 0..ROUNDS {
-            let write = writes::take(reservation, &limits);
-            let old = match self.update(item::session_key(reservation.session), write).await {
-                Ok(new) => {
-                    let item = SessionItem::new(new, &limits);
-                    let expired = self.charge_expired(reservation, &item).await;
-                    return Ok(item.hold(reservation, expired));
-                }
-                Err(WriteError::Condition(old)) => old,
+            let write = writes::take(reservation, &terms);
+            let (taken, found) = match self.update(session_key(reservation.session), write).await {
+                Ok(new) => (true, Some(new)),
+                Err(WriteError::Condition(old)) => (false, old),
                 Err(WriteError::Unavailable(error)) => {
                     return Err(ReserveError::Unavailable(error));
                 }
             };
-            let expired = match &old {
-                Some(old) => {
-                    let item = SessionItem::new(old.clone(), &limits);
-                    self.charge_expired(reservation, &item).await
+            let item = match found {
+                Some(found) => {
+                    let item = SessionItem::new(found, &terms.limits);
+                    Some(self.charge_expired(reservation, item, expired_holds).await)
                 }
-                None => 0,
+                None => None,
             };
-            let granted = match next_move(old, reservation, &limits, expired)? {
+            let next = match item {
+                Some(item) if taken => return Ok(item.hold(reservation)),
+                Some(item) => next_move(item, reservation, &terms)?,
+                None => NextMove::Open,
+            };
+            let granted = match next {
                 NextMove::Take(hold) => Some(*hold),
-                NextMove::Obey(set) => {
-                    limits = set;
-                    None
+                NextMove::Obey(shown) => {
+                    terms = shown;
+                    continue;
                 }
-                NextMove::Open => self.open(reservation, &limits).await?,
-                NextMove::Fund(item) => self.fund(reservation, &limits, &item, round).await?,
+                NextMove::Open => self.open(reservation).await?,
+                NextMove::Fund(item) => self.fund(reservation, &terms, &item, round).await?,
             };
             if let Some(hold) = granted {
                 return Ok(hold);
@@ -132,18 +139,26 @@ impl DynamoLedger {
         Err(ReserveError::Unavailable("the session changed under every attempt".into()))
     }
 
-    /// Moves what dead invocations hold from held to spent, and says how many they were.
-    /// What they really used nobody knows, so it stays charged at the hold.
-    async fn charge_expired(&self, reservation: &Reservation<'_>, item: &SessionItem) -> u64 {
+    /// Moves what dead invocations hold from held to spent, and answers with the item as it is
+    /// then. What they really used nobody knows, so it stays charged at the hold.
+    async fn charge_expired(
+        &self,
+        reservation: &Reservation<'_>,
+        item: SessionItem,
+        expired_holds: &mut u32,
+    ) -> SessionItem {
         let expired = item.expired_holds(reservation.now);
-        if expired.is_empty() {
-            return 0;
+        if expired.is_empty() || item.is_over(reservation.now) {
+            return item;
         }
         let write = writes::charge_expired(&expired);
-        match self.update(item::session_key(reservation.session), write).await {
-            Ok(_) => expired.len() as u64,
+        match self.update(session_key(reservation.session), write).await {
+            Ok(new) => {
+                *expired_holds += expired.len() as u32;
+                item.with(new)
+            }
             // Somebody else has moved them, or will.
-            Err(_) => 0,
+            Err(_) => item,
         }
     }
 
@@ -191,14 +206,16 @@ impl Ledger for DynamoLedger {
         reservation: &Reservation<'_>,
         within: Duration,
     ) -> Result<Hold, ReserveError> {
-        let result = match timeout(within, self.take(reservation)).await {
-            Ok(result) => result,
+        let mut expired_holds = 0;
+        match timeout(within, self.take(reservation, &mut expired_holds)).await {
+            Ok(Ok(hold)) => Ok(Hold { expired_holds, ..hold }),
+            Ok(Err(ReserveError::Exhausted(exhausted))) => {
+                self.used_up.remember(reservation, &exhausted);
+                Err(ReserveError::Exhausted(Exhausted { expired_holds, ..exhausted }))
+            }
+            Ok(Err(error)) => Err(error),
             Err(elapsed) => Err(ReserveError::Unavailable(elapsed.into())),
-        };
-        if let Err(ReserveError::Exhausted(exhausted)) = &result {
-            self.used_up.remember(reservation, exhausted);
         }
-        result
     }
 
     async fn settle(
@@ -206,7 +223,7 @@ impl Ledger for DynamoLedger {
         settlement: &Settlement<'_>,
         within: Duration,
     ) -> Result<(), SettleError> {
-        let key = item::session_key(settlement.session);
+        let key = session_key(settlement.session);
         match timeout(within, self.update(key, writes::settle(settlement))).await {
             Ok(Ok(_)) => Ok(()),
             // The hold is gone: it was settled by an earlier try, or has expired.
@@ -245,15 +262,12 @@ impl Ledger for DynamoLedger {
 
 /// Reads from the item why a reservation's condition failed on it.
 fn next_move(
-    old: Option<Attributes>,
+    item: SessionItem,
     reservation: &Reservation<'_>,
-    limits: &Limits,
-    expired_holds: u64,
+    terms: &Terms,
 ) -> Result<NextMove, ReserveError> {
-    let Some(old) = old else { return Ok(NextMove::Open) };
-    let item = SessionItem::new(old, limits);
     if item.has_hold(reservation.id) {
-        return Ok(NextMove::Take(Box::new(item.hold_found(reservation, expired_holds))));
+        return Ok(NextMove::Take(Box::new(item.hold_found(reservation))));
     }
     if item.was_settled(reservation.id) {
         return Err(ReserveError::AlreadySettled(reservation.id.clone()));
@@ -264,9 +278,9 @@ fn next_move(
     if !item.belongs_to(reservation.tenant) {
         return Err(ReserveError::OtherTenant);
     }
-    let set = item.limits(&Limits::from(reservation.limits));
-    if set != *limits {
-        return Ok(NextMove::Obey(set));
+    let shown = item.terms(reservation);
+    if shown != *terms {
+        return Ok(NextMove::Obey(shown));
     }
     if let Some(times) = item.times_seen(reservation) {
         return Err(ReserveError::Repeated { times });

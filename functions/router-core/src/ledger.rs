@@ -71,7 +71,7 @@ pub struct Hold {
     /// Which of the specialist's sessions the invocation runs in.
     pub lane: Lane,
     /// How many holds of dead invocations were found and charged on the way.
-    pub expired_holds: u64,
+    pub expired_holds: u32,
     /// What was asked so long ago that its repetitions need not be counted any more.
     pub stale: Vec<Fingerprint>,
 }
@@ -186,6 +186,7 @@ impl Account {
             asked,
             max,
             account: *self,
+            expired_holds: 0,
         })
     }
 }
@@ -239,6 +240,8 @@ pub struct Exhausted {
     pub max: u64,
     /// The session's account, without the reservation.
     pub account: Account,
+    /// How many holds of dead invocations were found and charged on the way.
+    pub expired_holds: u32,
 }
 
 impl Exhausted {

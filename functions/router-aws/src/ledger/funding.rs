@@ -20,6 +20,7 @@ use super::item::{
     Attributes, SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, read_number,
     seen_attribute, session_key, tokens_attribute, turns_attribute,
 };
+use super::terms::Terms;
 use super::{DynamoLedger, key, number, writes};
 
 /// A day's item is kept this long after its day, in seconds: 90 days.
@@ -40,9 +41,9 @@ impl DynamoLedger {
     pub(super) async fn open(
         &self,
         reservation: &Reservation<'_>,
-        limits: &Limits,
     ) -> Result<Option<Hold>, ReserveError> {
-        let empty = Account { limits: *limits, ..Account::default() };
+        let limits = Limits::from(reservation.limits);
+        let empty = Account { limits, ..Account::default() };
         if let Some(exhausted) = empty.exhausted_by(reservation) {
             return Err(ReserveError::Exhausted(exhausted));
         }
@@ -69,7 +70,7 @@ impl DynamoLedger {
     pub(super) async fn fund(
         &self,
         reservation: &Reservation<'_>,
-        limits: &Limits,
+        terms: &Terms,
         item: &SessionItem,
         round: u32,
     ) -> Result<Option<Hold>, ReserveError> {
@@ -79,9 +80,16 @@ impl DynamoLedger {
         // Where many draw at once, only the first round folds: folding needs the item unchanged.
         let fold = round == 0;
         loop {
-            let mut session = writes::take_whatever_is_drawn(reservation, limits);
+            let mut session = writes::take_whatever_is_drawn(reservation, terms);
             let change = i128::from(draw) - i128::from(reservation.ask.cost.0);
             session.add("tenant_room_micro_usd", change);
+            // Somebody may have used the room since it was read.
+            let rest = AttributeValue::N((-change).to_string());
+            if change >= 0 {
+                session.compare_if_there("tenant_room_micro_usd", ">=", rest);
+            } else {
+                session.compare("tenant_room_micro_usd", ">=", rest);
+            }
             session.add("drawn_micro_usd", i128::from(draw));
             let mut spent = 0;
             let mut specialists = Vec::new();
@@ -95,7 +103,7 @@ impl DynamoLedger {
             ];
             items.extend(specialists);
             match self.transact(items).await? {
-                Ok(()) => return self.read_back(reservation, limits).await.map(Some),
+                Ok(()) => return self.read_back(reservation, &terms.limits).await.map(Some),
                 Err(Cancelled::BeginAgain) => return Ok(None),
                 Err(Cancelled::NotEnough(day)) => {
                     draw = exact_draw(reservation, &day, needed, draw, &item.account())?;
@@ -125,9 +133,7 @@ impl DynamoLedger {
             .send()
             .await
             .map_err(|error| ReserveError::Unavailable(error.into()))?;
-        let item = SessionItem::new(read.item.unwrap_or_default(), limits);
-        let expired = self.charge_expired(reservation, &item).await;
-        Ok(item.hold_found(reservation, expired))
+        Ok(SessionItem::new(read.item.unwrap_or_default(), limits).hold_found(reservation))
     }
 
     /// The item of a session that begins, in place of one that is over, if there is one.
@@ -150,6 +156,8 @@ impl DynamoLedger {
             ("drawn_micro_usd", draw),
             ("tenant_room_micro_usd", draw - reservation.ask.cost.0),
             ("expires_at", writes::session_expiry(reservation)),
+            // Tells this session from one before it, whose folding may still be under way.
+            ("folds", reservation.now.0),
         ] {
             attributes.insert(name.to_owned(), number(value));
         }
@@ -314,6 +322,7 @@ fn exact_draw(
         asked: needed,
         max,
         account: *account,
+        expired_holds: 0,
     }))
 }
 

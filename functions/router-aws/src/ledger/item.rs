@@ -10,6 +10,8 @@ use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
 use super::key;
+use super::terms::{SetByHand, Terms};
+use super::writes::session_expiry;
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
@@ -49,9 +51,15 @@ impl SessionItem {
         Self { attributes, limits: *limits }
     }
 
-    /// The item under other limits.
-    pub(super) fn under(self, limits: &Limits) -> Self {
-        Self { limits: *limits, ..self }
+    /// The item with other attributes, under the same limits.
+    pub(super) fn with(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
+    }
+
+    /// The item under the limits that it sets, and those it was read with where it sets none.
+    pub(super) fn under_its_own_limits(self) -> Self {
+        let (limits, _) = self.limits_over(&self.limits);
+        Self { limits, ..self }
     }
 
     pub(super) fn account(&self) -> Account {
@@ -70,32 +78,46 @@ impl SessionItem {
         }
     }
 
-    /// The limits in force: the policy's, where an operator has set no others in the item.
-    pub(super) fn limits(&self, policy: &Limits) -> Limits {
-        let or = |name: &str, policy: u64| match self.attributes.get(name) {
-            Some(AttributeValue::N(set)) => set.parse().unwrap_or(policy),
-            _ => policy,
+    /// The terms that a reservation has to go by: the policy's limits, where an operator has set
+    /// no others in the item, and the session's end, where it is later.
+    pub(super) fn terms(&self, reservation: &Reservation<'_>) -> Terms {
+        let (limits, set_by_hand) = self.limits_over(&Limits::from(reservation.limits));
+        let ends_later = self.expires_at() > session_expiry(reservation);
+        Terms { limits, set_by_hand, ends_later }
+    }
+
+    /// The policy's limits with those that are set in the item over them.
+    fn limits_over(&self, policy: &Limits) -> (Limits, SetByHand) {
+        let set = |name: &str| self.attributes.get(name)?.as_n().ok()?.parse::<u64>().ok();
+        let [steps, handoffs, tokens, cost] =
+            ["limit_steps", "limit_handoffs", "limit_tokens", "limit_micro_usd"].map(set);
+        let limits = Limits {
+            steps: steps.unwrap_or(policy.steps),
+            handoffs: handoffs.unwrap_or(policy.handoffs),
+            tokens: tokens.map_or(policy.tokens, Tokens),
+            cost: cost.map_or(policy.cost, MicroUsd),
         };
-        Limits {
-            steps: or("limit_steps", policy.steps),
-            handoffs: or("limit_handoffs", policy.handoffs),
-            tokens: Tokens(or("limit_tokens", policy.tokens.0)),
-            cost: MicroUsd(or("limit_micro_usd", policy.cost.0)),
-        }
+        let set_by_hand = SetByHand {
+            steps: steps.is_some(),
+            handoffs: handoffs.is_some(),
+            tokens: tokens.is_some(),
+            cost: cost.is_some(),
+        };
+        (limits, set_by_hand)
     }
 
     /// The hold that was just written, in an item that shows who else is there.
-    pub(super) fn hold(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
+    pub(super) fn hold(&self, reservation: &Reservation<'_>) -> Hold {
         let account = self.account();
         let number = Lane::number_of(account.steps, self.is_occupied(reservation));
         let lane = Lane { generation: self.generation(reservation), number };
-        Hold { account, lane, expired_holds, stale: self.stale_fingerprints() }
+        Hold { account, lane, expired_holds: 0, stale: self.stale_fingerprints() }
     }
 
     /// A hold that was written earlier. Who came in between cannot be told any more, so an
     /// occupied specialist is asked in a lane that nobody else can have.
-    pub(super) fn hold_found(&self, reservation: &Reservation<'_>, expired_holds: u64) -> Hold {
-        let hold = self.hold(reservation, expired_holds);
+    pub(super) fn hold_found(&self, reservation: &Reservation<'_>) -> Hold {
+        let hold = self.hold(reservation);
         let number = match hold.lane.number {
             0 => 0,
             // No step leads here, and two ids hardly ever lead to the same number.
@@ -117,7 +139,7 @@ impl SessionItem {
         self.attributes.contains_key("expires_at") && self.expires_at() <= now.0 / 1_000
     }
 
-    pub(super) fn expires_at(&self) -> u64 {
+    fn expires_at(&self) -> u64 {
         self.number("expires_at")
     }
 

@@ -27,9 +27,7 @@ impl DynamoLedger {
             try_join!(self.get(repeat_key(repeat)), self.get(session_key(repeat.session)))?;
         let (Some(kept), Some(session)) = (kept, session) else { return Ok(None) };
         let policy = Limits::from(repeat.limits);
-        let session = SessionItem::new(session, &policy);
-        let limits = session.limits(&policy);
-        let session = session.under(&limits);
+        let session = SessionItem::new(session, &policy).under_its_own_limits();
         let turns = session.number(&turns_attribute(repeat.specialist));
         let generation = turns / repeat.limits.max_turns_per_specialist.max(1);
         let text = |name: &str| kept.get(name).and_then(|value| value.as_s().ok());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::ledger::{Limits, Reservation, Settlement};
+use router_core::ledger::{Reservation, Settlement};
 use router_core::units::Timestamp;
 
 use super::expression::Expression;
@@ -12,10 +12,11 @@ use super::item::{
     seen_attribute, tokens_attribute, turns_attribute,
 };
 use super::number;
+use super::terms::Terms;
 
 /// Takes a hold in a session that has begun, with money that it has drawn already.
-pub(super) fn take(reservation: &Reservation<'_>, limits: &Limits) -> Expression {
-    let mut write = take_whatever_is_drawn(reservation, limits);
+pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
+    let mut write = take_whatever_is_drawn(reservation, terms);
     let cost = reservation.ask.cost.0;
     if cost > 0 {
         write.compare("tenant_room_micro_usd", ">=", number(cost));
@@ -26,7 +27,7 @@ pub(super) fn take(reservation: &Reservation<'_>, limits: &Limits) -> Expression
 
 /// Takes a hold in a session that has begun. What it means for the money that the session
 /// has drawn from its tenant is the caller's to add.
-pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, limits: &Limits) -> Expression {
+pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
     let mut write = Expression::default();
     let now_seconds = reservation.now.0 / 1_000;
     write.require("pk");
@@ -38,16 +39,21 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, limits: &Lim
     let id = AttributeValue::S(reservation.id.as_str().to_owned());
     write.compare_if_there(&recent_attribute(reservation.id), "<>", id);
 
-    for (counter, limit_attribute, asked, limit) in counters(reservation, limits) {
-        write.add(counter, i128::from(asked));
-        write.compare_if_there(limit_attribute, "=", number(limit));
+    for Counter { name, asked, limit, limit_name, limit_is_set } in counters(reservation, terms) {
+        write.add(name, i128::from(asked));
+        if limit_is_set {
+            // The limit is this session's alone, and ends with it.
+            write.compare(limit_name, "=", number(limit));
+        } else {
+            write.compare_if_there(limit_name, "=", number(limit));
+        }
         if asked == 0 {
             continue;
         }
         match limit.checked_sub(asked) {
-            Some(room) => write.compare_if_there(counter, "<=", number(room)),
+            Some(room) => write.compare_if_there(name, "<=", number(room)),
             // More is asked than the whole limit: there is never room.
-            None => write.compare(counter, "<", number(0)),
+            None => write.compare(name, "<", number(0)),
         }
     }
     if let (Some(fingerprint), Some(max)) =
@@ -62,7 +68,13 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, limits: &Lim
     write.add(&turns_attribute(reservation.specialist), 1);
     write.add("spent_tokens", 0);
     write.add("spent_micro_usd", 0);
-    write.set("expires_at", number(session_expiry(reservation)));
+    let end = number(session_expiry(reservation));
+    if terms.ends_later {
+        write.compare("expires_at", ">", end);
+    } else {
+        write.compare_if_there("expires_at", "<=", end.clone());
+        write.set("expires_at", end);
+    }
     write
 }
 
@@ -110,18 +122,48 @@ pub(super) fn charge_expired(expired: &[ExpiredHold]) -> Expression {
     write
 }
 
-/// Each counter with the attribute that overrides its limit, what is asked, and the limit.
-pub(super) fn counters(
-    reservation: &Reservation<'_>,
-    limits: &Limits,
-) -> [(&'static str, &'static str, u64, u64); 4] {
+/// One of the numbers that a reservation adds to, and its limit.
+struct Counter {
+    name: &'static str,
+    asked: u64,
+    limit: u64,
+    /// The attribute in which an operator sets another limit.
+    limit_name: &'static str,
+    limit_is_set: bool,
+}
+
+fn counters(reservation: &Reservation<'_>, terms: &Terms) -> [Counter; 4] {
     let Reservation { ask, .. } = reservation;
-    let handoffs = u64::from(reservation.is_handoff);
+    let Terms { limits, set_by_hand, .. } = terms;
     [
-        ("steps", "limit_steps", 1, limits.steps),
-        ("handoffs", "limit_handoffs", handoffs, limits.handoffs),
-        ("committed_tokens", "limit_tokens", ask.tokens.0, limits.tokens.0),
-        ("committed_micro_usd", "limit_micro_usd", ask.cost.0, limits.cost.0),
+        Counter {
+            name: "steps",
+            asked: 1,
+            limit: limits.steps,
+            limit_name: "limit_steps",
+            limit_is_set: set_by_hand.steps,
+        },
+        Counter {
+            name: "handoffs",
+            asked: u64::from(reservation.is_handoff),
+            limit: limits.handoffs,
+            limit_name: "limit_handoffs",
+            limit_is_set: set_by_hand.handoffs,
+        },
+        Counter {
+            name: "committed_tokens",
+            asked: ask.tokens.0,
+            limit: limits.tokens.0,
+            limit_name: "limit_tokens",
+            limit_is_set: set_by_hand.tokens,
+        },
+        Counter {
+            name: "committed_micro_usd",
+            asked: ask.cost.0,
+            limit: limits.cost.0,
+            limit_name: "limit_micro_usd",
+            limit_is_set: set_by_hand.cost,
+        },
     ]
 }
 

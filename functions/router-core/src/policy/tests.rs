@@ -54,7 +54,7 @@ fn a_key_that_is_absent_has_its_documented_value() {
     assert_eq!(billing.idle_timeout, Duration::from_secs(10));
     assert_eq!(billing.retry.max_attempts, 3);
     assert_eq!(billing.circuit.slow_call, Duration::from_secs(8));
-    assert_eq!(billing.fallback, [policy.fallback.clone()]);
+    assert_eq!(billing.fallback, std::slice::from_ref(&policy.fallback));
     assert!(policy.find("general").unwrap().fallback.is_empty(), "itself is skipped");
 }
 
@@ -185,7 +185,7 @@ fn all_mistakes_are_reported_at_once() {
 fn a_fallback_is_asked_once() {
     let names = "\"r\"\nfallback = [\"general\", \"billing\", \"general\"]";
     let policy = parse(&MINIMAL.replace("\"refunds\"", names)).unwrap();
-    assert_eq!(policy.find("billing").unwrap().fallback, [policy.fallback.clone()]);
+    assert_eq!(policy.find("billing").unwrap().fallback, std::slice::from_ref(&policy.fallback));
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl Reply {
     pub fn render(mut self, form: &Form) -> String {
         let mut form = form.clone();
         if self.room(&form) < MIN_ROOM_BYTES {
-            self.session_attributes.retain(is_ours);
+            self.session_attributes.retain(|name, value| is_ours(name, value));
             self.prompt_session_attributes.clear();
         }
         if self.room(&form) < MIN_ROOM_BYTES {
@@ -148,8 +148,8 @@ impl Form {
 
 /// Whether an attribute is one of those that the router lives by. One that no router can have
 /// written is not.
-fn is_ours(name: &String, value: &mut String) -> bool {
-    match name.as_str() {
+fn is_ours(name: &str, value: &str) -> bool {
+    match name {
         ROOT_SESSION_ID => RootSession::parse(ROOT_SESSION_ID, value).is_ok(),
         ROUTER_HOPS => value.len() <= MAX_HOPS_DIGITS,
         _ => false,

@@ -182,7 +182,7 @@ fn apply(damaged: &Damaged, cases: &[Case]) -> (String, Option<Value>) {
 /// All that is wrong with what came of a damaged event.
 async fn mistakes(world: &World, text: String, client_context: Option<Value>) -> Vec<String> {
     let calls = world.agents().calls().len();
-    let before = sessions(&world).await.len();
+    let before = sessions(world).await.len();
     let event: Value = serde_json::from_str(&text).unwrap_or_default();
     let form = form_of(&event, client_context.as_ref());
     let invocation = world.invoke(text, client_context).await;
@@ -197,7 +197,7 @@ async fn mistakes(world: &World, text: String, client_context: Option<Value>) ->
     let body = invocation.json().and_then(|reply| form.body(&reply)).unwrap_or_default();
     if body["reason"] == "bad_request" {
         let called = world.agents().calls().len() - calls;
-        let charged = sessions(&world).await.len() - before;
+        let charged = sessions(world).await.len() - before;
         if called + charged > 0 {
             mistakes.push(format!("refused, but {called} calls, {charged} new sessions"));
         }

@@ -130,7 +130,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         let error = match router.ledger.reserve(&reservation, within).await {
             Ok(Hold { account, lane, expired_holds, stale }) => {
                 self.account = Some(account);
-                self.metrics.expired_holds += expired_holds;
+                self.metrics.expired_holds += u64::from(expired_holds);
                 let is_degraded = account.before(ask).has_reached(session.degrade_at);
                 let hold = TakenHold { id, held: ask, stale };
                 return Ok(Granted { hold: Some(hold), lane, is_degraded });
@@ -141,6 +141,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             ReserveError::Exhausted(exhausted) => {
                 warn!(error = chain(&error), limit = %exhausted.limit, "no room in the budget");
                 self.account = Some(exhausted.account);
+                self.metrics.expired_holds += u64::from(exhausted.expired_holds);
                 self.metrics.refused_by.push(exhausted.limit);
                 if exhausted.limit == Limit::Handoffs {
                     return Err(Progress::GoOn);
