@@ -1,0 +1,212 @@
+//! Whoever reserves and settles in the tests: a session under its limits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use router_aws::DynamoLedger;
+use router_core::invocation::Charge;
+use router_core::ledger::{
+    Hold, HoldId, Ledger, Limit, Reservation, ReserveError, SettleError, Settlement,
+};
+use router_core::policy::{Policy, SessionLimits, SpecialistName, TenantDay};
+use router_core::session::{Fingerprint, RootSession, Tenant};
+use router_core::units::{MicroUsd, Timestamp, Tokens};
+
+/// Limits that no test reaches unless it sets others.
+const POLICY: &str = r#"
+[routing]
+fallback = "orders"
+[session]
+max_steps = 10_000
+max_tokens = 1_000_000
+max_cost_usd = 1.0
+max_handoffs = 100
+[tenant_day]
+max_cost_usd = 10.0
+block_usd = 0.001
+[specialists.orders]
+agent = "ORDERS0001/LIVE000001"
+description = "orders"
+max_tokens_per_call = 1000
+price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0 }
+"#;
+
+/// What the ledger may take for anything in a test that is not about time.
+const PLENTY: Duration = Duration::from_secs(30);
+
+/// 21 November 2026, 00:00 UTC.
+pub(crate) const START: Timestamp = Timestamp(1_795_219_200_000);
+/// Its date.
+pub(crate) const TODAY: &str = "2026-11-21";
+
+/// A hold expires so long after it was taken, unless a test wants it otherwise.
+pub(crate) const HOLD_LIFE: Duration = Duration::from_secs(90);
+
+/// `seconds` after the start.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    START.after(Duration::from_secs(seconds))
+}
+
+/// The id of the `number`th hold of a test.
+pub(crate) fn id(number: usize) -> HoldId {
+    HoldId::new("request", number, 0)
+}
+
+/// One session, under its own limits and those of its tenant.
+#[derive(Clone, Debug)]
+pub(crate) struct Payer {
+    pub(crate) session: RootSession,
+    pub(crate) tenant: Tenant,
+    pub(crate) limits: SessionLimits,
+    pub(crate) day: TenantDay,
+    pub(crate) specialist: SpecialistName,
+    pub(crate) hold_life: Duration,
+}
+
+impl Payer {
+    /// Session `s` of tenant `acme`, which asks `orders`. A block is 1,000 micro-dollars.
+    pub(crate) fn new() -> Self {
+        let policy = Policy::parse(POLICY, Some(&BTreeMap::new())).unwrap();
+        Self {
+            session: RootSession::parse("session", "s").unwrap(),
+            tenant: Tenant::parse("acme").unwrap(),
+            limits: policy.session,
+            day: policy.tenant_day,
+            specialist: specialist("orders"),
+            hold_life: HOLD_LIFE,
+        }
+    }
+
+    pub(crate) fn in_session(self, session: &str) -> Self {
+        Self { session: RootSession::parse("session", session).unwrap(), ..self }
+    }
+
+    pub(crate) fn of_tenant(self, tenant: &str) -> Self {
+        Self { tenant: Tenant::parse(tenant).unwrap(), ..self }
+    }
+
+    pub(crate) fn asking(self, name: &str) -> Self {
+        Self { specialist: specialist(name), ..self }
+    }
+
+    pub(crate) fn reservation<'a>(
+        &'a self,
+        id: &'a HoldId,
+        ask: Charge,
+        now: Timestamp,
+    ) -> Reservation<'a> {
+        Reservation {
+            id,
+            session: &self.session,
+            limits: &self.limits,
+            tenant: &self.tenant,
+            tenant_day: &self.day,
+            fingerprint: None,
+            specialist: &self.specialist,
+            ask,
+            is_handoff: false,
+            now,
+            expires: now.after(self.hold_life),
+        }
+    }
+
+    /// Takes a hold.
+    pub(crate) async fn reserve(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        ask: Charge,
+        now: Timestamp,
+    ) -> Result<Hold, ReserveError> {
+        ledger.reserve(&self.reservation(id, ask, now), PLENTY).await
+    }
+
+    /// Takes a hold for a request with this fingerprint.
+    pub(crate) async fn reserve_for(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        ask: Charge,
+        fingerprint: &Fingerprint,
+    ) -> Result<Hold, ReserveError> {
+        let reservation =
+            Reservation { fingerprint: Some(fingerprint), ..self.reservation(id, ask, START) };
+        ledger.reserve(&reservation, PLENTY).await
+    }
+
+    /// Takes a hold for a hand-off.
+    pub(crate) async fn hand_over(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        ask: Charge,
+        now: Timestamp,
+    ) -> Result<Hold, ReserveError> {
+        let reservation = Reservation { is_handoff: true, ..self.reservation(id, ask, now) };
+        ledger.reserve(&reservation, PLENTY).await
+    }
+
+    /// Replaces a hold of `held` by what was `used`.
+    pub(crate) async fn settle(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        held: Charge,
+        used: Charge,
+    ) -> Result<(), SettleError> {
+        self.settle_and_forget(ledger, id, held, used, &[]).await
+    }
+
+    /// The same, with repetitions that are not counted any more.
+    pub(crate) async fn settle_and_forget(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        held: Charge,
+        used: Charge,
+        forget: &[Fingerprint],
+    ) -> Result<(), SettleError> {
+        let Self { session, specialist, .. } = self;
+        let settlement = Settlement { id, session, specialist, held, used, forget };
+        ledger.settle(&settlement, PLENTY).await
+    }
+
+    /// A whole step: a hold, and its use.
+    pub(crate) async fn step(
+        &self,
+        ledger: &DynamoLedger,
+        id: &HoldId,
+        ask: Charge,
+        used: Charge,
+        now: Timestamp,
+    ) -> Hold {
+        let hold = self.reserve(ledger, id, ask, now).await.unwrap();
+        self.settle(ledger, id, ask, used).await.unwrap();
+        hold
+    }
+
+    pub(crate) fn with_limits(mut self, steps: u64, tokens: u64, micro_usd: u64) -> Self {
+        self.limits.max_steps = steps;
+        self.limits.max_tokens = Tokens(tokens);
+        self.limits.max_cost = MicroUsd(micro_usd);
+        self
+    }
+
+    pub(crate) fn with_day(mut self, micro_usd: u64, block: u64) -> Self {
+        self.day.max_cost = MicroUsd(micro_usd);
+        self.day.block = MicroUsd(block);
+        self
+    }
+}
+
+fn specialist(name: &str) -> SpecialistName {
+    SpecialistName::parse(name).unwrap()
+}
+
+/// The limit that a reservation was refused by.
+pub(crate) fn refused_by<T: std::fmt::Debug>(result: Result<T, ReserveError>) -> Limit {
+    match result {
+        Err(ReserveError::Exhausted(exhausted)) => exhausted.limit,
+        other => panic!("not refused by a limit: {other:?}"),
+    }
+}
