@@ -18,6 +18,7 @@ mod deadlines;
 mod event_files;
 mod failures;
 mod gateway;
+mod graduated;
 mod logs;
 mod lost_writes;
 mod metrics;

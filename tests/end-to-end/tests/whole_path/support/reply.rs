@@ -81,9 +81,12 @@ pub(crate) fn reply_mistakes(form: Form, event: &Value, bytes: &[u8]) -> Vec<Str
     must((status == "answered") == reason.is_none(), format!("{status} because of {reason:?}"));
     let has_answer = matches!(status, "answered" | "fell_back");
     must(has_answer == body["answer"].is_string(), format!("{status}, {:?}", body["answer"]));
+    // An answer may be one that was given before; a failure needs somebody who failed.
     let called = body["attempts"].as_u64().unwrap_or_default() > 0;
-    must(called == (status != "refused"), format!("{status}, {} attempts", body["attempts"]));
-    must(called == body["specialist"].is_string(), format!("specialist {}", body["specialist"]));
+    let fits = has_answer || called == (status == "failed");
+    must(fits, format!("{status}, {} attempts", body["attempts"]));
+    let has_name = body["specialist"].is_string();
+    must(has_name == (status != "refused"), format!("specialist {}", body["specialist"]));
     for name in ["asked", "task_id"] {
         let length = body[name].as_str().unwrap_or_default().chars().count();
         must(length <= 100, format!("{length} characters of `{name}` are echoed"));
