@@ -19,6 +19,7 @@ mod event_files;
 mod failures;
 mod gateway;
 mod graduated;
+mod layering;
 mod logs;
 mod lost_writes;
 mod metrics;

@@ -1,0 +1,139 @@
+//! The tables of a policy, each with its keys, what they may be, and what they are by default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::reader::Section;
+use super::{
+    CircuitRules, OnLedgerFailure, Retry, SessionLimits, Specialist, SpecialistName, TenantDay,
+};
+use crate::units::{MicroUsd, Price, Share, Tokens};
+
+pub(super) fn read_session(section: &Section<'_>) -> SessionLimits {
+    let degrade_at = section.share("degrade_at", Share(900_000));
+    let warn_at = section.share("warn_at", Share(800_000).min(degrade_at));
+    if warn_at > degrade_at && !section.is_wrong("warn_at") && !section.is_wrong("degrade_at") {
+        let found = MicroUsd(warn_at.0.into()).to_usd().to_string();
+        section.mistake("warn_at", &found, "it must not be above degrade_at");
+    }
+    let limits = SessionLimits {
+        max_steps: section.integer("max_steps", 1..=10_000, None),
+        max_tokens: Tokens(section.integer("max_tokens", 1..=1_000_000_000, None)),
+        max_cost: section.usd("max_cost_usd", None),
+        max_handoffs: section.integer("max_handoffs", 0..=10_000, Some(6)),
+        max_turns_per_specialist: section.integer("max_turns_per_specialist", 1..=10_000, Some(10)),
+        warn_at,
+        degrade_at,
+        idle_ttl: section.seconds("idle_ttl_seconds", 1..=31_536_000, 86_400),
+        on_ledger_failure: section.choice(
+            "on_ledger_failure",
+            &[("refuse", OnLedgerFailure::Refuse), ("allow", OnLedgerFailure::Allow)],
+        ),
+        max_repeats: section.optional_integer("max_repeats", 1..=10_000),
+        repeat_window: section
+            .optional_integer("repeat_window_seconds", 1..=86_400)
+            .map(Duration::from_secs),
+    };
+    section.finish();
+    limits
+}
+
+pub(super) fn read_tenant_day(section: &Section<'_>) -> TenantDay {
+    let day = TenantDay {
+        max_cost: section.usd("max_cost_usd", Some(MicroUsd(25_000_000))),
+        block: section.usd("block_usd", Some(MicroUsd(20_000))),
+        tenants: section.strings("tenants").unwrap_or_default().into_iter().collect(),
+    };
+    section.finish();
+    day
+}
+
+/// What is known before the specialists are read.
+pub(super) struct Known<'a> {
+    pub(super) agents: Option<&'a BTreeMap<String, String>>,
+    pub(super) names: BTreeSet<SpecialistName>,
+    pub(super) fallback: &'a SpecialistName,
+}
+
+pub(super) fn read_specialists(
+    root: &Section<'_>,
+    known: &Known<'_>,
+) -> BTreeMap<SpecialistName, Specialist> {
+    let rule = "a specialist's name is a letter, then letters, digits, `-` and `_`, 40 at most";
+    root.required_section("specialists")
+        .sections()
+        .into_iter()
+        .filter_map(|(name, section)| match SpecialistName::parse(&name) {
+            Some(name) => Some((name.clone(), read_specialist(name, &section, known))),
+            None => {
+                section.mistake_here("not a name", rule);
+                None
+            }
+        })
+        .collect()
+}
+
+fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_>) -> Specialist {
+    let max_tokens_per_call =
+        Tokens(section.integer("max_tokens_per_call", 1..=1_000_000_000, None));
+    let unknown_usage = Some(max_tokens_per_call.0);
+    let timeout = section.millis("timeout_ms", 1..=900_000, 20_000);
+    let mut fallback = section
+        .specialists("fallback", &known.names)
+        .unwrap_or_else(|| vec![known.fallback.clone()]);
+    let mut seen = BTreeSet::from([name.clone()]);
+    fallback.retain(|fallback| seen.insert(fallback.clone()));
+    let specialist = Specialist {
+        description: section.text("description"),
+        agent: section.agent(&name, known.agents),
+        degraded_agent: section.optional_agent("degraded_agent"),
+        intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
+        fallback,
+        requires_verified_identity: section.boolean("requires_verified_identity", true),
+        max_tokens_per_call,
+        unknown_usage: Tokens(section.integer(
+            "unknown_usage_tokens",
+            1..=1_000_000_000,
+            unknown_usage,
+        )),
+        timeout,
+        idle_timeout: section.millis_up_to("idle_timeout_ms", 10_000, "timeout_ms", timeout),
+        retry: read_retry(&section.section("retry")),
+        circuit: read_circuit(&section.section("circuit"), timeout),
+        price: read_price(&section.required_section("price")),
+        name,
+    };
+    section.finish();
+    specialist
+}
+
+fn read_retry(section: &Section<'_>) -> Retry {
+    let max_delay = section.millis("max_delay_ms", 1..=900_000, 2_000);
+    let retry = Retry {
+        max_attempts: section.integer("max_attempts", 1..=10, Some(3)),
+        base_delay: section.millis_up_to("base_delay_ms", 100, "max_delay_ms", max_delay),
+        max_delay,
+    };
+    section.finish();
+    retry
+}
+
+fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
+    let rules = CircuitRules {
+        failures: section.integer("failures", 1..=10_000, Some(5)),
+        open: section.seconds("open_seconds", 1..=86_400, 30),
+        probes: section.integer("probes", 1..=1_000, Some(3)),
+        slow_call: section.millis_up_to("slow_call_ms", 8_000, "timeout_ms", timeout),
+    };
+    section.finish();
+    rules
+}
+
+fn read_price(section: &Section<'_>) -> Price {
+    let price = Price {
+        input_per_mtok: section.price("input_usd_per_mtok"),
+        output_per_mtok: section.price("output_usd_per_mtok"),
+    };
+    section.finish();
+    price
+}
