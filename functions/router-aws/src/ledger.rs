@@ -33,7 +33,8 @@ use expression::Expression;
 use item::{Attributes, SessionItem, session_key};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
-    Exhausted, Hold, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError, Settlement,
+    Exhausted, Hold, HoldId, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError,
+    Settlement,
 };
 use terms::Terms;
 use tokio::time::{sleep, timeout};
@@ -103,13 +104,14 @@ impl DynamoLedger {
         let mut terms = Terms::of_policy(reservation);
         for round in 0..ROUNDS {
             let write = writes::take(reservation, &terms);
-            let (taken, found) = match self.update(session_key(reservation.session), write).await {
-                Ok(new) => (true, Some(new)),
-                Err(WriteError::Condition(old)) => (false, old),
-                Err(WriteError::Unavailable(error)) => {
-                    return Err(ReserveError::Unavailable(error));
-                }
-            };
+            let (taken, found) =
+                match self.update(reservation.id, session_key(reservation.session), write).await {
+                    Ok(new) => (true, Some(new)),
+                    Err(WriteError::Condition(old)) => (false, old),
+                    Err(WriteError::Unavailable(error)) => {
+                        return Err(ReserveError::Unavailable(error));
+                    }
+                };
             let item = match found {
                 Some(found) => {
                     let item = SessionItem::new(found, &terms.limits);
@@ -134,7 +136,7 @@ impl DynamoLedger {
             if let Some(hold) = granted {
                 return Ok(hold);
             }
-            sleep(jitter(reservation, round)).await;
+            sleep(jitter(reservation.id, round)).await;
         }
         Err(ReserveError::Unavailable("the session changed under every attempt".into()))
     }
@@ -152,7 +154,7 @@ impl DynamoLedger {
             return item;
         }
         let write = writes::charge_expired(&expired);
-        match self.update(session_key(reservation.session), write).await {
+        match self.update(reservation.id, session_key(reservation.session), write).await {
             Ok(new) => {
                 *expired_holds += expired.len() as u32;
                 item.with(new)
@@ -162,9 +164,14 @@ impl DynamoLedger {
         }
     }
 
-    /// Updates an item and answers with the new one. A conflict with a transaction, which the
+    /// Updates an item for a hold and answers with the new one. A conflict with a transaction, which the
     /// SDK does not retry, is retried here.
-    async fn update(&self, key: Attributes, write: Expression) -> Result<Attributes, WriteError> {
+    async fn update(
+        &self,
+        id: &HoldId,
+        key: Attributes,
+        write: Expression,
+    ) -> Result<Attributes, WriteError> {
         let mut round = 0;
         loop {
             let sent = self
@@ -192,7 +199,7 @@ impl DynamoLedger {
                 }
                 Some(UpdateItemError::TransactionConflictException(_)) if round < ROUNDS => {
                     round += 1;
-                    sleep(backoff(round, round.wrapping_mul(2_654_435_761))).await;
+                    sleep(jitter(id, round)).await;
                 }
                 _ => return Err(WriteError::Unavailable(error.into())),
             }
@@ -224,7 +231,7 @@ impl Ledger for DynamoLedger {
         within: Duration,
     ) -> Result<(), SettleError> {
         let key = session_key(settlement.session);
-        match timeout(within, self.update(key, writes::settle(settlement))).await {
+        match timeout(within, self.update(settlement.id, key, writes::settle(settlement))).await {
             Ok(Ok(_)) => Ok(()),
             // The hold is gone: it was settled by an earlier try, or has expired.
             Ok(Err(WriteError::Condition(_))) => Ok(()),
@@ -278,6 +285,10 @@ fn next_move(
     if !item.belongs_to(reservation.tenant) {
         return Err(ReserveError::OtherTenant);
     }
+    if let Some(name) = item.malformed_limit() {
+        let error = format!("the session's `{name}`, set by hand, is not a whole number");
+        return Err(ReserveError::Unavailable(error.into()));
+    }
     let shown = item.terms(reservation);
     if shown != *terms {
         return Ok(NextMove::Obey(shown));
@@ -292,17 +303,11 @@ fn next_move(
     }
 }
 
-/// How long to wait before a reservation is begun again: different for each, so that those
-/// who met do not meet again.
-fn jitter(reservation: &Reservation<'_>, round: u32) -> Duration {
-    let seed = item::fnv1a(reservation.id.as_str()) as u32;
-    backoff(round, seed.rotate_left(round))
-}
-
-/// Up to 5 ms at first, and twice as much each time, up to 160 ms.
-fn backoff(round: u32, seed: u32) -> Duration {
-    let ceiling_micros = 5_000_u32 << round.min(5);
-    Duration::from_micros(u64::from(seed % ceiling_micros))
+/// How long to wait before a write is tried again: up to 5 ms at first, and twice as much each
+/// time, up to 160 ms. It is different for each hold, so that those who met do not meet again.
+fn jitter(id: &HoldId, round: u32) -> Duration {
+    let ceiling_micros = 5_000_u64 << round.min(5);
+    Duration::from_micros(item::fnv1a(id.as_str()).rotate_left(round) % ceiling_micros)
 }
 
 fn number(value: u64) -> AttributeValue {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::ledger::{Limit, ReserveError};
 
 use crate::books::{charge, number};
@@ -158,4 +159,20 @@ async fn a_refusal_says_what_is_settled_what_is_held_and_what_was_asked() {
     let numbers = (exhausted.settled, exhausted.held, exhausted.asked, exhausted.max);
     assert_eq!(numbers, (30, 50, 21, 100));
     assert_eq!(exhausted.account.committed, charge(80, 80));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_none_refuses_at_once_and_says_which_it_is() {
+    for malformed in [AttributeValue::S("50".to_owned()), AttributeValue::N("-1".to_owned())] {
+        let table = TableUnderTest::start().await;
+        let (payer, ledger) = (Payer::new(), table.ledger());
+        let ask = charge(100, 100);
+        payer.reserve(&ledger, &id(0), ask, START).await.unwrap();
+        table.set("s", &["limit_tokens"], malformed).await;
+        table.faults().forget_requests();
+        let refused = payer.reserve(&ledger, &id(1), ask, START).await.unwrap_err();
+        let ReserveError::Unavailable(why) = refused else { panic!("{refused:?}") };
+        assert!(why.to_string().contains("`limit_tokens`"), "{why}");
+        assert_eq!(table.faults().requests(), BTreeMap::from([("UpdateItem".to_owned(), 1)]));
+    }
 }

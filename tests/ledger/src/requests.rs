@@ -103,3 +103,15 @@ async fn a_refusal_takes_one_write_and_one_by_the_tenants_day_a_transaction_more
     let found = table.faults().requests();
     assert!(found == once || found == twice, "{found:?}");
 }
+
+#[tokio::test]
+async fn a_step_that_a_later_one_has_overtaken_takes_a_write_more() {
+    let table = TableUnderTest::start().await;
+    let payer = Payer::new();
+    step(&table, &payer, &id(0), 10).await;
+    // The session's end, kept in seconds, stays where the later step has put it.
+    let (before, _) = step(&table, &payer, &id(1), 9).await;
+    assert_eq!(before, counts([("UpdateItem", 2)]));
+    let (before, _) = step(&table, &payer, &id(2), 10).await;
+    assert_eq!(before, counts([("UpdateItem", 1)]));
+}

@@ -18,6 +18,9 @@ const HOLD: &str = "hold#";
 /// How the names of all repetition counters begin.
 const SEEN: &str = "seen#";
 
+/// The attributes in which an operator sets limits: steps, hand-offs, tokens, micro-dollars.
+const LIMITS: [&str; 4] = ["limit_steps", "limit_handoffs", "limit_tokens", "limit_micro_usd"];
+
 /// Ids of settled holds are remembered in this many attributes, so that the item stays
 /// small. A duplicate that arrives after its place was used again becomes a hold that
 /// expires: charged too much, never too little.
@@ -86,11 +89,17 @@ impl SessionItem {
         Terms { limits, set_by_hand, ends_later }
     }
 
+    /// A limit that an operator has set to something that is none.
+    pub(super) fn malformed_limit(&self) -> Option<&'static str> {
+        let is_number =
+            |value: &AttributeValue| value.as_n().is_ok_and(|number| number.parse::<u64>().is_ok());
+        LIMITS.into_iter().find(|name| !self.attributes.get(*name).is_none_or(is_number))
+    }
+
     /// The policy's limits with those that are set in the item over them.
     fn limits_over(&self, policy: &Limits) -> (Limits, SetByHand) {
         let set = |name: &str| self.attributes.get(name)?.as_n().ok()?.parse::<u64>().ok();
-        let [steps, handoffs, tokens, cost] =
-            ["limit_steps", "limit_handoffs", "limit_tokens", "limit_micro_usd"].map(set);
+        let [steps, handoffs, tokens, cost] = LIMITS.map(set);
         let limits = Limits {
             steps: steps.unwrap_or(policy.steps),
             handoffs: handoffs.unwrap_or(policy.handoffs),

@@ -29,7 +29,7 @@ async fn rush(limits: Limits, request: fn(usize) -> &'static str) -> Rush {
     ])
     .replace("says yes\"", "says yes\", delay_ms = 10")
     .replace("\", delay_ms = 10\nusage", "\"\ndelay_ms = 10\nusage");
-    let policy = policy(limits).replace("timeout_ms = 150", "timeout_ms = 20000");
+    let policy = policy(limits).replace("timeout_ms = 600", "timeout_ms = 20000");
     let options = Options { agents: Some(agents), policy: Some(policy), ..Options::default() };
     let options = Options { processes: 4, lambda_timeout: Duration::from_secs(60), ..options };
     let world = World::start(options).await;

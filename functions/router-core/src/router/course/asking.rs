@@ -237,6 +237,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         let until = self.router.clock.now().after(timeout);
         let mut used = Charge::default();
         let mut lane = granted.lane;
+        let mut timeout = timeout;
         let mut may_move = true;
         loop {
             let session_id = specialist_session_id(&caller.root, &specialist.name, lane);
@@ -245,14 +246,15 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
                 session_id: &session_id,
                 attributes: &attributes,
                 request: &task.request,
-                timeout: until.since(self.router.clock.now()),
+                timeout,
                 idle_timeout: specialist.idle_timeout,
                 max_tokens: specialist.max_tokens_per_call,
             };
             let outcome = self.router.invoker.invoke(&attempt).await;
             self.attempts += 1;
             used = used.plus(Charge::of(specialist, &outcome.usage));
-            let has_time = until.since(self.router.clock.now()) >= deadline::SHORTEST_ATTEMPT;
+            timeout = until.since(self.router.clock.now());
+            let has_time = timeout >= deadline::SHORTEST_ATTEMPT;
             let is_in_use = matches!(outcome.result, Err(InvokeError::Conflict));
             if !(is_in_use && may_move && has_time) {
                 return Attempted { outcome, used };

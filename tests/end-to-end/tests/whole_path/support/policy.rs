@@ -25,7 +25,7 @@ impl Limits {
 }
 
 /// The shipped policy's specialists with short waits where the agents are slow: support may take
-/// 150 ms and billing may be silent for 100 ms; orders and general may take their time.
+/// 600 ms and billing may be silent for 400 ms; orders and general may take their time.
 pub(crate) fn policy(limits: Limits) -> String {
     let Limits { max_steps, max_tokens, max_cost_usd, max_handoffs, max_turns_per_specialist } =
         limits;
@@ -50,13 +50,13 @@ pub(crate) fn policy(limits: Limits) -> String {
             max_handoffs = {max_handoffs}
             max_turns_per_specialist = {max_turns_per_specialist}"
         ),
-        specialist("billing", "\"refund\"", "idle_timeout_ms = 100"),
+        specialist("billing", "\"refund\"", "idle_timeout_ms = 400"),
         specialist("orders", "\"delivery\"", "requires_verified_identity = false"),
         specialist(
             "support",
             "\"account\"",
             "requires_verified_identity = false
-            timeout_ms = 150",
+            timeout_ms = 600",
         ),
         "[specialists.general]
         description = \"general\"
