@@ -164,8 +164,8 @@ impl DynamoLedger {
         }
     }
 
-    /// Updates an item for a hold and answers with the new one. A conflict with a transaction, which the
-    /// SDK does not retry, is retried here.
+    /// Updates an item for a hold and answers with the new one. A conflict with a transaction,
+    /// which the SDK does not retry, is retried here.
     async fn update(
         &self,
         id: &HoldId,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use sandbox::lambda::{Invocation, Outcome, build_function};
 use sandbox::table_faults::Fault;
 use sandbox::{FUNCTION, Options, Sandbox};
@@ -21,7 +21,7 @@ const POLICY: &str = r#"
 [routing]
 fallback = "orders"
 [session]
-max_steps = 150
+max_steps = 1_000
 max_tokens = 1_000_000
 max_cost_usd = 1.0
 [tenant_day]
@@ -134,25 +134,27 @@ async fn let_the_hold_expire(table: &TableUnderTest) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_processes_reach_a_sessions_limit_exactly_and_do_not_pass_it() {
-    const INVOCATIONS: usize = 240;
+    const INVOCATIONS: usize = 2_000;
+    const TASKS: usize = 64;
     let table = TableUnderTest::start().await;
     let sandbox = start(&table, 4).await;
-    let invocations = (0..INVOCATIONS).map(|number| {
+    let invocations = stream::iter(0..INVOCATIONS).map(|number| {
         let (sandbox, event) = (&sandbox, event(&format!("Where is parcel {number}?")));
         async move { body(&sandbox.invoke(event, None).await) }
     });
+    let bodies: Vec<Value> = invocations.buffer_unordered(TASKS).collect().await;
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for body in join_all(invocations).await {
+    for body in bodies {
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         *counts.entry((text("status"), text("reason"))).or_default() += 1;
     }
     let answered = ("answered".to_owned(), String::new());
     let refused = ("refused".to_owned(), "budget_steps".to_owned());
-    assert_eq!(counts, [(answered, 150), (refused, INVOCATIONS - 150)].into());
-    assert_eq!(sandbox.agents().calls().len(), 150);
+    assert_eq!(counts, [(answered, 1_000), (refused, INVOCATIONS - 1_000)].into());
+    assert_eq!(sandbox.agents().calls().len(), 1_000);
     let books = table.session("s").await;
-    books.assert_settled(charge(150 * 70, 150 * 70));
-    assert_eq!(books.steps(), 150);
+    books.assert_settled(charge(1_000 * 70, 1_000 * 70));
+    assert_eq!(books.steps(), 1_000);
     sandbox.stop().await;
 }
 

@@ -48,7 +48,7 @@ impl DynamoLedger {
             return Err(ReserveError::Exhausted(exhausted));
         }
         let needed = reservation.ask.cost.0;
-        let mut draw = self.draw(reservation, needed);
+        let mut draw = block(reservation, needed);
         loop {
             let (put, account) = self.first_item(reservation, &empty, draw);
             let tenant = self.tenant_update(reservation, draw, 0);
@@ -76,7 +76,7 @@ impl DynamoLedger {
     ) -> Result<Option<Hold>, ReserveError> {
         let missing = i128::from(reservation.ask.cost.0) - item.tenant_room();
         let needed = u64::try_from(missing).unwrap_or(0);
-        let mut draw = self.draw(reservation, needed);
+        let mut draw = block(reservation, needed);
         // Where many draw at once, only the first round folds: folding needs the item unchanged.
         let fold = round == 0;
         loop {
@@ -110,11 +110,6 @@ impl DynamoLedger {
                 }
             }
         }
-    }
-
-    /// What to draw: a block, or more where more is needed.
-    fn draw(&self, reservation: &Reservation<'_>, needed: u64) -> u64 {
-        reservation.tenant_day.block.0.max(needed)
     }
 
     /// A transaction does not answer with the items that it wrote, and who else is there
@@ -298,6 +293,11 @@ fn fold_session(session: &mut Expression, item: &SessionItem) -> u64 {
     let spent = item.number("spent_micro_usd");
     session.set("folded_micro_usd", number(spent));
     spent.saturating_sub(item.number("folded_micro_usd"))
+}
+
+/// What to draw: a block, or more where more is needed.
+fn block(reservation: &Reservation<'_>, needed: u64) -> u64 {
+    reservation.tenant_day.block.0.max(needed)
 }
 
 /// What is drawn when the day has less than a block left: exactly what is needed, if it has
