@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Kept back for settling the budget and posting the reply. A ledger write takes some
-/// milliseconds; one slow attempt of it and its retry fit in.
+/// milliseconds; one attempt that hangs for its whole second fits in, and a quick retry of it.
 pub const REPLY_MARGIN: Duration = Duration::from_millis(1_500);
 
 /// No attempt is started with less time than this: it would only cost money.

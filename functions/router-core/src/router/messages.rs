@@ -81,8 +81,8 @@ pub(super) fn little_left(account: &Account) -> String {
 /// The same was asked of the same specialist too often.
 pub(super) fn repeated(specialist: &SpecialistName) -> String {
     format!(
-        "`{specialist}` has answered this very request before, more than once. Answer the user \
-         with what you have."
+        "`{specialist}` has been asked this very request in this session as often as it may be. \
+         Answer the user with what you have."
     )
 }
 
