@@ -11,7 +11,6 @@
 //! A session draws its money from its tenant's day in blocks (`funding`), so that the
 //! tenant's item is written once a block and not once a call.
 
-mod expression;
 mod funding;
 mod item;
 mod repeats;
@@ -19,18 +18,11 @@ mod terms;
 mod used_up;
 mod writes;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use expression::Expression;
-use item::{Attributes, SessionItem, session_key};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use item::{SessionItem, session_key};
 use router_core::invocation::BoxError;
 use router_core::ledger::{
     Exhausted, Hold, HoldId, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError,
@@ -41,22 +33,15 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
 
-/// One attempt of a write takes at most this.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Every write may be repeated: its condition recognises what it has done before.
-const ATTEMPTS: u32 = 3;
-/// The first backoff at most. The SDK's own, a second, is longer than most requests.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-/// Any backoff at most.
-const LONGEST_BACKOFF: Duration = Duration::from_millis(200);
+use crate::table::{Attributes, Expression, Table};
+
 /// How often a reservation is begun again, because somebody else changed the session.
 const ROUNDS: u32 = 12;
 
 /// Keeps the budgets in a DynamoDB table.
 #[derive(Debug)]
 pub struct DynamoLedger {
-    client: Client,
-    table: String,
+    table: Table,
     used_up: UsedUp,
 }
 
@@ -82,15 +67,9 @@ enum NextMove {
 }
 
 impl DynamoLedger {
-    /// A ledger in `table`, with the region, credentials and endpoint of `config`.
-    pub fn new(config: &SdkConfig, table: impl Into<String>) -> Self {
-        let retries = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS)
-            .with_initial_backoff(FIRST_BACKOFF)
-            .with_max_backoff(LONGEST_BACKOFF);
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
-        Self { client: Client::from_conf(config), table: table.into(), used_up: UsedUp::default() }
+    /// A ledger in `table`.
+    pub fn new(table: Table) -> Self {
+        Self { table, used_up: UsedUp::default() }
     }
 
     async fn take(
@@ -175,9 +154,10 @@ impl DynamoLedger {
         let mut round = 0;
         loop {
             let sent = self
+                .table
                 .client
                 .update_item()
-                .table_name(&self.table)
+                .table_name(&self.table.name)
                 .set_key(Some(key.clone()))
                 .update_expression(write.update())
                 .condition_expression(write.condition())
@@ -308,16 +288,4 @@ fn next_move(
 fn jitter(id: &HoldId, round: u32) -> Duration {
     let ceiling_micros = 5_000_u64 << round.min(5);
     Duration::from_micros(item::fnv1a(id.as_str()).rotate_left(round) % ceiling_micros)
-}
-
-fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-/// A key of the table.
-fn key(pk: String, sk: String) -> Attributes {
-    HashMap::from([
-        ("pk".to_owned(), AttributeValue::S(pk)),
-        ("sk".to_owned(), AttributeValue::S(sk)),
-    ])
 }

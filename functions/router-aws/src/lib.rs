@@ -1,22 +1,29 @@
 //! The router's ports on AWS, and what a function needs around them: settings and logs.
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
+//! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
 //! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`SystemClock`]
 //! tells the time. Endpoints, region and credentials come from the environment as in every
 //! AWS SDK.
 
 pub mod bedrock;
+pub mod circuits;
 mod clock;
+pub mod incidents;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod settings;
+pub mod table;
 
 pub use bedrock::BedrockInvoker;
+pub use circuits::DynamoCircuits;
 pub use clock::SystemClock;
+pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use settings::Settings;
+pub use table::Table;
 
 /// What every client shares: region, credentials, endpoints.
 pub async fn aws_configuration() -> aws_config::SdkConfig {

@@ -155,6 +155,8 @@ mod tests {
         fn now(&self) -> Timestamp {
             Timestamp(1_700_000_000_123)
         }
+
+        async fn sleep(&self, _: std::time::Duration) {}
     }
 
     thread_local! {

@@ -15,12 +15,16 @@ pub const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 /// Kept back for the reply itself when settling and publishing take their time.
 const POSTING_MARGIN: Duration = Duration::from_millis(200);
 
-/// The time for one invocation, when `to_come` more may follow it. `None` when it is not
-/// worth starting.
-pub fn attempt_timeout(remaining: Duration, timeout: Duration, to_come: usize) -> Option<Duration> {
+/// The time for all attempts of one invocation, when `to_come` more invocations may follow it:
+/// its share of what Lambda leaves. `None` when it is not worth starting. An attempt gets the
+/// smaller of its specialist's `timeout_ms` and what is left of this.
+///
+/// What an invocation does not need is shared out among those that follow. One that fails late
+/// is not tried again, since its share is used up; the fallback keeps its own.
+pub fn window(remaining: Duration, to_come: usize) -> Option<Duration> {
     let followers = u32::try_from(to_come).unwrap_or(u32::MAX - 1);
     let share = remaining.saturating_sub(REPLY_MARGIN) / (followers + 1);
-    (share >= SHORTEST_ATTEMPT).then_some(share.min(timeout))
+    (share >= SHORTEST_ATTEMPT).then_some(share)
 }
 
 /// The time for what is left to do before the reply is posted.
@@ -37,21 +41,18 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_gets_the_smaller_of_its_timeout_and_its_share() {
-        assert_eq!(attempt_timeout(ms(60_000), ms(20_000), 1), Some(ms(20_000)));
-        assert_eq!(attempt_timeout(ms(11_500), ms(20_000), 1), Some(ms(5_000)));
-        assert_eq!(attempt_timeout(ms(11_500), ms(20_000), 0), Some(ms(10_000)));
+    fn an_invocation_leaves_those_that_may_follow_their_share() {
+        assert_eq!(window(ms(61_500), 1), Some(ms(30_000)));
+        assert_eq!(window(ms(61_500), 3), Some(ms(15_000)));
+        assert_eq!(window(ms(11_500), 0), Some(ms(10_000)));
     }
 
     #[test]
-    fn an_attempt_is_not_started_when_its_share_is_too_short() {
-        assert_eq!(attempt_timeout(ms(1_750), ms(20_000), 0), Some(ms(250)));
-        assert_eq!(attempt_timeout(ms(1_749), ms(20_000), 0), None);
-        assert_eq!(attempt_timeout(ms(0), ms(20_000), 0), None);
-    }
-
-    #[test]
-    fn a_specialist_with_a_short_timeout_is_still_asked() {
-        assert_eq!(attempt_timeout(ms(60_000), ms(50), 0), Some(ms(50)));
+    fn an_invocation_is_not_started_when_its_share_is_too_short() {
+        assert_eq!(window(ms(1_750), 0), Some(ms(250)));
+        assert_eq!(window(ms(1_749), 0), None);
+        assert_eq!(window(ms(2_000), 1), Some(ms(250)));
+        assert_eq!(window(ms(1_999), 1), None);
+        assert_eq!(window(ms(0), 0), None);
     }
 }

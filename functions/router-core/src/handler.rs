@@ -7,18 +7,21 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use tracing::{Instrument, Span, error, field, info, info_span, warn};
 
 use crate::arguments::ToolRequest;
 use crate::causes::chain;
+use crate::circuit::{CircuitStore, Circuits};
 use crate::deadline;
 use crate::event::Event;
+use crate::incident::{Incident, IncidentLog};
 use crate::invocation::SpecialistInvoker;
 use crate::ledger::{Ledger, Repeat};
 use crate::metrics::{Batch, InvocationMetrics, MetricsSink, RequestMetrics};
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Reply, Status};
+use crate::retry::RetryBudget;
 use crate::router::{KeptAnswer, Request, Routed, Router, Unsettled, too_many_routers};
 use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
@@ -29,13 +32,19 @@ const PUBLISHING: Duration = Duration::from_millis(500);
 
 /// Answers the events of the action group.
 #[derive(Debug)]
-pub struct Handler<'h, L, I, M, C> {
+pub struct Handler<'h, L, I, K, J, M, C> {
     /// What is allowed.
     pub policy: &'h Policy,
     /// Where budgets are kept.
     pub ledger: &'h L,
     /// How specialists are called.
     pub invoker: &'h I,
+    /// Which specialists are not to be called for a while.
+    pub circuits: &'h Circuits<K>,
+    /// What retries are paid from.
+    pub retries: &'h RetryBudget,
+    /// Where incidents go.
+    pub incidents: &'h J,
     /// Where metrics go.
     pub metrics: &'h M,
     /// Where the time comes from.
@@ -58,12 +67,29 @@ struct Answer {
     metrics: RequestMetrics,
     unsettled: Option<Unsettled>,
     kept: Option<KeptAnswer>,
+    incidents: Vec<Incident>,
 }
 
-impl<L, I, M, C> Handler<'_, L, I, M, C>
+impl Answer {
+    /// A body that leaves nothing to be done.
+    fn of(body: Body) -> Self {
+        Self {
+            body,
+            reprompt: false,
+            metrics: RequestMetrics::default(),
+            unsettled: None,
+            kept: None,
+            incidents: Vec::new(),
+        }
+    }
+}
+
+impl<L, I, K, J, M, C> Handler<'_, L, I, K, J, M, C>
 where
     L: Ledger,
     I: SpecialistInvoker,
+    K: CircuitStore,
+    J: IncidentLog,
     M: MetricsSink,
     C: Clock,
 {
@@ -90,7 +116,7 @@ where
     async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
         let working = AssertUnwindSafe(self.work(event, request)).catch_unwind();
-        let Answer { body, reprompt, mut metrics, unsettled, kept } =
+        let Answer { body, reprompt, mut metrics, unsettled, kept, incidents } =
             working.await.unwrap_or_else(|_| {
                 // What had been held stays charged and expires; the panic hook has logged why.
                 error!("the request panicked");
@@ -104,7 +130,9 @@ where
         let caller = event.caller.as_ref().ok();
         let settling = self.settle(caller, unsettled, within);
         let keeping = self.keep(caller, kept, now, within);
-        join3(settling, keeping, self.metrics.publish(&batch, within.min(PUBLISHING))).await;
+        let leaving = self.incidents.leave(&incidents, within);
+        let publishing = self.metrics.publish(&batch, within.min(PUBLISHING));
+        join(join3(settling, keeping, leaving), publishing).await;
         (body, reprompt)
     }
 
@@ -136,12 +164,14 @@ where
             policy: self.policy,
             ledger: self.ledger,
             invoker: self.invoker,
+            circuits: self.circuits,
+            retries: self.retries,
             clock: self.clock,
         };
         let LambdaRequest { id, deadline } = request;
         let request = Request { id, place: 0, deadline, caller, task: &task };
-        let Routed { body, metrics, unsettled, kept } = router.route(&request).await;
-        Answer { body, reprompt: false, metrics, unsettled, kept }
+        let Routed { body, metrics, unsettled, kept, incidents } = router.route(&request).await;
+        Answer { body, reprompt: false, metrics, unsettled, kept, incidents }
     }
 
     async fn settle(
@@ -206,7 +236,7 @@ where
 /// A request that is refused for what it says.
 fn refused(event: &Event, message: String, reprompt: bool) -> Answer {
     let body = with_echoes(Body::refused(Reason::BadRequest, message), event);
-    Answer { body, reprompt, metrics: RequestMetrics::default(), unsettled: None, kept: None }
+    Answer { reprompt, ..Answer::of(body) }
 }
 
 /// A request that has passed too many routers.
@@ -214,7 +244,7 @@ fn looped(event: &Event) -> Answer {
     let message = too_many_routers();
     let body = with_echoes(Body::refused(Reason::LoopDetected, message), event);
     let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };
-    Answer { body, reprompt: false, metrics, unsettled: None, kept: None }
+    Answer { metrics, ..Answer::of(body) }
 }
 
 fn panicked(event: &Event) -> Answer {
@@ -223,14 +253,7 @@ fn panicked(event: &Event) -> Answer {
         message: Some("Something went wrong. Answer the user with what you have.".to_owned()),
         ..Body::new(Status::Failed)
     };
-    let body = with_echoes(body, event);
-    Answer {
-        body,
-        reprompt: false,
-        metrics: RequestMetrics::default(),
-        unsettled: None,
-        kept: None,
-    }
+    Answer::of(with_echoes(body, event))
 }
 
 /// The body with what is echoed of the arguments, as far as they could be read.

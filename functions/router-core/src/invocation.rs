@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::circuit::Verdict;
 use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
 use crate::session::Attributes;
@@ -151,6 +152,60 @@ impl InvokeError {
             | Self::ConnectionLost(_)
             | Self::GaveUp
             | Self::ReturnedControl => Reason::AgentError,
+        }
+    }
+
+    /// Whether the same attempt may succeed a moment later without anybody changing anything.
+    ///
+    /// An attempt that has used its time up is not made again: whoever waits has waited long
+    /// enough for this specialist.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Throttled
+            | Self::ServiceFault(_)
+            | Self::Unreachable(_)
+            | Self::ConnectionLost(_)
+            | Self::StreamBroken(_) => true,
+            Self::QuotaExceeded
+            | Self::DependencyFailed
+            | Self::Conflict
+            | Self::AccessDenied
+            | Self::NotFound
+            | Self::Invalid
+            | Self::TimedOut { .. }
+            | Self::TooManyTokens { .. }
+            | Self::EmptyAnswer
+            | Self::GaveUp
+            | Self::Guardrail
+            | Self::ReturnedControl => false,
+        }
+    }
+
+    /// What the error says of the specialist's health. Being busy is no illness, and a request
+    /// that nobody may or can serve is none either; a guardrail that intervened works.
+    ///
+    /// An attempt that our own deadline left less time than the answer of a healthy specialist
+    /// may take, `slow_call`, says nothing when that runs out.
+    pub fn verdict(&self, slow_call: Duration) -> Verdict {
+        match self {
+            Self::ServiceFault(_)
+            | Self::DependencyFailed
+            | Self::Unreachable(_)
+            | Self::ConnectionLost(_)
+            | Self::StreamBroken(_)
+            | Self::EmptyAnswer
+            | Self::GaveUp => Verdict::Failing,
+            Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call => Verdict::Unknown,
+            Self::TimedOut { .. } => Verdict::Failing,
+            Self::Guardrail => Verdict::Healthy,
+            Self::Throttled
+            | Self::QuotaExceeded
+            | Self::Conflict
+            | Self::AccessDenied
+            | Self::NotFound
+            | Self::Invalid
+            | Self::TooManyTokens { .. }
+            | Self::ReturnedControl => Verdict::Unknown,
         }
     }
 

@@ -53,14 +53,40 @@ pub struct Reservation<'a> {
     pub fingerprint: Option<&'a Fingerprint>,
     /// Who is to be invoked.
     pub specialist: &'a SpecialistName,
-    /// What the invocation may use; one step comes with it.
+    /// What the invocation may use.
     pub ask: Charge,
-    /// Whether the invocation is a hand-off, of which a session has a limited number.
-    pub is_handoff: bool,
+    /// What the hold is for, which says what else it takes.
+    pub purpose: Purpose,
     /// The time of the reservation.
     pub now: Timestamp,
     /// When the hold belongs to a dead invocation.
     pub expires: Timestamp,
+}
+
+/// What a hold is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An invocation: a step and a turn of the specialist's come with it.
+    Invocation,
+    /// A hand-off, of which a session has a limited number, over and above an invocation.
+    Handoff,
+    /// A further attempt of an invocation that has its step already.
+    Retry,
+}
+
+impl Purpose {
+    /// The steps that come with the hold, and the turns of the specialist's.
+    pub fn steps(self) -> u64 {
+        match self {
+            Self::Invocation | Self::Handoff => 1,
+            Self::Retry => 0,
+        }
+    }
+
+    /// The hand-offs that come with the hold.
+    pub fn handoffs(self) -> u64 {
+        u64::from(self == Self::Handoff)
+    }
 }
 
 /// A hold that was taken.
@@ -168,12 +194,11 @@ impl Account {
 
     /// The first limit that `reservation` would pass, with what is left of it.
     pub fn exhausted_by(&self, reservation: &Reservation<'_>) -> Option<Exhausted> {
-        let Reservation { ask, .. } = reservation;
+        let Reservation { ask, purpose, .. } = reservation;
         let Self { steps, handoffs, spent, committed, limits } = *self;
-        let ask_handoffs = u64::from(reservation.is_handoff);
         [
-            (Limit::Steps, steps, steps, 1, limits.steps),
-            (Limit::Handoffs, handoffs, handoffs, ask_handoffs, limits.handoffs),
+            (Limit::Steps, steps, steps, purpose.steps(), limits.steps),
+            (Limit::Handoffs, handoffs, handoffs, purpose.handoffs(), limits.handoffs),
             (Limit::Tokens, spent.tokens.0, committed.tokens.0, ask.tokens.0, limits.tokens.0),
             (Limit::Cost, spent.cost.0, committed.cost.0, ask.cost.0, limits.cost.0),
         ]
@@ -393,15 +418,15 @@ mod tests {
         Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
     }
 
-    fn exhausted(account: Account, ask: Charge, is_handoff: bool) -> Option<Limit> {
-        exhausted_with(&policy(), account, ask, is_handoff).map(|exhausted| exhausted.limit)
+    fn exhausted(account: Account, ask: Charge, purpose: Purpose) -> Option<Limit> {
+        exhausted_with(&policy(), account, ask, purpose).map(|exhausted| exhausted.limit)
     }
 
     fn exhausted_with(
         policy: &Policy,
         account: Account,
         ask: Charge,
-        is_handoff: bool,
+        purpose: Purpose,
     ) -> Option<Exhausted> {
         let reservation = Reservation {
             id: &HoldId::new("r", 0, 0),
@@ -412,7 +437,7 @@ mod tests {
             fingerprint: None,
             specialist: &policy.fallback().name,
             ask,
-            is_handoff,
+            purpose,
             now: Timestamp(0),
             expires: Timestamp(0),
         };
@@ -424,18 +449,26 @@ mod tests {
     #[test]
     fn a_reservation_may_take_all_that_is_left_and_nothing_more() {
         let account = Account { steps: 11, committed: charge(72_000, 380_000), ..account() };
-        assert_eq!(exhausted(account, charge(8_000, 120_000), false), None);
-        assert_eq!(exhausted(account, charge(8_001, 120_000), false), Some(Limit::Tokens));
-        assert_eq!(exhausted(account, charge(8_000, 120_001), false), Some(Limit::Cost));
+        let invocation = Purpose::Invocation;
+        assert_eq!(exhausted(account, charge(8_000, 120_000), invocation), None);
+        assert_eq!(exhausted(account, charge(8_001, 120_000), invocation), Some(Limit::Tokens));
+        assert_eq!(exhausted(account, charge(8_000, 120_001), invocation), Some(Limit::Cost));
         let account = Account { steps: 12, ..account };
-        assert_eq!(exhausted(account, charge(8_000, 120_000), false), Some(Limit::Steps));
+        assert_eq!(exhausted(account, charge(8_000, 120_000), invocation), Some(Limit::Steps));
+    }
+
+    #[test]
+    fn a_retry_needs_tokens_and_money_and_no_step() {
+        let account = Account { steps: 12, committed: charge(72_000, 0), ..account() };
+        assert_eq!(exhausted(account, charge(8_000, 120_000), Purpose::Retry), None);
+        assert_eq!(exhausted(account, charge(8_001, 0), Purpose::Retry), Some(Limit::Tokens));
     }
 
     #[test]
     fn hand_offs_are_limited_where_they_are_made() {
         let account = Account { handoffs: 2, ..account() };
-        assert_eq!(exhausted(account, charge(1, 1), false), None);
-        assert_eq!(exhausted(account, charge(1, 1), true), Some(Limit::Handoffs));
+        assert_eq!(exhausted(account, charge(1, 1), Purpose::Invocation), None);
+        assert_eq!(exhausted(account, charge(1, 1), Purpose::Handoff), Some(Limit::Handoffs));
     }
 
     #[test]
@@ -467,7 +500,9 @@ mod tests {
         let held = Account { committed: charge(79_000, 0), ..account() };
         let settled = Account { spent: charge(79_000, 0), ..held };
         let policy = policy();
-        let of = |account: Account| exhausted_with(&policy, account, charge(8_000, 0), false);
+        let of = |account: Account| {
+            exhausted_with(&policy, account, charge(8_000, 0), Purpose::Invocation)
+        };
         assert!(!of(held).unwrap().is_for_good());
         assert!(of(settled).unwrap().is_for_good());
     }

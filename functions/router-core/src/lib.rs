@@ -4,22 +4,26 @@
 //! everything about that which needs neither AWS nor a clock nor any other I/O: the event
 //! forms and replies of the action group, the routing policy, the decision which specialist
 //! is asked, the arithmetic of the budget, and [`Router`], which puts them together over
-//! four ports: [`ledger::Ledger`], [`invocation::SpecialistInvoker`], [`metrics::MetricsSink`]
-//! and [`units::Clock`]. `router-aws` implements the ports.
+//! six ports: [`ledger::Ledger`], [`circuit::CircuitStore`], [`invocation::SpecialistInvoker`],
+//! [`incident::IncidentLog`], [`metrics::MetricsSink`] and [`units::Clock`]. `router-aws`
+//! implements the ports.
 //!
 //! Nothing that a model wrote is trusted here: arguments are parsed into checked types, and
 //! who the caller is comes from session attributes only, which the application sets.
 
 pub mod arguments;
 mod causes;
+pub mod circuit;
 pub mod deadline;
 pub mod event;
 pub mod handler;
+pub mod incident;
 pub mod invocation;
 pub mod ledger;
 pub mod metrics;
 pub mod policy;
 pub mod reply;
+pub mod retry;
 pub mod router;
 pub mod routing;
 pub mod session;

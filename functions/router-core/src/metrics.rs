@@ -79,6 +79,8 @@ pub struct RequestMetrics {
     pub refused_by: Vec<Limit>,
     /// Whether the request passed too many routers, or was repeated too often.
     pub loop_detected: bool,
+    /// Whose circuits the request opened.
+    pub circuits_opened: Vec<SpecialistName>,
     /// Holds of dead invocations that were found, and stay charged.
     pub expired_holds: u64,
     /// Invocations that no budget was charged for, because the table gave no answer.
@@ -107,6 +109,8 @@ pub struct InvocationMetrics {
     pub specialist: SpecialistName,
     /// Whether it ended without a usable answer.
     pub failed: bool,
+    /// Its attempts.
+    pub attempts: u64,
     /// How many of its attempts were throttled.
     pub throttled_attempts: u64,
     /// The time from its first attempt to the end of its last.
@@ -163,6 +167,11 @@ impl RequestMetrics {
         for specialist in &self.fallbacks {
             for dimensions in in_all_and_by("Specialist", specialist.as_str()) {
                 add("Fallbacks", Unit::Count, 1.0, &dimensions);
+            }
+        }
+        for specialist in &self.circuits_opened {
+            for dimensions in in_all_and_by("Specialist", specialist.as_str()) {
+                add("CircuitOpened", Unit::Count, 1.0, &dimensions);
             }
         }
         for limit in &self.refused_by {
@@ -237,13 +246,15 @@ mod tests {
             invocations: vec![InvocationMetrics {
                 specialist: orders.clone(),
                 failed: false,
+                attempts: 3,
                 throttled_attempts: 2,
                 latency: Duration::from_millis(40),
                 input: Tokens(300),
                 output: Tokens(50),
                 cost: MicroUsd(1_650),
             }],
-            fallbacks: vec![orders],
+            fallbacks: vec![orders.clone()],
+            circuits_opened: vec![orders],
             refused_by: vec![Limit::Steps],
             loop_detected: true,
             expired_holds: 2,
@@ -272,6 +283,8 @@ mod tests {
                 "Cost 0.00165 None []",
                 "Fallbacks 1 Count [Specialist=orders]",
                 "Fallbacks 1 Count []",
+                "CircuitOpened 1 Count [Specialist=orders]",
+                "CircuitOpened 1 Count []",
                 "BudgetRefusals 1 Count [Limit=steps]",
                 "BudgetRefusals 1 Count []",
                 "LoopsDetected 1 Count []",

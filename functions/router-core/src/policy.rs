@@ -69,6 +69,8 @@ pub struct Policy {
     pub min_confidence: f64,
     /// A request that passed this many routers is refused.
     pub max_hops: u64,
+    /// Whether incidents keep what was asked.
+    pub record_requests: bool,
     /// What one root session may use.
     pub session: SessionLimits,
     /// What one tenant may use on one UTC day.
@@ -211,14 +213,22 @@ impl Policy {
         let fallback = routing.specialist("fallback", &names);
         let min_confidence = routing.fraction("min_confidence", 0.5);
         let max_hops = routing.integer("max_hops", 1..=100, Some(3));
+        let record_requests = routing.boolean("record_requests", false);
         routing.finish();
         let session = read_session(&root.required_section("session"));
         let tenant_day = read_tenant_day(&root.section("tenant_day"));
         let specialists = read_specialists(&root, &Known { agents, names, fallback: &fallback });
         root.finish();
 
-        let policy =
-            Policy { min_confidence, max_hops, session, tenant_day, fallback, specialists };
+        let policy = Policy {
+            min_confidence,
+            max_hops,
+            record_requests,
+            session,
+            tenant_day,
+            fallback,
+            specialists,
+        };
         policy.check_across(&mistakes);
         if let Some(agents) = agents.filter(|_| !mistakes.concern("specialists")) {
             policy.check_agents_have_specialists(agents, &mistakes);

@@ -48,6 +48,8 @@ pub enum Reason {
     UnknownSpecialist,
     /// The supervisor was not sure enough.
     LowConfidence,
+    /// The specialist has failed so often that it is not called for a while.
+    CircuitOpen,
     /// The specialist, or the model behind it, gets too many requests.
     Throttled,
     /// The specialist took too long.
@@ -92,6 +94,7 @@ impl Reason {
         match self {
             Self::UnknownSpecialist => "unknown_specialist",
             Self::LowConfidence => "low_confidence",
+            Self::CircuitOpen => "circuit_open",
             Self::Throttled => "throttled",
             Self::Timeout => "timeout",
             Self::AgentError => "agent_error",

@@ -3,7 +3,7 @@
 //! The router asks the specialists of a plan one after the other until one answers. Each
 //! invocation takes a hold before it and is settled after it, whatever comes of it. The last
 //! settlement is handed to the caller of [`Router::route`], who makes it together with
-//! whatever else has to be done before the reply goes out.
+//! whatever else has to be done before the reply goes out, as are the incidents that it left.
 
 mod answer;
 mod course;
@@ -15,24 +15,31 @@ use course::Course;
 pub(crate) use messages::too_many_routers;
 
 use crate::arguments::Task;
+use crate::circuit::{CircuitStore, Circuits};
+use crate::incident::Incident;
 use crate::invocation::{Charge, SpecialistInvoker};
 use crate::ledger::{HoldId, Ledger, Settlement};
 use crate::metrics::RequestMetrics;
 use crate::policy::{Policy, SpecialistName};
 use crate::reply::{Body, Reason};
+use crate::retry::RetryBudget;
 use crate::routing::{Ask, Decision, decide};
 use crate::session::{Caller, Fingerprint, RootSession};
 use crate::units::{Clock, Timestamp};
 
 /// Routes sub-tasks to specialists.
 #[derive(Debug)]
-pub struct Router<'r, L, I, C> {
+pub struct Router<'r, L, I, K, C> {
     /// What is allowed.
     pub policy: &'r Policy,
     /// Where budgets are kept.
     pub ledger: &'r L,
     /// How specialists are called.
     pub invoker: &'r I,
+    /// Which specialists are not to be called for a while.
+    pub circuits: &'r Circuits<K>,
+    /// What retries are paid from.
+    pub retries: &'r RetryBudget,
     /// Where the time comes from.
     pub clock: &'r C,
 }
@@ -63,6 +70,8 @@ pub struct Routed {
     pub unsettled: Option<Unsettled>,
     /// The answer that is still to be kept, for the same request to get it again.
     pub kept: Option<KeptAnswer>,
+    /// What is to be kept of those who did not answer.
+    pub incidents: Vec<Incident>,
 }
 
 /// An answer that is to be given again to the same request.
@@ -103,7 +112,13 @@ impl Unsettled {
     }
 }
 
-impl<L: Ledger, I: SpecialistInvoker, C: Clock> Router<'_, L, I, C> {
+impl<L, I, K, C> Router<'_, L, I, K, C>
+where
+    L: Ledger,
+    I: SpecialistInvoker,
+    K: CircuitStore,
+    C: Clock,
+{
     /// Has a sub-task answered, if it may be and can be.
     pub async fn route(&self, request: &Request<'_>) -> Routed {
         let ask = Ask { specialist: &request.task.specialist, confidence: request.task.confidence };
@@ -126,7 +141,7 @@ impl<L: Ledger, I: SpecialistInvoker, C: Clock> Router<'_, L, I, C> {
 /// A refusal that needs no look at the budget.
 fn refused(reason: Reason, message: String, task: &Task, metrics: RequestMetrics) -> Routed {
     let body = messages::with_task(Body::refused(reason, message), task);
-    Routed { body, metrics, unsettled: None, kept: None }
+    Routed { body, metrics, unsettled: None, kept: None, incidents: Vec::new() }
 }
 
 #[cfg(test)]

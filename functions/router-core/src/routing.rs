@@ -7,6 +7,10 @@ use crate::policy::{Policy, Specialist};
 use crate::reply::Reason;
 use crate::session::Caller;
 
+/// A chain of fallbacks ends here, unless the specialist that is asked for names more itself.
+/// Each one that may follow takes a share of the time away from those before it.
+const MAX_FALLBACKS: usize = 4;
+
 /// What the supervisor asks for, as far as routing is concerned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask<'a> {
@@ -55,8 +59,29 @@ pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decisio
     if !may_serve(first, caller) {
         return Decision::RefuseUnverified(first);
     }
-    let fallbacks = policy.fallbacks_of(first).filter(|next| may_serve(next, caller)).collect();
-    Decision::Invoke(Plan { first, detour, fallbacks })
+    Decision::Invoke(Plan { first, detour, fallbacks: fallbacks(first, caller, policy) })
+}
+
+/// Who is asked in the place of `first`, in order: its own fallbacks, then theirs, nobody twice.
+fn fallbacks<'p>(
+    first: &'p Specialist,
+    caller: &Caller,
+    policy: &'p Policy,
+) -> Vec<&'p Specialist> {
+    let mut chain = vec![first];
+    let mut next = 0;
+    while next < chain.len() {
+        for fallback in policy.fallbacks_of(chain[next]) {
+            let is_own = next == 0;
+            let has_room = is_own || chain.len() <= MAX_FALLBACKS;
+            let is_new = chain.iter().all(|known| known.name != fallback.name);
+            if has_room && is_new && may_serve(fallback, caller) {
+                chain.push(fallback);
+            }
+        }
+        next += 1;
+    }
+    chain.split_off(1)
 }
 
 /// Whether the caller has passed so many routers that it must be going in circles.

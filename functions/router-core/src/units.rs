@@ -4,6 +4,7 @@
 //! so those are read digit by digit; a float never takes part.
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -89,7 +90,7 @@ impl Price {
 pub struct Share(pub u32);
 
 /// A point in time, in milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
@@ -110,10 +111,13 @@ impl Timestamp {
     }
 }
 
-/// Where the router learns the time.
+/// Where the router learns the time, and waits.
 pub trait Clock {
     /// The time now, on the clock that Lambda's deadline is given in.
     fn now(&self) -> Timestamp;
+
+    /// Waits for `duration`.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 }
 
 #[cfg(test)]

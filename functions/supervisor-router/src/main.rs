@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use router_aws::settings::{LogSettings, SettingsError};
 use router_aws::{
-    BedrockInvoker, CloudWatchMetrics, DynamoLedger, Settings, SystemClock, aws_configuration,
-    logging,
+    BedrockInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, Settings,
+    SystemClock, Table, aws_configuration, logging,
 };
 use router_core::Handler;
+use router_core::circuit::Circuits;
 use router_core::event::{Event, GATEWAY_TOOL_NAME};
 use router_core::handler::LambdaRequest;
+use router_core::retry::RetryBudget;
 use router_core::units::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -68,6 +70,9 @@ struct Function {
     settings: Settings,
     ledger: DynamoLedger,
     invoker: BedrockInvoker,
+    circuits: Circuits<DynamoCircuits>,
+    retries: RetryBudget,
+    incidents: DynamoIncidents,
     metrics: CloudWatchMetrics,
     /// Whether the next invocation is this environment's first.
     is_cold: AtomicBool,
@@ -76,9 +81,13 @@ struct Function {
 impl Function {
     async fn new(settings: Settings) -> Self {
         let config = aws_configuration().await;
+        let table = Table::new(&config, &settings.budget_table);
         Self {
-            ledger: DynamoLedger::new(&config, &settings.budget_table),
+            ledger: DynamoLedger::new(table.clone()),
             invoker: BedrockInvoker::new(&config),
+            circuits: Circuits::new(DynamoCircuits::new(table.clone())),
+            retries: RetryBudget::default(),
+            incidents: DynamoIncidents::new(table),
             metrics: CloudWatchMetrics::new(&config, &settings.metrics_namespace),
             is_cold: AtomicBool::new(true),
             settings,
@@ -104,6 +113,9 @@ impl Function {
             policy: &self.settings.policy,
             ledger: &self.ledger,
             invoker: &self.invoker,
+            circuits: &self.circuits,
+            retries: &self.retries,
+            incidents: &self.incidents,
             metrics: &self.metrics,
             clock: &SystemClock,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use router_aws::DynamoLedger;
 use router_core::invocation::Charge;
 use router_core::ledger::{
-    Hold, HoldId, Ledger, Limit, Reservation, ReserveError, SettleError, Settlement,
+    Hold, HoldId, Ledger, Limit, Purpose, Reservation, ReserveError, SettleError, Settlement,
 };
 use router_core::policy::{Policy, SessionLimits, SpecialistName, TenantDay};
 use router_core::session::{Fingerprint, RootSession, Tenant};
@@ -104,7 +104,7 @@ impl Payer {
             fingerprint: None,
             specialist: &self.specialist,
             ask,
-            is_handoff: false,
+            purpose: Purpose::Invocation,
             now,
             expires: now.after(self.hold_life),
         }
@@ -142,7 +142,8 @@ impl Payer {
         ask: Charge,
         now: Timestamp,
     ) -> Result<Hold, ReserveError> {
-        let reservation = Reservation { is_handoff: true, ..self.reservation(id, ask, now) };
+        let reservation =
+            Reservation { purpose: Purpose::Handoff, ..self.reservation(id, ask, now) };
         ledger.reserve(&reservation, PLENTY).await
     }
 

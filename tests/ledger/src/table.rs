@@ -59,7 +59,8 @@ impl TableUnderTest {
 
     /// A ledger as a further function process has it.
     pub(crate) fn ledger(&self) -> DynamoLedger {
-        DynamoLedger::new(&configuration(&self.region, &self.faults().url()), &self.name)
+        let config = configuration(&self.region, &self.faults().url());
+        DynamoLedger::new(router_aws::Table::new(&config, &self.name))
     }
 
     pub(crate) fn faults(&self) -> &Faults {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use router_core::ledger::{Account, HoldId, Reservation};
+use router_core::ledger::{Account, HoldId, Purpose, Reservation};
 use router_core::policy::{OnLedgerFailure, SessionLimits, SpecialistName, TenantDay};
 use router_core::session::{RootSession, Tenant};
 use router_core::units::{MicroUsd, Share, Timestamp, Tokens};
@@ -324,7 +324,7 @@ impl Desk {
             fingerprint: None,
             specialist: &self.specialist,
             ask: charge(ask.amount),
-            is_handoff: false,
+            purpose: Purpose::Invocation,
             now: Timestamp(ask.now.into()),
             expires: Timestamp(ask.expires.into()),
         }

@@ -15,16 +15,14 @@ use router_core::ledger::{Account, Exhausted, Hold, Limit, Limits, Reservation, 
 use router_core::session::Lane;
 use router_core::units::Timestamp;
 
-use super::expression::Expression;
 use super::item::{
-    Attributes, SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, read_number,
-    seen_attribute, session_key, tokens_attribute, turns_attribute,
+    SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, seen_attribute,
+    session_key, tokens_attribute, turns_attribute,
 };
 use super::terms::Terms;
-use super::{DynamoLedger, key, number, writes};
+use super::{DynamoLedger, writes};
+use crate::table::{Attributes, Expression, date, day_expiry, key, number, read_number};
 
-/// A day's item is kept this long after its day, in seconds: 90 days.
-const DAY_KEPT_SECONDS: u64 = 90 * 86_400;
 /// A transaction may have 100 actions; two of them are the session and the tenant.
 const MAX_FOLDED_SPECIALISTS: usize = 90;
 
@@ -120,9 +118,10 @@ impl DynamoLedger {
         limits: &Limits,
     ) -> Result<Hold, ReserveError> {
         let read = self
+            .table
             .client
             .get_item()
-            .table_name(&self.table)
+            .table_name(&self.table.name)
             .set_key(Some(session_key(reservation.session)))
             .consistent_read(true)
             .send()
@@ -138,11 +137,11 @@ impl DynamoLedger {
         empty: &Account,
         draw: u64,
     ) -> (TransactWriteItem, Account) {
-        let handoffs = u64::from(reservation.is_handoff);
-        let account = Account { steps: 1, handoffs, committed: reservation.ask, ..*empty };
+        let (steps, handoffs) = (reservation.purpose.steps(), reservation.purpose.handoffs());
+        let account = Account { steps, handoffs, committed: reservation.ask, ..*empty };
         let mut attributes = session_key(reservation.session);
         for (name, value) in [
-            ("steps", 1),
+            ("steps", steps),
             ("handoffs", handoffs),
             ("committed_tokens", reservation.ask.tokens.0),
             ("committed_micro_usd", reservation.ask.cost.0),
@@ -156,7 +155,7 @@ impl DynamoLedger {
         ] {
             attributes.insert(name.to_owned(), number(value));
         }
-        attributes.insert(turns_attribute(reservation.specialist), number(1));
+        attributes.insert(turns_attribute(reservation.specialist), number(steps));
         attributes.insert(hold_attribute(reservation.id), writes::hold(reservation));
         let tenant = AttributeValue::S(reservation.tenant.as_str().to_owned());
         attributes.insert("tenant".to_owned(), tenant);
@@ -172,7 +171,7 @@ impl DynamoLedger {
         names.insert("#pk".to_owned(), "pk".to_owned());
         names.insert("#expires".to_owned(), "expires_at".to_owned());
         let put = Put::builder()
-            .table_name(&self.table)
+            .table_name(&self.table.name)
             .set_item(Some(attributes))
             .condition_expression(format!("{} AND ({absent})", condition.condition()))
             .set_expression_attribute_names(Some(names))
@@ -232,7 +231,7 @@ impl DynamoLedger {
     fn update_in_transaction(&self, key: Attributes, write: Expression) -> TransactWriteItem {
         let condition = Some(write.condition()).filter(|condition| !condition.is_empty());
         let update = Update::builder()
-            .table_name(&self.table)
+            .table_name(&self.table.name)
             .set_key(Some(key))
             .update_expression(write.update())
             .set_condition_expression(condition)
@@ -248,7 +247,8 @@ impl DynamoLedger {
         &self,
         items: Vec<TransactWriteItem>,
     ) -> Result<Result<(), Cancelled>, ReserveError> {
-        let sent = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
+        let sent =
+            self.table.client.transact_write_items().set_transact_items(Some(items)).send().await;
         let error = match sent {
             Ok(_) => return Ok(Ok(())),
             Err(error) => error,
@@ -328,16 +328,4 @@ fn exact_draw(
 
 fn code(reason: &CancellationReason) -> &str {
     reason.code().unwrap_or_default()
-}
-
-fn day_expiry(now: Timestamp) -> u64 {
-    now.epoch_seconds() + DAY_KEPT_SECONDS
-}
-
-/// The UTC date, as `2026-11-21`.
-fn date(now: Timestamp) -> String {
-    let seconds = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
-    let time = aws_smithy_types::DateTime::from_secs(seconds);
-    let text = time.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap_or_default();
-    text.chars().take(10).collect()
 }

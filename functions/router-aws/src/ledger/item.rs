@@ -1,7 +1,5 @@
 //! The attributes of a session's item.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::invocation::Charge;
 use router_core::ledger::{Account, Hold, HoldId, Limits, Reservation};
@@ -9,9 +7,9 @@ use router_core::policy::SpecialistName;
 use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
-use super::key;
 use super::terms::{SetByHand, Terms};
 use super::writes::session_expiry;
+use crate::table::{Attributes, key, read_number};
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
@@ -29,9 +27,6 @@ const RECENT_IDS: u64 = 16;
 const SEEN_REQUESTS: usize = 16;
 /// At most this many expired holds are moved by one write, which has to stay small.
 const EXPIRED_AT_ONCE: usize = 10;
-
-/// The attributes of any item.
-pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 /// A session's item as it was read, and the limits that hold where it sets none.
 #[derive(Clone, Debug)]
@@ -289,8 +284,4 @@ pub(super) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-pub(super) fn read_number(value: Option<&AttributeValue>) -> u64 {
-    value.and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -12,8 +12,9 @@ use router_core::ledger::{Limits, Recalled, Repeat};
 use router_core::units::Timestamp;
 use tokio::try_join;
 
-use super::item::{Attributes, SessionItem, read_number, session_key, turns_attribute};
-use super::{DynamoLedger, key, number};
+use super::DynamoLedger;
+use super::item::{SessionItem, session_key, turns_attribute};
+use crate::table::{Attributes, key, number, read_number};
 
 /// A longer answer is not kept: an item may have 400 KB.
 const MAX_KEPT_BYTES: usize = 300_000;
@@ -59,12 +60,18 @@ impl DynamoLedger {
             ("until_ms".to_owned(), number(until.0)),
             ("expires_at".to_owned(), number(until.epoch_seconds())),
         ]));
-        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
+        self.table
+            .client
+            .put_item()
+            .table_name(&self.table.name)
+            .set_item(Some(item))
+            .send()
+            .await?;
         Ok(())
     }
 
     async fn get(&self, key: Attributes) -> Result<Option<Attributes>, BoxError> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
+        let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key));
         Ok(request.consistent_read(true).send().await?.item)
     }
 }

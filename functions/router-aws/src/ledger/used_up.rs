@@ -53,7 +53,7 @@ impl UsedUp {
 /// tenant's money is not the session's; neither is remembered.
 fn asked_of(limit: Limit, reservation: &Reservation<'_>) -> Option<u64> {
     match limit {
-        Limit::Steps => Some(1),
+        Limit::Steps => Some(reservation.purpose.steps()),
         Limit::Tokens => Some(reservation.ask.tokens.0),
         Limit::Cost => Some(reservation.ask.cost.0),
         Limit::Handoffs | Limit::Tenant => None,

@@ -6,13 +6,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::ledger::{Reservation, Settlement};
 use router_core::units::Timestamp;
 
-use super::expression::Expression;
 use super::item::{
     ExpiredHold, asked_at_attribute, hold_attribute, micro_usd_attribute, recent_attribute,
     seen_attribute, tokens_attribute, turns_attribute,
 };
-use super::number;
 use super::terms::Terms;
+use crate::table::{Expression, number};
 
 /// Takes a hold in a session that has begun, with money that it has drawn already.
 pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
@@ -65,7 +64,7 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
         write.copy("steps", &asked_at_attribute(fingerprint));
     }
     write.set(&hold_attribute(reservation.id), hold(reservation));
-    write.add(&turns_attribute(reservation.specialist), 1);
+    write.add(&turns_attribute(reservation.specialist), i128::from(reservation.purpose.steps()));
     write.add("spent_tokens", 0);
     write.add("spent_micro_usd", 0);
     let end = number(session_expiry(reservation));
@@ -133,19 +132,19 @@ struct Counter {
 }
 
 fn counters(reservation: &Reservation<'_>, terms: &Terms) -> [Counter; 4] {
-    let Reservation { ask, .. } = reservation;
+    let Reservation { ask, purpose, .. } = reservation;
     let Terms { limits, set_by_hand, .. } = terms;
     [
         Counter {
             name: "steps",
-            asked: 1,
+            asked: purpose.steps(),
             limit: limits.steps,
             limit_name: "limit_steps",
             limit_is_set: set_by_hand.steps,
         },
         Counter {
             name: "handoffs",
-            asked: u64::from(reservation.is_handoff),
+            asked: purpose.handoffs(),
             limit: limits.handoffs,
             limit_name: "limit_handoffs",
             limit_is_set: set_by_hand.handoffs,

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::doubles::{
-    InMemoryLedger, ManualClock, RecordingSink, ScriptedInvoker, account, answers, fails, policy,
+    InMemoryCircuits, InMemoryLedger, ManualClock, RecordingLog, RecordingSink, ScriptedInvoker,
+    account, answers, fails, policy,
 };
 use crate::invocation::{Attempt, InvokeError, Outcome};
 use crate::ledger::Account;
@@ -31,6 +32,7 @@ struct Played {
     account: Account,
     holds: usize,
     data: Vec<crate::metrics::Datum>,
+    incidents: Vec<Incident>,
 }
 
 impl Played {
@@ -48,11 +50,14 @@ async fn play(
 ) -> Played {
     let clock = ManualClock::default();
     let invoker = ScriptedInvoker::new(&clock, script);
-    let metrics = RecordingSink::default();
+    let (metrics, incidents) = (RecordingSink::default(), RecordingLog::default());
     let handler = Handler {
         policy: &policy(),
         ledger: &ledger,
         invoker: &invoker,
+        circuits: &Circuits::<InMemoryCircuits>::default(),
+        retries: &RetryBudget::default(),
+        incidents: &incidents,
         metrics: &metrics,
         clock: &clock,
     };
@@ -60,7 +65,8 @@ async fn play(
     let batches = metrics.batches();
     assert!(batches.len() <= 1, "one batch a request");
     let data = batches.into_iter().flat_map(|batch| batch.data).collect();
-    Played { reply, account: ledger.account(), holds: ledger.holds(), data }
+    let incidents = incidents.incidents();
+    Played { reply, account: ledger.account(), holds: ledger.holds(), data, incidents }
 }
 
 #[tokio::test]
@@ -145,6 +151,7 @@ async fn an_outage_is_an_error_of_the_specialist_and_no_word_on_the_routing() {
     let errors =
         played.data.iter().filter(|d| d.name == "SpecialistErrors" && d.dimensions.is_empty());
     assert_eq!(errors.map(|datum| datum.value).collect::<Vec<_>>(), [1.0, 0.0]);
+    assert_eq!(played.incidents[0].intent_class, "delivery", "it is left behind");
 }
 
 struct PanickingInvoker;
@@ -162,6 +169,9 @@ async fn a_panic_is_answered_and_its_hold_stays_charged() {
         policy: &policy(),
         ledger: &ledger,
         invoker: &PanickingInvoker,
+        circuits: &Circuits::<InMemoryCircuits>::default(),
+        retries: &RetryBudget::default(),
+        incidents: &RecordingLog::default(),
         metrics: &RecordingSink::default(),
         clock: &ManualClock::default(),
     };
@@ -184,6 +194,9 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
         policy: &policy,
         ledger: &ledger,
         invoker: &invoker,
+        circuits: &Circuits::<InMemoryCircuits>::default(),
+        retries: &RetryBudget::default(),
+        incidents: &RecordingLog::default(),
         metrics: &metrics,
         clock: &clock,
     };

@@ -14,12 +14,17 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Whether a text says nothing at all.
+    pub(super) fn is_empty(text: &str) -> bool {
+        unfenced(text.trim()).is_empty()
+    }
+
     /// Reads a text. The out-of-scope answer is a JSON object `{"out_of_scope": true}`, with
     /// `suggest` where the specialist knows better; models like to fence JSON, so a fence is
     /// looked through.
     pub(super) fn read(text: String) -> Self {
         let inner = unfenced(text.trim());
-        if inner.is_empty() {
+        if Self::is_empty(&text) {
             return Self::Empty;
         }
         if inner.starts_with('{')

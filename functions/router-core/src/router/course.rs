@@ -1,6 +1,7 @@
 //! The course of one sub-task: the specialists of its plan, one after the other.
 
 mod asking;
+mod attempts;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,18 +12,20 @@ use super::answer::Answer;
 use super::messages;
 use super::{KeptAnswer, Request, Routed, Router, Unsettled};
 use crate::causes::chain;
+use crate::circuit::{CircuitStore, Verdict};
 use crate::deadline;
+use crate::incident::Incident;
 use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{Account, Ledger};
-use crate::metrics::{AccuracySample, RequestMetrics, intent_class};
+use crate::metrics::{AccuracySample, InvocationMetrics, RequestMetrics, intent_class};
 use crate::policy::{Specialist, SpecialistName};
 use crate::reply::{Body, Reason, Status};
 use crate::routing::{Plan, may_serve};
 use crate::units::Clock;
 
 /// The state of one sub-task.
-pub(super) struct Course<'r, L, I, C> {
-    router: &'r Router<'r, L, I, C>,
+pub(super) struct Course<'r, L, I, K, C> {
+    router: &'r Router<'r, L, I, K, C>,
     request: &'r Request<'r>,
     /// Who is asked next, in order.
     queue: VecDeque<Next<'r>>,
@@ -39,6 +42,7 @@ pub(super) struct Course<'r, L, I, C> {
     account: Option<Account>,
     unsettled: Option<Unsettled>,
     kept: Option<KeptAnswer>,
+    incidents: Vec<Incident>,
     metrics: RequestMetrics,
 }
 
@@ -74,9 +78,15 @@ enum Progress {
     NotReserved { message: String, reason: Reason },
 }
 
-impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
+impl<'r, L, I, K, C> Course<'r, L, I, K, C>
+where
+    L: Ledger,
+    I: SpecialistInvoker,
+    K: CircuitStore,
+    C: Clock,
+{
     pub(super) fn new(
-        router: &'r Router<'r, L, I, C>,
+        router: &'r Router<'r, L, I, K, C>,
         request: &'r Request<'r>,
         plan: &Plan<'r>,
     ) -> Self {
@@ -86,8 +96,10 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             .iter()
             .map(|&specialist| Next { specialist, role: Role::Fallback { of: plan.first } });
         let mut metrics = RequestMetrics::default();
+        let mut incidents = Vec::new();
         if let Some(reason) = plan.detour {
             let named = router.policy.find(&request.task.specialist);
+            incidents.push(Incident::without_call(reason, named.map(|named| named.name.clone())));
             metrics.fallbacks.push(named.unwrap_or(plan.first).name.clone());
             if reason == Reason::UnknownSpecialist {
                 metrics.accuracy = Some(Self::sample(router, request, plan.first, false));
@@ -105,6 +117,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             account: None,
             unsettled: None,
             kept: None,
+            incidents,
             metrics,
         }
     }
@@ -138,11 +151,20 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         if let Some(answer) = self.recall(next).await {
             return Progress::Answered(answer);
         }
-        let granted = match self.reserve(next).await {
+        let id = self.next_hold();
+        if let Err(progress) = self.pass_circuit(next.specialist, &id).await {
+            return progress;
+        }
+        let first_attempt = asking::owner(&id, 1);
+        let granted = match self.reserve(next, id).await {
             Ok(granted) => granted,
-            Err(progress) => return progress,
+            Err(progress) => {
+                self.report(next.specialist, &first_attempt, Verdict::Unknown).await;
+                return progress;
+            }
         };
-        let Some(timeout) = self.time_for(next.specialist) else {
+        let Some(window) = self.time_for(next.specialist) else {
+            self.report(next.specialist, &first_attempt, Verdict::Unknown).await;
             self.unsettled = granted.unused(&next.specialist.name);
             return self.out_of_time();
         };
@@ -151,12 +173,20 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         }
         self.asked.push(&next.specialist.name);
         let span = granted.span(&self.request.caller.root, next.specialist);
-        self.invoke(next.specialist, granted, timeout).instrument(span).await
+        self.invoke(next.specialist, granted, window).instrument(span).await
     }
 
-    /// The time for one invocation, if there is enough left to start it.
+    /// The time for one invocation and all its attempts, if there is enough left to start it.
     fn time_for(&self, specialist: &Specialist) -> Option<Duration> {
-        deadline::attempt_timeout(self.remaining(), specialist.timeout, self.queue.len())
+        deadline::window(self.remaining(), self.followers(specialist))
+    }
+
+    /// How many may still be asked after `specialist`.
+    fn followers(&self, specialist: &Specialist) -> usize {
+        let is_left = |next: &&Next<'r>| {
+            next.specialist.name != specialist.name && !self.asked.contains(&&next.specialist.name)
+        };
+        self.queue.iter().filter(is_left).count()
     }
 
     fn remaining(&self) -> Duration {
@@ -225,7 +255,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
     }
 
     fn sample(
-        router: &Router<'_, L, I, C>,
+        router: &Router<'_, L, I, K, C>,
         request: &Request<'_>,
         specialist: &Specialist,
         accurate: bool,
@@ -244,12 +274,18 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             End::NotReserved { message, reason } if nobody_was_called => {
                 Body::refused(reason, message)
             }
+            // Only an open circuit keeps somebody who is to be asked from being called.
+            End::NobodyLeft if nobody_was_called => {
+                Body::refused(Reason::CircuitOpen, messages::all_circuits_open())
+            }
             End::NotReserved { .. } | End::NobodyLeft => self.failed(),
         };
         if nobody_was_called {
             self.metrics.accuracy = None;
             self.metrics.fallbacks.clear();
+            self.incidents.clear();
         }
+        self.complete_incidents(&body);
         self.metrics.budget_utilization_percent =
             self.account.map(|account| account.utilization_percent());
         let body = Body {
@@ -258,7 +294,37 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             message: self.with_warning(&body),
             ..messages::with_task(body, self.request.task)
         };
-        Routed { body, metrics: self.metrics, unsettled: self.unsettled, kept: self.kept }
+        let Self { metrics, unsettled, kept, incidents, .. } = self;
+        Routed { body, metrics, unsettled, kept, incidents }
+    }
+
+    /// Notes down that an invocation brought no answer.
+    fn note_incident(&mut self, reason: Reason, invocation: &InvocationMetrics) {
+        self.incidents.push(Incident {
+            attempts: invocation.attempts,
+            latency: invocation.latency,
+            input: invocation.input,
+            output: invocation.output,
+            cost: invocation.cost,
+            ..Incident::without_call(reason, Some(invocation.specialist.clone()))
+        });
+    }
+
+    /// Adds to the incidents what is known only when the request has come to its end.
+    fn complete_incidents(&mut self, body: &Body) {
+        let Request { id, place, task, .. } = *self.request;
+        let policy = self.router.policy;
+        let has_answered = matches!(body.status, Status::Answered | Status::FellBack);
+        let answered_by = body.specialist.as_deref().filter(|_| has_answered);
+        let answered_by = answered_by.and_then(|name| policy.find(name));
+        let at = self.router.clock.now();
+        for (number, incident) in self.incidents.iter_mut().enumerate() {
+            incident.id = format!("{id}/{place}/{number}");
+            incident.at = at;
+            incident.intent_class = intent_class(task.intent.as_deref(), policy);
+            incident.answered_by = answered_by.map(|specialist| specialist.name.clone());
+            incident.request = policy.record_requests.then(|| task.request.clone());
+        }
     }
 
     /// What the supervisor is told, and how little is left where that is little.

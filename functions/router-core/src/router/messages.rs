@@ -37,6 +37,18 @@ pub(super) fn ledger_unavailable() -> String {
         .to_owned()
 }
 
+/// An operator has stopped all calls.
+pub(super) fn stopped() -> String {
+    "All specialists are switched off at the moment. Answer the user with what you have.".to_owned()
+}
+
+/// Whoever could be asked fails too often.
+pub(super) fn all_circuits_open() -> String {
+    "The specialists that could answer this have been failing and are not being asked for a \
+     moment. Answer the user with what you have, or try again later."
+        .to_owned()
+}
+
 /// It is too late to ask anybody.
 pub(super) fn no_time_left() -> String {
     "No time was left to ask a specialist. Answer the user with what you have, or try again."
@@ -107,6 +119,9 @@ pub(super) fn fell_back(
         Reason::LowConfidence => {
             format!("Your confidence in `{asked}` was low; `{answered}` answered.")
         }
+        Reason::CircuitOpen => format!(
+            "`{asked}` has been failing and is not being asked for a moment; `{answered}` answered."
+        ),
         Reason::OutOfScope => {
             format!("This is not the job of `{asked}`; `{answered}` answered.")
         }

@@ -1,9 +1,14 @@
+mod attempts;
+mod circuits;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::circuit::Circuits;
 use crate::doubles::{
-    InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers, caller, fails,
-    policy, turns_down, unknown_usage_of_orders, verified_caller,
+    InMemoryCircuits, InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers,
+    caller, fails, policy, turns_down, unknown_usage_of_orders, verified_caller,
 };
 use crate::invocation::{Charge, InvokeError};
 use crate::ledger::{Account, Limit};
@@ -15,7 +20,11 @@ struct Stage {
     policy: Policy,
     clock: ManualClock,
     ledger: InMemoryLedger,
+    circuits: Circuits<InMemoryCircuits>,
+    retries: RetryBudget,
     caller: Caller,
+    /// How many requests were played.
+    played: AtomicU64,
 }
 
 impl Stage {
@@ -24,7 +33,10 @@ impl Stage {
             policy: policy(),
             clock: ManualClock::default(),
             ledger: InMemoryLedger::default(),
+            circuits: Circuits::default(),
+            retries: RetryBudget::default(),
             caller: caller(),
+            played: AtomicU64::new(0),
         }
     }
 
@@ -39,7 +51,8 @@ impl Stage {
         script: impl IntoIterator<Item = Scripted>,
     ) -> (Routed, Vec<String>) {
         let invoker = ScriptedInvoker::new(&self.clock, script);
-        let routed = self.route(specialist, &invoker, "r-1").await;
+        let id = format!("r-{}", self.played.fetch_add(1, Ordering::SeqCst) + 1);
+        let routed = self.route(specialist, &invoker, &id).await;
         (routed, invoker.called())
     }
 
@@ -47,12 +60,24 @@ impl Stage {
         self.route_task(&task(specialist), invoker, id).await
     }
 
+    fn router<'s, 'c>(
+        &'s self,
+        invoker: &'s ScriptedInvoker<'c>,
+    ) -> Router<'s, InMemoryLedger, ScriptedInvoker<'c>, InMemoryCircuits, ManualClock> {
+        Router {
+            policy: &self.policy,
+            ledger: &self.ledger,
+            invoker,
+            circuits: &self.circuits,
+            retries: &self.retries,
+            clock: &self.clock,
+        }
+    }
+
     async fn route_task(&self, task: &Task, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
-        let router =
-            Router { policy: &self.policy, ledger: &self.ledger, invoker, clock: &self.clock };
         let deadline = self.clock.now().after(Duration::from_secs(60));
         let request = Request { id, place: 0, deadline, caller: &self.caller, task };
-        let routed = router.route(&request).await;
+        let routed = self.router(invoker).route(&request).await;
         if let Some(unsettled) = &routed.unsettled {
             let settlement = unsettled.of(&self.caller.root);
             self.ledger.settle(&settlement, Duration::MAX).await.unwrap();
@@ -95,10 +120,10 @@ async fn the_specialist_that_is_asked_for_answers() {
 #[tokio::test]
 async fn a_failed_specialist_is_charged_and_the_fallback_answers() {
     let stage = Stage::new();
-    let script = [fails("ORDERS", InvokeError::Throttled), answers("GENERAL", "hello")];
+    let script = [fails("ORDERS", InvokeError::GaveUp), answers("GENERAL", "hello")];
     let (routed, _) = stage.play("orders", script).await;
     let body = routed.body;
-    assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::Throttled)));
+    assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::AgentError)));
     assert_eq!((body.specialist.as_deref(), body.attempts), (Some("general"), 2));
     let general = Charge { tokens: Tokens(340), cost: MicroUsd(500) };
     assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders().plus(general));
@@ -111,7 +136,7 @@ async fn fallbacks_are_asked_in_order_and_nobody_twice() {
     let script = [
         fails("ORDERS", InvokeError::GaveUp),
         fails("SUPPORT", InvokeError::EmptyAnswer),
-        fails("GENERAL", InvokeError::Throttled),
+        fails("GENERAL", InvokeError::AccessDenied),
     ];
     let (routed, called) = stage.play("orders", script).await;
     assert_eq!(called, ["ORDERS", "SUPPORT", "GENERAL"]);
@@ -301,9 +326,10 @@ async fn a_specialist_gets_the_attributes_with_one_hop_more_and_a_share_of_the_t
 #[tokio::test]
 async fn a_request_delivered_twice_is_not_charged_again() {
     let stage = Stage::new();
-    stage.play("orders", [answers("ORDERS", "there")]).await;
-    let (routed, called) = stage.play("orders", []).await;
-    assert!(called.is_empty());
+    let invoker = ScriptedInvoker::new(&stage.clock, [answers("ORDERS", "there")]);
+    stage.route("orders", &invoker, "r-1").await;
+    let routed = stage.route("orders", &invoker, "r-1").await;
+    assert_eq!(invoker.called(), ["ORDERS"]);
     assert_eq!(routed.body.reason, Some(Reason::LedgerUnavailable));
     assert_eq!(stage.ledger.account().spent, ANSWER);
 }

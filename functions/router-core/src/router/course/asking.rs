@@ -1,41 +1,42 @@
-//! Asking one specialist: under a hold, for a limited time, in a session of its own.
-
-use std::time::Duration;
+//! Asking one specialist: whether its circuit lets it be asked, and the hold that pays for it.
 
 use tracing::{Span, error, field, info, info_span, warn};
 
 use super::{Course, Next, Progress, Role};
 use crate::causes::chain;
+use crate::circuit::{Admission, CircuitStore, Verdict};
 use crate::deadline;
-use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
+use crate::incident::Incident;
+use crate::invocation::{Charge, SpecialistInvoker};
 use crate::ledger::{
-    HOLD_GRACE, Hold, HoldId, Ledger, Limit, Recalled, Repeat, Reservation, ReserveError,
+    HOLD_GRACE, Hold, HoldId, Ledger, Limit, Purpose, Recalled, Repeat, Reservation, ReserveError,
 };
-use crate::metrics::InvocationMetrics;
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
 use crate::router::{KeptAnswer, Request, Unsettled, messages};
-use crate::session::{Fingerprint, Lane, RootSession, specialist_session_id};
+use crate::session::{Fingerprint, Lane, RootSession};
 use crate::units::Clock;
 
 /// The right to invoke a specialist once.
 pub(super) struct Granted {
+    /// The identity of the hold, whether there is one or not.
+    pub(super) id: HoldId,
     /// The hold that pays; `None` when the policy lets invocations go uncounted.
-    hold: Option<TakenHold>,
-    lane: Lane,
+    pub(super) hold: Option<TakenHold>,
+    pub(super) lane: Lane,
     /// Whether so much of the budget is used that the cheaper agent is to answer.
-    is_degraded: bool,
+    pub(super) is_degraded: bool,
 }
 
 /// A hold, and what its settlement has to know.
-struct TakenHold {
-    id: HoldId,
-    held: Charge,
-    stale: Vec<Fingerprint>,
+pub(super) struct TakenHold {
+    pub(super) id: HoldId,
+    pub(super) held: Charge,
+    pub(super) stale: Vec<Fingerprint>,
 }
 
 impl TakenHold {
-    fn unsettled(self, specialist: &SpecialistName, used: Charge) -> Unsettled {
+    pub(super) fn unsettled(self, specialist: &SpecialistName, used: Charge) -> Unsettled {
         let Self { id, held, stale } = self;
         Unsettled { id, specialist: specialist.clone(), held, used, forget: stale }
     }
@@ -62,15 +63,30 @@ impl Granted {
     }
 }
 
-impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
+/// The attempt as its circuit knows it.
+pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
+    format!("{}/{attempt}", hold.as_str())
+}
+
+impl<'r, L, I, K, C> Course<'r, L, I, K, C>
+where
+    L: Ledger,
+    I: SpecialistInvoker,
+    K: CircuitStore,
+    C: Clock,
+{
     /// Settles the invocation before: its hold would count against the next reservation.
     pub(super) async fn settle_previous(&mut self) {
         if let Some(unsettled) = self.unsettled.take() {
-            let settlement = unsettled.of(&self.request.caller.root);
-            let within = deadline::wind_up(self.remaining());
-            if let Err(error) = self.router.ledger.settle(&settlement, within).await {
-                warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
-            }
+            self.settle(&unsettled).await;
+        }
+    }
+
+    pub(super) async fn settle(&self, unsettled: &Unsettled) {
+        let settlement = unsettled.of(&self.request.caller.root);
+        let within = deadline::wind_up(self.remaining());
+        if let Err(error) = self.router.ledger.settle(&settlement, within).await {
+            warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
         }
     }
 
@@ -95,7 +111,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
     }
 
     /// Notes an answer down to be kept, where the policy has answers given again.
-    fn keep(&mut self, specialist: &Specialist, generation: u64, answer: &str) {
+    pub(super) fn keep(&mut self, specialist: &Specialist, generation: u64, answer: &str) {
         self.kept = self.router.policy.session.repeat_window.map(|window| KeptAnswer {
             specialist: specialist.name.clone(),
             fingerprint: Fingerprint::of(&specialist.name, &self.request.task.request),
@@ -105,44 +121,75 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         });
     }
 
-    /// Takes a hold, or says how the course goes on without one.
-    pub(super) async fn reserve(&mut self, next: &Next<'r>) -> Result<Granted, Progress> {
-        let Course { router, request, .. } = *self;
-        let id = HoldId::new(request.id, request.place, self.reservations);
+    /// The identity of the next hold.
+    pub(super) fn next_hold(&mut self) -> HoldId {
+        let id = HoldId::new(self.request.id, self.request.place, self.reservations);
         self.reservations += 1;
-        let ask = Charge::hold(next.specialist);
-        let session = &router.policy.session;
-        let fingerprint = Fingerprint::of(&next.specialist.name, &request.task.request);
-        let reservation = Reservation {
-            id: &id,
-            session: &request.caller.root,
-            limits: session,
-            tenant: &request.caller.tenant,
-            tenant_day: &router.policy.tenant_day,
-            fingerprint: session.max_repeats.is_some().then_some(&fingerprint),
-            specialist: &next.specialist.name,
-            ask,
-            is_handoff: next.role == Role::Handoff,
-            now: router.clock.now(),
-            expires: request.deadline.after(HOLD_GRACE),
-        };
+        id
+    }
+
+    /// Whether the specialist's circuit lets the first attempt under the hold `id` go.
+    pub(super) async fn pass_circuit(
+        &mut self,
+        specialist: &'r Specialist,
+        id: &HoldId,
+    ) -> Result<(), Progress> {
+        match self.admit(specialist, &owner(id, 1)).await {
+            Admission::Pass => Ok(()),
+            Admission::Reject => {
+                info!(specialist.name = %specialist.name, "not called: its circuit is open");
+                let reason = Reason::CircuitOpen;
+                self.reason.get_or_insert(reason);
+                self.incidents.push(Incident::without_call(reason, Some(specialist.name.clone())));
+                Err(Progress::GoOn)
+            }
+            Admission::RejectAll => {
+                warn!("not called: an operator has stopped all calls");
+                Err(refused(Reason::CircuitOpen, messages::stopped()))
+            }
+        }
+    }
+
+    /// Whether the attempt `owner` may go.
+    pub(super) async fn admit(&self, specialist: &Specialist, owner: &str) -> Admission {
+        let circuits = self.router.circuits;
+        let now = self.router.clock.now();
         let within = deadline::wind_up(self.remaining());
-        let error = match router.ledger.reserve(&reservation, within).await {
-            Ok(Hold { account, lane, expired_holds, stale }) => {
-                self.account = Some(account);
-                self.metrics.expired_holds += u64::from(expired_holds);
+        let names = self.router.policy.specialists().map(|specialist| &specialist.name);
+        circuits.refresh(names, now, within).await;
+        circuits.admit(specialist, owner, specialist.timeout, now, within).await
+    }
+
+    /// Tells the circuit what the attempt `owner` came to.
+    pub(super) async fn report(&mut self, specialist: &Specialist, owner: &str, verdict: Verdict) {
+        let now = self.router.clock.now();
+        let within = deadline::wind_up(self.remaining());
+        if self.router.circuits.report(specialist, owner, verdict, now, within).await {
+            self.metrics.circuits_opened.push(specialist.name.clone());
+        }
+    }
+
+    /// Takes a hold, or says how the course goes on without one.
+    pub(super) async fn reserve(
+        &mut self,
+        next: &Next<'r>,
+        id: HoldId,
+    ) -> Result<Granted, Progress> {
+        let ask = Charge::hold(next.specialist);
+        let is_handoff = next.role == Role::Handoff;
+        let purpose = if is_handoff { Purpose::Handoff } else { Purpose::Invocation };
+        let session = &self.router.policy.session;
+        let error = match self.take_hold(next.specialist, &id, purpose).await {
+            Ok(Hold { account, lane, stale, .. }) => {
                 let is_degraded = account.before(ask).has_reached(session.degrade_at);
-                let hold = TakenHold { id, held: ask, stale };
-                return Ok(Granted { hold: Some(hold), lane, is_degraded });
+                let hold = TakenHold { id: id.clone(), held: ask, stale };
+                return Ok(Granted { id, hold: Some(hold), lane, is_degraded });
             }
             Err(error) => error,
         };
         match &error {
             ReserveError::Exhausted(exhausted) => {
                 warn!(error = chain(&error), limit = %exhausted.limit, "no room in the budget");
-                self.account = Some(exhausted.account);
-                self.metrics.expired_holds += u64::from(exhausted.expired_holds);
-                self.metrics.refused_by.push(exhausted.limit);
                 if exhausted.limit == Limit::Handoffs {
                     return Err(Progress::GoOn);
                 }
@@ -152,7 +199,7 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
             ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
                 error!(error = chain(&error), "the invocation goes uncounted");
                 self.metrics.uncounted_invocations += 1;
-                Ok(Granted { hold: None, lane: Lane::default(), is_degraded: false })
+                Ok(Granted { id, hold: None, lane: Lane::default(), is_degraded: false })
             }
             ReserveError::OtherTenant => {
                 error!(error = chain(&error), "refused");
@@ -171,106 +218,47 @@ impl<'r, L: Ledger, I: SpecialistInvoker, C: Clock> Course<'r, L, I, C> {
         }
     }
 
-    /// Invokes the specialist and notes down what it cost, whatever comes of it.
-    pub(super) async fn invoke(
-        &mut self,
-        specialist: &'r Specialist,
-        granted: Granted,
-        timeout: Duration,
-    ) -> Progress {
-        let started = self.router.clock.now();
-        let Attempted { outcome, used } = self.attempt(specialist, &granted, timeout).await;
-        let latency = self.router.clock.now().since(started);
-        let (input, output) = outcome.usage.reported();
-        let generation = granted.lane.generation;
-        if let Some(hold) = granted.hold {
-            self.charge(specialist, hold, used);
-        }
-        let (progress, failure) = self.judge(specialist, outcome);
-        if let Progress::Answered(answer) = &progress {
-            self.keep(specialist, generation, answer);
-        }
-        let span = Span::current();
-        span.record("attempts", self.attempts);
-        span.record("input_tokens", input.0);
-        span.record("output_tokens", output.0);
-        span.record("cost_micro_usd", used.cost.0);
-        span.record("outcome", failure.map_or("answered", Reason::as_str));
-        self.metrics.invocations.push(InvocationMetrics {
-            specialist: specialist.name.clone(),
-            failed: failure.is_some_and(|reason| reason != Reason::OutOfScope),
-            throttled_attempts: u64::from(failure == Some(Reason::Throttled)),
-            latency,
-            input,
-            output,
-            cost: used.cost,
-        });
-        progress
-    }
-
-    fn charge(&mut self, specialist: &Specialist, hold: TakenHold, used: Charge) {
-        let held = hold.held;
-        self.account = self.account.map(|account| account.settled(held, used));
-        if used.tokens > held.tokens || used.cost > held.cost {
-            warn!(
-                held_tokens = held.tokens.0,
-                used_tokens = used.tokens.0,
-                held_micro_usd = held.cost.0,
-                used_micro_usd = used.cost.0,
-                "the invocation used more than its hold"
-            );
-        }
-        self.unsettled = Some(hold.unsettled(&specialist.name, used));
-    }
-
-    /// Asks the specialist. Somebody else in its session moves the invocation to the lane
-    /// beside, once, while there is time for it.
-    async fn attempt(
+    /// Takes a hold for one call of `specialist`, and notes down what its answer says of the
+    /// session.
+    pub(super) async fn take_hold(
         &mut self,
         specialist: &Specialist,
-        granted: &Granted,
-        timeout: Duration,
-    ) -> Attempted {
-        let Request { caller, task, .. } = self.request;
-        let cheaper = specialist.degraded_agent.as_ref().filter(|_| granted.is_degraded);
-        let attributes = caller.forwarded_attributes();
-        let until = self.router.clock.now().after(timeout);
-        let mut used = Charge::default();
-        let mut lane = granted.lane;
-        let mut timeout = timeout;
-        let mut may_move = true;
-        loop {
-            let session_id = specialist_session_id(&caller.root, &specialist.name, lane);
-            let attempt = Attempt {
-                agent: cheaper.unwrap_or(&specialist.agent),
-                session_id: &session_id,
-                attributes: &attributes,
-                request: &task.request,
-                timeout,
-                idle_timeout: specialist.idle_timeout,
-                max_tokens: specialist.max_tokens_per_call,
-            };
-            let outcome = self.router.invoker.invoke(&attempt).await;
-            self.attempts += 1;
-            used = used.plus(Charge::of(specialist, &outcome.usage));
-            timeout = until.since(self.router.clock.now());
-            let has_time = timeout >= deadline::SHORTEST_ATTEMPT;
-            let is_in_use = matches!(outcome.result, Err(InvokeError::Conflict));
-            if !(is_in_use && may_move && has_time) {
-                return Attempted { outcome, used };
+        id: &HoldId,
+        purpose: Purpose,
+    ) -> Result<Hold, ReserveError> {
+        let Course { router, request, .. } = *self;
+        let session = &router.policy.session;
+        let fingerprint = Fingerprint::of(&specialist.name, &request.task.request);
+        let counts_repeats = session.max_repeats.is_some() && purpose != Purpose::Retry;
+        let reservation = Reservation {
+            id,
+            session: &request.caller.root,
+            limits: session,
+            tenant: &request.caller.tenant,
+            tenant_day: &router.policy.tenant_day,
+            fingerprint: counts_repeats.then_some(&fingerprint),
+            specialist: &specialist.name,
+            ask: Charge::hold(specialist),
+            purpose,
+            now: router.clock.now(),
+            expires: request.deadline.after(HOLD_GRACE),
+        };
+        let within = deadline::wind_up(self.remaining());
+        let reserved = router.ledger.reserve(&reservation, within).await;
+        match &reserved {
+            Ok(hold) => {
+                self.account = Some(hold.account);
+                self.metrics.expired_holds += u64::from(hold.expired_holds);
             }
-            lane = lane.beside();
-            may_move = false;
+            Err(ReserveError::Exhausted(exhausted)) => {
+                self.account = Some(exhausted.account);
+                self.metrics.expired_holds += u64::from(exhausted.expired_holds);
+                self.metrics.refused_by.push(exhausted.limit);
+            }
+            Err(_) => {}
         }
+        reserved
     }
-}
-
-/// What the attempts of one invocation came to.
-struct Attempted {
-    /// The outcome of the last.
-    outcome: Outcome,
-    /// What all of them cost.
-    used: Charge,
 }
 
 fn refused(reason: Reason, message: String) -> Progress {

@@ -9,9 +9,9 @@ use super::number;
 /// An update and its condition. Every attribute is named through a placeholder: DynamoDB has
 /// some six hundred reserved words, and a hold's name has characters that it does not take.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Expression {
-    pub(super) names: HashMap<String, String>,
-    pub(super) values: HashMap<String, AttributeValue>,
+pub(crate) struct Expression {
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: HashMap<String, AttributeValue>,
     sets: Vec<String>,
     removes: Vec<String>,
     conditions: Vec<String>,
@@ -19,13 +19,13 @@ pub(super) struct Expression {
 
 impl Expression {
     /// Sets an attribute.
-    pub(super) fn set(&mut self, attribute: &str, value: AttributeValue) {
+    pub(crate) fn set(&mut self, attribute: &str, value: AttributeValue) {
         let clause = format!("{} = {}", self.name(attribute), self.value(value));
         self.sets.push(clause);
     }
 
     /// Adds to a number that counts as zero where it is absent.
-    pub(super) fn add(&mut self, attribute: &str, amount: i128) {
+    pub(crate) fn add(&mut self, attribute: &str, amount: i128) {
         let name = self.name(attribute);
         let zero = self.value(number(0));
         let amount = self.value(AttributeValue::N(amount.to_string()));
@@ -33,44 +33,44 @@ impl Expression {
     }
 
     /// Sets an attribute to what another was before, or to zero.
-    pub(super) fn copy(&mut self, from: &str, to: &str) {
+    pub(crate) fn copy(&mut self, from: &str, to: &str) {
         let (from, to) = (self.name(from), self.name(to));
         let zero = self.value(number(0));
         self.sets.push(format!("{to} = if_not_exists({from}, {zero})"));
     }
 
     /// Sets an attribute where it is absent.
-    pub(super) fn set_if_absent(&mut self, attribute: &str, value: AttributeValue) {
+    pub(crate) fn set_if_absent(&mut self, attribute: &str, value: AttributeValue) {
         let name = self.name(attribute);
         let value = self.value(value);
         self.sets.push(format!("{name} = if_not_exists({name}, {value})"));
     }
 
-    pub(super) fn remove(&mut self, attribute: &str) {
+    pub(crate) fn remove(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.removes.push(name);
     }
 
     /// On the condition that the attribute is there.
-    pub(super) fn require(&mut self, attribute: &str) {
+    pub(crate) fn require(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.conditions.push(format!("attribute_exists({name})"));
     }
 
     /// On the condition that the attribute is not there.
-    pub(super) fn require_absent(&mut self, attribute: &str) {
+    pub(crate) fn require_absent(&mut self, attribute: &str) {
         let name = self.name(attribute);
         self.conditions.push(format!("attribute_not_exists({name})"));
     }
 
     /// On the condition that the attribute compares to the value.
-    pub(super) fn compare(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
+    pub(crate) fn compare(&mut self, attribute: &str, operator: &str, value: AttributeValue) {
         let clause = format!("{} {operator} {}", self.name(attribute), self.value(value));
         self.conditions.push(clause);
     }
 
     /// On the condition that the attribute is absent or compares to the value.
-    pub(super) fn compare_if_there(
+    pub(crate) fn compare_if_there(
         &mut self,
         attribute: &str,
         operator: &str,
@@ -83,7 +83,7 @@ impl Expression {
     }
 
     /// The update expression.
-    pub(super) fn update(&self) -> String {
+    pub(crate) fn update(&self) -> String {
         let mut text = String::new();
         if !self.sets.is_empty() {
             text = format!("SET {}", self.sets.join(", "));
@@ -95,7 +95,7 @@ impl Expression {
     }
 
     /// The condition expression.
-    pub(super) fn condition(&self) -> String {
+    pub(crate) fn condition(&self) -> String {
         self.conditions.join(" AND ")
     }
 

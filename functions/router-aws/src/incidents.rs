@@ -1,0 +1,88 @@
+//! Incidents in the table: `INCIDENT#<UTC date>` / `<id>`, an item each, kept for 90 days.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use router_core::incident::{Incident, IncidentLog};
+use router_core::invocation::BoxError;
+use router_core::policy::SpecialistName;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::table::{Attributes, Table, date, day_expiry, key, number, text};
+
+/// A longer request is not kept whole: an item may have 400 KB.
+const MAX_KEPT_BYTES: usize = 100_000;
+
+/// Keeps incidents in a DynamoDB table. One that cannot be kept is written to the log.
+#[derive(Debug)]
+pub struct DynamoIncidents {
+    table: Table,
+}
+
+impl DynamoIncidents {
+    /// The incidents in `table`.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    async fn put(&self, incident: &Incident) -> Result<(), BoxError> {
+        let request = self.table.client.put_item().table_name(&self.table.name);
+        request.set_item(Some(item(incident))).send().await?;
+        Ok(())
+    }
+
+    async fn leave_one(&self, incident: &Incident, within: Duration) {
+        let error: BoxError = match timeout(within, self.put(incident)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(elapsed) => elapsed.into(),
+        };
+        warn!(
+            error = error.to_string(),
+            incident = incident.id,
+            specialist.name = incident.specialist.as_ref().map(SpecialistName::as_str),
+            reason = incident.reason.as_str(),
+            attempts = incident.attempts,
+            latency_ms = incident.latency.as_millis() as u64,
+            input_tokens = incident.input.0,
+            output_tokens = incident.output.0,
+            cost_micro_usd = incident.cost.0,
+            intent_class = incident.intent_class,
+            answered_by = incident.answered_by.as_ref().map(SpecialistName::as_str),
+            "an incident is kept in the log only"
+        );
+    }
+}
+
+impl IncidentLog for DynamoIncidents {
+    async fn leave(&self, incidents: &[Incident], within: Duration) {
+        join_all(incidents.iter().map(|incident| self.leave_one(incident, within))).await;
+    }
+}
+
+fn item(incident: &Incident) -> Attributes {
+    let mut item = key(format!("INCIDENT#{}", date(incident.at)), incident.id.clone());
+    let specialist = incident.specialist.as_ref().map_or("unknown", SpecialistName::as_str);
+    let latency_ms = u64::try_from(incident.latency.as_millis()).unwrap_or(u64::MAX);
+    let request = incident.request.as_deref().map(|request| {
+        let end = request.floor_char_boundary(MAX_KEPT_BYTES);
+        text(&request[..end])
+    });
+    let attributes = [
+        ("at_ms", Some(number(incident.at.0))),
+        ("specialist", Some(text(specialist))),
+        ("reason", Some(text(incident.reason.as_str()))),
+        ("attempts", Some(number(incident.attempts))),
+        ("latency_ms", Some(number(latency_ms))),
+        ("input_tokens", Some(number(incident.input.0))),
+        ("output_tokens", Some(number(incident.output.0))),
+        ("cost_micro_usd", Some(number(incident.cost.0))),
+        ("intent_class", Some(text(incident.intent_class.clone()))),
+        ("answered_by", incident.answered_by.as_ref().map(|name| text(name.as_str()))),
+        ("request", request),
+        ("expires_at", Some(number(day_expiry(incident.at)))),
+    ];
+    item.extend(attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    item
+}

@@ -1,0 +1,340 @@
+//! The circuit in front of each specialist.
+//!
+//! A failing specialist still costs a hold and a wait, so after a run of failures nobody calls
+//! it for a while. All environments of the function share a circuit through the table. Nothing
+//! here reads a clock or keeps state: a transition takes a [`State`] and gives the next one,
+//! and the caller stores it on the condition that nobody else has stored another in between
+//! (see [`Circuits`], which does).
+//!
+//! A probe can vanish when Lambda ends its environment, so a circuit that is half open says who
+//! has the probe and until when. Whoever comes after that may take its place.
+
+mod keeper;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use keeper::{Admission, Circuits, REMEMBERED};
+
+use crate::invocation::BoxError;
+use crate::policy::{CircuitRules, SpecialistName};
+use crate::units::Timestamp;
+
+/// What is kept of one circuit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circuit {
+    /// How often it has been changed. A change is stored if this is as it was read.
+    pub stamp: u64,
+    /// Where it stands.
+    pub state: State,
+    /// What an operator wants it to be, whatever its state.
+    pub forced: Option<Forced>,
+}
+
+/// What an operator makes of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Nobody calls the specialist.
+    Open,
+    /// The specialist is called, however often it fails.
+    Closed,
+}
+
+/// The state of a circuit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Invocations pass.
+    Closed {
+        /// Failures in a row.
+        failures: u64,
+        /// When the last of them was counted.
+        since: Timestamp,
+    },
+    /// No invocation passes before `until`; then a probe does.
+    Open {
+        /// When the first probe may go.
+        until: Timestamp,
+    },
+    /// One probe at a time passes.
+    HalfOpen {
+        /// Probes in a row that succeeded.
+        successes: u64,
+        /// The probe that is out.
+        probe: Option<Probe>,
+    },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed { failures: 0, since: Timestamp(0) }
+    }
+}
+
+/// A probe that is out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// The attempt that it is. Two attempts of one process are two owners.
+    pub owner: String,
+    /// If it has not reported by then, another may go.
+    pub until: Timestamp,
+}
+
+/// What a state lets an attempt do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Go ahead.
+    Pass,
+    /// Go ahead as the probe, once its place is taken.
+    Probe,
+    /// Do not go.
+    Reject,
+}
+
+/// What an attempt says of the health of its specialist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answered in time.
+    Healthy,
+    /// It failed, or took too long.
+    Failing,
+    /// Nothing: it was busy, or the request was at fault.
+    Unknown,
+}
+
+impl State {
+    /// Whether an attempt may go at `now`.
+    pub fn gate(&self, now: Timestamp) -> Gate {
+        match self {
+            Self::Closed { .. } => Gate::Pass,
+            Self::Open { until } if now < *until => Gate::Reject,
+            Self::HalfOpen { probe: Some(probe), .. } if now < probe.until => Gate::Reject,
+            Self::Open { .. } | Self::HalfOpen { .. } => Gate::Probe,
+        }
+    }
+
+    /// The state in which `probe` is out. Only to be taken where the gate says
+    /// [`Gate::Probe`].
+    pub fn probed(&self, probe: Probe) -> Self {
+        let successes = match self {
+            Self::HalfOpen { successes, .. } => *successes,
+            Self::Closed { .. } | Self::Open { .. } => 0,
+        };
+        Self::HalfOpen { successes, probe: Some(probe) }
+    }
+
+    /// The state after an attempt of `owner` came to `verdict` at `now`; `None` where it
+    /// changes nothing. While the circuit is not closed, only the probe's word counts: any
+    /// other attempt began before it opened.
+    pub fn after(
+        &self,
+        verdict: Verdict,
+        owner: &str,
+        now: Timestamp,
+        rules: &CircuitRules,
+    ) -> Option<Self> {
+        match (self, verdict) {
+            (Self::Closed { .. }, Verdict::Failing) => {
+                let failures = self.failures(now, rules) + 1;
+                Some(if failures >= rules.failures {
+                    Self::Open { until: now.after(rules.open) }
+                } else {
+                    Self::Closed { failures, since: now }
+                })
+            }
+            (Self::Closed { .. }, Verdict::Healthy) if self.failures(now, rules) > 0 => {
+                Some(Self::Closed { failures: 0, since: now })
+            }
+            (Self::HalfOpen { successes, probe: Some(probe) }, _) if probe.owner == owner => {
+                Some(match verdict {
+                    Verdict::Failing => Self::Open { until: now.after(rules.open) },
+                    Verdict::Healthy if successes + 1 >= rules.probes => {
+                        Self::Closed { failures: 0, since: now }
+                    }
+                    Verdict::Healthy => Self::HalfOpen { successes: successes + 1, probe: None },
+                    Verdict::Unknown => Self::HalfOpen { successes: *successes, probe: None },
+                })
+            }
+            (Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. }, _) => None,
+        }
+    }
+
+    /// The failures in a row that still count: a run that was interrupted for as long as the
+    /// circuit would be open is over.
+    fn failures(&self, now: Timestamp, rules: &CircuitRules) -> u64 {
+        match self {
+            Self::Closed { failures, since } if now.since(*since) < rules.open => *failures,
+            Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. } => 0,
+        }
+    }
+
+    /// The state's name in the table and in the log.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Open { .. } => "open",
+            Self::HalfOpen { .. } => "half_open",
+        }
+    }
+}
+
+/// What the table says of circuits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// The operator's word for all specialists.
+    pub all: Option<Forced>,
+    /// The circuits that have ever been changed.
+    pub circuits: Vec<(SpecialistName, Circuit)>,
+}
+
+/// A change of one circuit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// Whose circuit.
+    pub specialist: &'a SpecialistName,
+    /// The stamp that it had when it was read.
+    pub seen: u64,
+    /// What it is to be.
+    pub state: &'a State,
+    /// Who changes it: no two changes of the same circuit have the same author, so that one
+    /// whose answer was lost is recognised when it is repeated.
+    pub author: &'a str,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is stored; the stamp is one higher.
+    Stored,
+    /// Somebody else changed the circuit first; this is what it is now.
+    Lost(Circuit),
+}
+
+/// The table of circuits gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the circuit table gave no answer")]
+pub struct CircuitError(#[source] pub BoxError);
+
+/// Keeps the circuits of all environments.
+pub trait CircuitStore {
+    /// The circuits of `specialists`, in one request.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitError`] when the table gave no answer within `within`.
+    fn read(
+        &self,
+        specialists: &[&SpecialistName],
+        within: Duration,
+    ) -> impl Future<Output = Result<Readings, CircuitError>> + Send;
+
+    /// Changes a circuit, if its stamp is still the one that was seen. The check and the change
+    /// are one atomic step.
+    ///
+    /// # Errors
+    ///
+    /// [`CircuitError`] when the table gave no answer within `within`: the change may have been
+    /// stored.
+    fn change(
+        &self,
+        change: &Change<'_>,
+        within: Duration,
+    ) -> impl Future<Output = Result<Changed, CircuitError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens after 3 failures for 30 s, and closes after 2 successful probes.
+    const RULES: CircuitRules = CircuitRules {
+        failures: 3,
+        open: Duration::from_secs(30),
+        probes: 2,
+        slow_call: Duration::from_secs(8),
+    };
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn closed(failures: u64) -> State {
+        State::Closed { failures, since: NOW }
+    }
+
+    fn half_open(successes: u64, owner: Option<&str>) -> State {
+        let until = NOW.after(Duration::from_secs(21));
+        let probe = owner.map(|owner| Probe { owner: owner.to_owned(), until });
+        State::HalfOpen { successes, probe }
+    }
+
+    fn after(state: &State, verdict: Verdict) -> Option<State> {
+        state.after(verdict, "mine", NOW, &RULES)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it() {
+        assert_eq!(after(&closed(0), Verdict::Failing), Some(closed(1)));
+        assert_eq!(after(&closed(1), Verdict::Failing), Some(closed(2)));
+        let open = State::Open { until: Timestamp(1_030_000) };
+        assert_eq!(after(&closed(2), Verdict::Failing), Some(open));
+    }
+
+    #[test]
+    fn a_success_ends_a_run_of_failures_and_writes_nothing_where_there_is_none() {
+        assert_eq!(after(&closed(2), Verdict::Healthy), Some(closed(0)));
+        assert_eq!(after(&closed(0), Verdict::Healthy), None);
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_specialist_changes_nothing() {
+        for state in [closed(0), closed(2), State::Open { until: NOW }, half_open(1, None)] {
+            assert_eq!(after(&state, Verdict::Unknown), None, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_failures_is_over_when_none_came_for_as_long_as_it_would_open() {
+        let old = State::Closed { failures: 2, since: Timestamp(NOW.0 - 30_000) };
+        assert_eq!(after(&old, Verdict::Failing), Some(closed(1)));
+        assert_eq!(after(&old, Verdict::Healthy), None);
+        let recent = State::Closed { failures: 2, since: Timestamp(NOW.0 - 29_999) };
+        assert!(matches!(after(&recent, Verdict::Failing), Some(State::Open { .. })));
+    }
+
+    #[test]
+    fn an_open_circuit_rejects_until_its_time_is_up_and_then_lets_a_probe_out() {
+        let open = State::Open { until: NOW };
+        assert_eq!(open.gate(Timestamp(NOW.0 - 1)), Gate::Reject);
+        assert_eq!(open.gate(NOW), Gate::Probe);
+        let probe = Probe { owner: "mine".to_owned(), until: NOW.after(Duration::from_secs(21)) };
+        assert_eq!(open.probed(probe), half_open(0, Some("mine")));
+    }
+
+    #[test]
+    fn one_probe_is_out_at_a_time_and_one_that_vanished_frees_its_place() {
+        let probed = half_open(0, Some("another"));
+        assert_eq!(probed.gate(NOW), Gate::Reject);
+        assert_eq!(probed.gate(NOW.after(Duration::from_secs(21))), Gate::Probe);
+        assert_eq!(half_open(1, None).gate(NOW), Gate::Probe);
+    }
+
+    #[test]
+    fn enough_successful_probes_close_it_and_one_that_fails_opens_it_again() {
+        let first = half_open(0, Some("mine"));
+        assert_eq!(after(&first, Verdict::Healthy), Some(half_open(1, None)));
+        let second = half_open(1, Some("mine"));
+        assert_eq!(after(&second, Verdict::Healthy), Some(closed(0)));
+        let open = State::Open { until: Timestamp(1_030_000) };
+        assert_eq!(after(&second, Verdict::Failing), Some(open));
+        assert_eq!(after(&second, Verdict::Unknown), Some(half_open(1, None)), "it was no probe");
+    }
+
+    #[test]
+    fn attempts_that_began_before_it_opened_have_no_say_any_more() {
+        for state in [State::Open { until: NOW }, half_open(1, Some("another")), half_open(1, None)]
+        {
+            for verdict in [Verdict::Healthy, Verdict::Failing] {
+                assert_eq!(after(&state, verdict), None, "{state:?}");
+            }
+        }
+    }
+}

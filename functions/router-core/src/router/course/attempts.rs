@@ -1,0 +1,319 @@
+//! The attempts of one invocation: each limited in time, covered by a hold, charged, and
+//! weighed for the circuit.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use tracing::{Instrument, Span, debug, field, info_span, warn};
+
+use super::asking::{Granted, TakenHold, owner};
+use super::{Course, Progress};
+use crate::causes::chain;
+use crate::circuit::{Admission, CircuitStore, Verdict};
+use crate::deadline;
+use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
+use crate::ledger::{HoldId, Ledger, Purpose};
+use crate::metrics::InvocationMetrics;
+use crate::policy::Specialist;
+use crate::reply::Reason;
+use crate::retry;
+use crate::router::Request;
+use crate::router::answer::Answer;
+use crate::session::{Lane, specialist_session_id};
+use crate::units::{Clock, Timestamp, Tokens};
+
+/// An invocation that is under way.
+struct Running {
+    /// The identity of the hold that pays for the next attempt.
+    id: HoldId,
+    /// That hold; `None` when nobody counts, or when there was no room for another one.
+    hold: Option<TakenHold>,
+    /// What was used of that hold.
+    used_of_hold: Charge,
+    lane: Lane,
+    is_degraded: bool,
+    /// Whether it may still move to the lane beside.
+    may_move: bool,
+    /// When its time is up.
+    until: Timestamp,
+    /// Attempts made.
+    attempts: u64,
+    /// How many of them were tried again for an error that may pass.
+    retries: u64,
+    throttled: u64,
+    input: Tokens,
+    output: Tokens,
+    used: Charge,
+}
+
+impl Running {
+    fn begin(granted: Granted, until: Timestamp) -> Self {
+        let Granted { id, hold, lane, is_degraded } = granted;
+        Self {
+            id,
+            hold,
+            used_of_hold: Charge::default(),
+            lane,
+            is_degraded,
+            may_move: true,
+            until,
+            attempts: 0,
+            retries: 0,
+            throttled: 0,
+            input: Tokens(0),
+            output: Tokens(0),
+            used: Charge::default(),
+        }
+    }
+
+    /// Adds an attempt up.
+    fn take(&mut self, specialist: &Specialist, outcome: &Outcome) {
+        let (input, output) = outcome.usage.reported();
+        let is_throttled =
+            matches!(&outcome.result, Err(error) if error.reason() == Reason::Throttled);
+        self.used_of_hold = Charge::of(specialist, &outcome.usage);
+        self.used = self.used.plus(self.used_of_hold);
+        self.input = Tokens(self.input.0.saturating_add(input.0));
+        self.output = Tokens(self.output.0.saturating_add(output.0));
+        self.throttled += u64::from(is_throttled);
+    }
+
+    /// The attempt that is under way or comes next, as its circuit knows it.
+    fn owner(&self) -> String {
+        owner(&self.id, self.attempts)
+    }
+}
+
+impl<'r, L, I, K, C> Course<'r, L, I, K, C>
+where
+    L: Ledger,
+    I: SpecialistInvoker,
+    K: CircuitStore,
+    C: Clock,
+{
+    /// Invokes the specialist, within `window`, until it answers or another attempt would not
+    /// help, and notes down what it cost, whatever comes of it.
+    pub(super) async fn invoke(
+        &mut self,
+        specialist: &'r Specialist,
+        granted: Granted,
+        window: Duration,
+    ) -> Progress {
+        let started = self.router.clock.now();
+        let mut running = Running::begin(granted, started.after(window));
+        let outcome = self.attempt_until_settled(specialist, &mut running).await;
+        let latency = self.router.clock.now().since(started);
+        let generation = running.lane.generation;
+        if let Some(hold) = running.hold.take() {
+            self.charge(specialist, hold, running.used_of_hold);
+        }
+        let (progress, failure) = self.judge(specialist, outcome);
+        if let Progress::Answered(answer) = &progress {
+            self.router.retries.succeeded(&specialist.name, running.retries);
+            self.keep(specialist, generation, answer);
+        }
+        let span = Span::current();
+        span.record("attempts", running.attempts);
+        span.record("input_tokens", running.input.0);
+        span.record("output_tokens", running.output.0);
+        span.record("cost_micro_usd", running.used.cost.0);
+        span.record("outcome", failure.map_or("answered", Reason::as_str));
+        let invocation = InvocationMetrics {
+            specialist: specialist.name.clone(),
+            failed: failure.is_some_and(|reason| reason != Reason::OutOfScope),
+            attempts: running.attempts,
+            throttled_attempts: running.throttled,
+            latency,
+            input: running.input,
+            output: running.output,
+            cost: running.used.cost,
+        };
+        if let Some(reason) = failure {
+            self.note_incident(reason, &invocation);
+        }
+        self.metrics.invocations.push(invocation);
+        progress
+    }
+
+    /// Makes attempts until the last one's outcome is the invocation's.
+    async fn attempt_until_settled(
+        &mut self,
+        specialist: &'r Specialist,
+        running: &mut Running,
+    ) -> Outcome {
+        loop {
+            let now = self.router.clock.now();
+            let timeout = specialist.timeout.min(running.until.since(now));
+            running.attempts += 1;
+            self.attempts += 1;
+            let span = info_span!(
+                "attempt",
+                specialist.name = %specialist.name,
+                attempt = running.attempts,
+                timeout_ms = timeout.as_millis() as u64,
+                input_tokens = field::Empty,
+                output_tokens = field::Empty,
+                cost_micro_usd = field::Empty,
+                outcome = field::Empty,
+            );
+            let attempting = self.attempt(specialist, running, timeout);
+            let outcome = attempting.instrument(span.clone()).await;
+            running.take(specialist, &outcome);
+            record(&span, &outcome, running.used_of_hold);
+            let took = self.router.clock.now().since(now);
+            let verdict = verdict(specialist, &outcome, took);
+            self.report(specialist, &running.owner(), verdict).await;
+            let is_final = match &outcome.result {
+                Ok(_) => true,
+                Err(error) => !self.prepare_another(specialist, running, error).await,
+            };
+            if is_final {
+                return outcome;
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        specialist: &Specialist,
+        running: &Running,
+        timeout: Duration,
+    ) -> Outcome {
+        let Request { caller, task, .. } = self.request;
+        let cheaper = specialist.degraded_agent.as_ref().filter(|_| running.is_degraded);
+        let attempt = Attempt {
+            agent: cheaper.unwrap_or(&specialist.agent),
+            session_id: &specialist_session_id(&caller.root, &specialist.name, running.lane),
+            attributes: &caller.forwarded_attributes(),
+            request: &task.request,
+            timeout,
+            idle_timeout: specialist.idle_timeout,
+            max_tokens: specialist.max_tokens_per_call,
+        };
+        self.router.invoker.invoke(&attempt).await
+    }
+
+    /// Waits and makes sure that another attempt is covered, if there is to be one after
+    /// `error`. Somebody else in the specialist's session moves the invocation to the lane
+    /// beside, once; that is no retry.
+    async fn prepare_another(
+        &mut self,
+        specialist: &'r Specialist,
+        running: &mut Running,
+        error: &InvokeError,
+    ) -> bool {
+        let moves = matches!(error, InvokeError::Conflict) && running.may_move;
+        let retries = error.may_pass() && running.retries + 1 < specialist.retry.max_attempts;
+        let delay = if retries {
+            let retry = running.retries + 1;
+            retry::backoff(&specialist.retry, retry, retry::chance(&running.id, retry))
+        } else {
+            Duration::ZERO
+        };
+        if !(moves || retries) || !self.is_time_for_another(running, delay) {
+            return false;
+        }
+        if retries && !self.router.retries.take(&specialist.name) {
+            warn!(specialist.name = %specialist.name, "no retry: too many were needed lately");
+            return false;
+        }
+        if moves {
+            running.lane = running.lane.beside();
+            running.may_move = false;
+        } else {
+            running.retries += 1;
+        }
+        let is_covered = running.hold.is_none() || running.used_of_hold == Charge::default();
+        let id = if is_covered { running.id.clone() } else { self.next_hold() };
+        let next = owner(&id, running.attempts + 1);
+        // A circuit that has opened meanwhile, perhaps by this very failure, ends it.
+        if self.admit(specialist, &next).await != Admission::Pass {
+            return false;
+        }
+        debug!(error = chain(error), delay_ms = delay.as_millis() as u64, "trying again");
+        if is_covered {
+            self.router.clock.sleep(delay).await;
+        } else {
+            self.renew_hold(specialist, running, id, delay).await;
+        }
+        let goes = self.is_time_for_another(running, Duration::ZERO)
+            && (is_covered || running.hold.is_some());
+        if !goes {
+            self.report(specialist, &next, Verdict::Unknown).await;
+        }
+        goes
+    }
+
+    fn is_time_for_another(&self, running: &Running, delay: Duration) -> bool {
+        let left = running.until.since(self.router.clock.now()).saturating_sub(delay);
+        left >= deadline::SHORTEST_ATTEMPT
+    }
+
+    /// Waits for `delay` while the hold is settled at what was used of it, and takes another one
+    /// for the next attempt, so that all attempts together never use more than was reserved.
+    /// Where there is no room for one, there is no hold afterwards.
+    async fn renew_hold(
+        &mut self,
+        specialist: &'r Specialist,
+        running: &mut Running,
+        id: HoldId,
+        delay: Duration,
+    ) {
+        if let Some(hold) = running.hold.take() {
+            self.charge(specialist, hold, running.used_of_hold);
+        }
+        running.used_of_hold = Charge::default();
+        let unsettled = self.unsettled.take();
+        let settling = async {
+            if let Some(unsettled) = &unsettled {
+                self.settle(unsettled).await;
+            }
+        };
+        join(self.router.clock.sleep(delay), settling).await;
+        match self.take_hold(specialist, &id, Purpose::Retry).await {
+            Ok(hold) => {
+                let held = Charge::hold(specialist);
+                running.id = id.clone();
+                running.hold = Some(TakenHold { id, held, stale: hold.stale });
+            }
+            Err(error) => warn!(error = chain(&error), "no retry: nothing would pay for it"),
+        }
+    }
+
+    /// Notes down what is to be settled, and says so where it is more than was held.
+    fn charge(&mut self, specialist: &Specialist, hold: TakenHold, used: Charge) {
+        let held = hold.held;
+        self.account = self.account.map(|account| account.settled(held, used));
+        if used.tokens > held.tokens || used.cost > held.cost {
+            warn!(
+                held_tokens = held.tokens.0,
+                used_tokens = used.tokens.0,
+                held_micro_usd = held.cost.0,
+                used_micro_usd = used.cost.0,
+                "the invocation used more than its hold"
+            );
+        }
+        self.unsettled = Some(hold.unsettled(&specialist.name, used));
+    }
+}
+
+/// What an attempt that took `took` says of the specialist's health. An answer that came too
+/// late is one all the same, and yet a sign of trouble.
+fn verdict(specialist: &Specialist, outcome: &Outcome, took: Duration) -> Verdict {
+    let slow_call = specialist.circuit.slow_call;
+    match &outcome.result {
+        Ok(text) if Answer::is_empty(text) => Verdict::Failing,
+        Ok(_) if took > slow_call => Verdict::Failing,
+        Ok(_) => Verdict::Healthy,
+        Err(error) => error.verdict(slow_call),
+    }
+}
+
+fn record(span: &Span, outcome: &Outcome, charge: Charge) {
+    let (input, output) = outcome.usage.reported();
+    span.record("input_tokens", input.0);
+    span.record("output_tokens", output.0);
+    span.record("cost_micro_usd", charge.cost.0);
+    let reason = outcome.result.as_ref().err().map(InvokeError::reason);
+    span.record("outcome", reason.map_or("answered", Reason::as_str));
+}

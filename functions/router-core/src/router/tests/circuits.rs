@@ -1,0 +1,226 @@
+//! Circuits: when a specialist is not called, who tries it again, and what that costs.
+
+use super::*;
+use crate::circuit::{Forced, Probe, State};
+use crate::doubles::after;
+
+// The circuit of orders opens after 5 failures for 30 s, and closes after 3 probes.
+
+fn ill(agent: &'static str) -> Scripted {
+    fails(agent, InvokeError::GaveUp)
+}
+
+fn hello() -> Scripted {
+    answers("GENERAL", "hello")
+}
+
+/// A stage with room for many calls, where orders has failed `times` times in a row.
+async fn after_failures(times: usize) -> Stage {
+    let mut stage = Stage::new();
+    let session = &mut stage.policy.session;
+    (session.max_steps, session.max_tokens) = (1_000, Tokens(10_000_000));
+    session.max_cost = MicroUsd(100_000_000);
+    for _ in 0..times {
+        stage.play("orders", [ill("ORDERS"), hello()]).await;
+    }
+    stage
+}
+
+impl Stage {
+    fn orders(&self) -> State {
+        self.circuits.store().state("orders")
+    }
+
+    fn wait(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Asks orders, whose circuit keeps it from being called.
+    async fn finds_orders_open(&self) -> Routed {
+        let steps = self.ledger.account().steps;
+        let (routed, called) = self.play("orders", [hello()]).await;
+        assert_eq!(called, ["GENERAL"]);
+        let body = &routed.body;
+        assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::CircuitOpen)));
+        assert_eq!(self.ledger.account().steps, steps + 1, "nobody pays for not being called");
+        routed
+    }
+}
+
+#[tokio::test]
+async fn a_specialist_that_keeps_failing_is_not_called_any_more() {
+    let stage = after_failures(4).await;
+    let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
+    assert_eq!(routed.metrics.circuits_opened[0].as_str(), "orders");
+    assert!(matches!(stage.orders(), State::Open { .. }));
+    let routed = stage.finds_orders_open().await;
+    let message = routed.body.message.unwrap();
+    assert!(message.contains("is not being asked for a moment; `general` answered"), "{message}");
+    assert_eq!(routed.metrics.fallbacks.len(), 1);
+    assert_eq!(routed.metrics.accuracy, None, "it may have been the right one to ask");
+    assert_eq!(
+        (routed.incidents[0].reason, routed.incidents[0].attempts),
+        (Reason::CircuitOpen, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_circuit_that_opens_between_two_attempts_ends_the_invocation() {
+    let stage = after_failures(4).await;
+    let broken = fails("ORDERS", InvokeError::StreamBroken("cut".into()));
+    let (routed, called) = stage.play("orders", [broken, hello()]).await;
+    assert_eq!(called, ["ORDERS", "GENERAL"], "no second attempt");
+    assert_eq!(routed.body.reason, Some(Reason::StreamBroken));
+    assert_eq!(stage.ledger.holds(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_come_too_late_open_it_as_failures_do() {
+    let stage = after_failures(0).await;
+    let late = |millis| after(Duration::from_millis(millis), answers("ORDERS", "there"));
+    for _ in 0..5 {
+        let (routed, _) = stage.play("orders", [late(8_001)]).await;
+        assert_eq!(routed.body.status, Status::Answered, "late as it is, it is an answer");
+    }
+    assert!(matches!(stage.orders(), State::Open { .. }));
+    let stage = after_failures(4).await;
+    stage.play("orders", [late(8_000)]).await;
+    assert_eq!(stage.orders(), State::Closed { failures: 0, since: stage.clock.now() });
+}
+
+#[tokio::test]
+async fn after_a_while_one_probe_goes_and_enough_of_them_close_it() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    for probes in 1..=3 {
+        let (routed, _) = stage.play("orders", [answers("ORDERS", "there")]).await;
+        assert_eq!(routed.body.status, Status::Answered, "probe {probes}");
+    }
+    assert!(matches!(stage.orders(), State::Closed { failures: 0, .. }));
+}
+
+#[tokio::test]
+async fn a_probe_that_fails_opens_it_again() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
+    assert_eq!(routed.metrics.circuits_opened.len(), 1);
+    stage.finds_orders_open().await;
+}
+
+#[tokio::test]
+async fn while_another_process_has_the_probe_nobody_else_goes() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    let probe =
+        Probe { owner: "another".to_owned(), until: Timestamp(stage.clock.now().0 + 1_000) };
+    let probed = State::HalfOpen { successes: 0, probe: Some(probe) };
+    stage.circuits.store().set("orders", probed);
+    stage.finds_orders_open().await;
+    stage.wait(5);
+    let (routed, _) = stage.play("orders", [answers("ORDERS", "there")]).await;
+    assert_eq!(routed.body.status, Status::Answered, "the other one has vanished");
+}
+
+#[tokio::test]
+async fn a_probe_that_says_nothing_leaves_its_place_to_the_next() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    let denied = turns_down("ORDERS", InvokeError::AccessDenied);
+    stage.play("orders", [denied, hello()]).await;
+    assert_eq!(stage.orders(), State::HalfOpen { successes: 0, probe: None });
+    // One that nothing would pay for never goes.
+    let mut stage = stage;
+    stage.policy.session.max_tokens = Tokens(8_000);
+    let (routed, _) = stage.play("orders", []).await;
+    assert_eq!(routed.body.reason, Some(Reason::BudgetTokens));
+    assert_eq!(stage.orders(), State::HalfOpen { successes: 0, probe: None });
+}
+
+#[tokio::test]
+async fn healthy_traffic_reads_once_in_five_seconds_and_writes_nothing() {
+    let stage = after_failures(0).await;
+    for _ in 0..100 {
+        let answer = after(Duration::from_millis(49), answers("ORDERS", "there"));
+        stage.play("orders", [answer]).await;
+    }
+    let store = stage.circuits.store();
+    assert_eq!((store.reads(), store.changes()), (1, 0));
+    stage.wait(1);
+    stage.play("general", [hello()]).await;
+    assert_eq!((store.reads(), store.changes()), (2, 0), "one read is for all specialists");
+}
+
+#[tokio::test]
+async fn other_processes_are_heard_within_five_seconds() {
+    let stage = after_failures(0).await;
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    let open = State::Open { until: Timestamp(60_000) };
+    stage.circuits.store().set("orders", open);
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    stage.wait(5);
+    stage.finds_orders_open().await;
+}
+
+#[tokio::test]
+async fn a_failure_counts_from_what_the_table_says_and_not_from_memory() {
+    let stage = after_failures(0).await;
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    let since = stage.clock.now();
+    stage.circuits.store().set("orders", State::Closed { failures: 4, since });
+    let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
+    assert_eq!(routed.metrics.circuits_opened.len(), 1);
+}
+
+#[tokio::test]
+async fn an_operator_switches_one_specialist_off_or_all_of_them() {
+    let stage = after_failures(0).await;
+    stage.circuits.store().force("orders", Forced::Open);
+    stage.finds_orders_open().await;
+    stage.wait(5);
+    stage.circuits.store().force_all(Forced::Open);
+    for specialist in ["orders", "general", "astrology"] {
+        let (routed, called) = stage.play(specialist, []).await;
+        assert!(called.is_empty());
+        let body = routed.body;
+        assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::CircuitOpen)));
+        assert!(routed.incidents.is_empty() && routed.metrics.fallbacks.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_operator_keeps_a_circuit_closed_whatever_happens() {
+    let stage = after_failures(5).await;
+    stage.circuits.store().force("orders", Forced::Closed);
+    stage.wait(5);
+    let open = stage.orders();
+    for _ in 0..10 {
+        let (_, called) = stage.play("orders", [ill("ORDERS"), hello()]).await;
+        assert_eq!(called, ["ORDERS", "GENERAL"]);
+    }
+    assert_eq!(stage.orders(), open, "what it would be is left alone");
+}
+
+#[tokio::test]
+async fn when_every_circuit_is_open_nobody_is_called_and_nothing_is_charged() {
+    let stage = after_failures(0).await;
+    for specialist in ["orders", "general"] {
+        stage.circuits.store().force(specialist, Forced::Open);
+    }
+    let (routed, called) = stage.play("orders", []).await;
+    assert!(called.is_empty());
+    let body = routed.body;
+    assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::CircuitOpen)));
+    assert_eq!(stage.ledger.account().steps, 0);
+}
+
+#[tokio::test]
+async fn a_table_without_circuits_lets_everybody_pass() {
+    let circuits = Circuits::new(InMemoryCircuits::that_are_down());
+    let stage = Stage { circuits, ..after_failures(0).await };
+    for _ in 0..2 {
+        let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
+        assert_eq!(routed.body.reason, Some(Reason::AgentError));
+    }
+    assert_eq!(stage.circuits.store().reads(), 1, "not asked again at once");
+}
