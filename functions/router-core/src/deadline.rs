@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+use crate::policy::{Policy, Specialist};
+use crate::retry::longest_backoff;
+use crate::routing::fallbacks;
+
 /// Kept back for settling the budget and posting the reply. A ledger write takes some
 /// milliseconds; one attempt that hangs for its whole second fits in, and a quick retry of it.
 pub const REPLY_MARGIN: Duration = Duration::from_millis(1_500);
@@ -27,6 +31,23 @@ pub fn window(remaining: Duration, to_come: usize) -> Option<Duration> {
     (share >= SHORTEST_ATTEMPT).then_some(share)
 }
 
+/// The longest that a request needs for every specialist of its chain to use one whole attempt
+/// up and to wait before all its retries, and to reply. A function's timeout should not be
+/// shorter: specialists would then be cut short in favour of those that follow them.
+pub fn longest_request(policy: &Policy) -> Duration {
+    let of_one = |specialist: &Specialist| {
+        let waits = (1..specialist.retry.max_attempts)
+            .map(|retry| longest_backoff(&specialist.retry, retry))
+            .sum::<Duration>();
+        specialist.timeout + waits
+    };
+    let of_chain = |first| {
+        let fallbacks = fallbacks(first, policy, |_| true);
+        of_one(first) + fallbacks.into_iter().map(of_one).sum::<Duration>()
+    };
+    policy.specialists().map(of_chain).max().unwrap_or_default() + REPLY_MARGIN
+}
+
 /// The time for what is left to do before the reply is posted.
 pub fn wind_up(remaining: Duration) -> Duration {
     remaining.saturating_sub(POSTING_MARGIN)
@@ -35,9 +56,16 @@ pub fn wind_up(remaining: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doubles::policy;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_longest_request_is_the_longest_chain_of_specialists_with_all_their_waits() {
+        // Orders, support and general: 20 s and two waits of up to 0.1 and 0.2 s each.
+        assert_eq!(longest_request(&policy()), ms(3 * 20_300 + 1_500));
     }
 
     #[test]

@@ -59,14 +59,19 @@ pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decisio
     if !may_serve(first, caller) {
         return Decision::RefuseUnverified(first);
     }
-    Decision::Invoke(Plan { first, detour, fallbacks: fallbacks(first, caller, policy) })
+    Decision::Invoke(Plan {
+        first,
+        detour,
+        fallbacks: fallbacks(first, policy, |next| may_serve(next, caller)),
+    })
 }
 
-/// Who is asked in the place of `first`, in order: its own fallbacks, then theirs, nobody twice.
-fn fallbacks<'p>(
+/// Who of those that `may` is asked in the place of `first`, in order: its own fallbacks, then
+/// theirs, nobody twice.
+pub(crate) fn fallbacks<'p>(
     first: &'p Specialist,
-    caller: &Caller,
     policy: &'p Policy,
+    may: impl Fn(&Specialist) -> bool,
 ) -> Vec<&'p Specialist> {
     let mut chain = vec![first];
     let mut next = 0;
@@ -75,7 +80,7 @@ fn fallbacks<'p>(
             let is_own = next == 0;
             let has_room = is_own || chain.len() <= MAX_FALLBACKS;
             let is_new = chain.iter().all(|known| known.name != fallback.name);
-            if has_room && is_new && may_serve(fallback, caller) {
+            if has_room && is_new && may(fallback) {
                 chain.push(fallback);
             }
         }

@@ -5,7 +5,8 @@ use sandbox::table::Item;
 
 use crate::support::{Account, Ask, Limits, World, agents_with, policy, sessions};
 
-const BROKEN: [(&str, &str); 1] = [("[broken]", "fault = 'before:internalServerException'")];
+/// One attempt, after which nobody knows what it used.
+const BROKEN: [(&str, &str); 1] = [("[broken]", "fault = 'in-stream:dependencyFailedException'")];
 
 async fn world(limits: Limits) -> World {
     let agents = Some(agents_with(BROKEN));
@@ -114,7 +115,7 @@ async fn an_outage_costs_what_the_policy_says_an_unknown_attempt_costs() {
         "intents = [\"delivery\"]\nunknown_usage_tokens = 1000",
     );
     let agents = agents_with([
-        ("[broken]", "fault = 'before:internalServerException'"),
+        ("[broken]", "fault = 'in-stream:dependencyFailedException'"),
         // What ended in order is charged as reported.
         ("[reported]", "fault = 'soft-failure'\nusage = [{ input = 2000, output = 0 }]"),
         ("[unreported]", "answer = 'yes'"),

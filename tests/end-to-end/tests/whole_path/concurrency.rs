@@ -64,7 +64,7 @@ impl Rush {
     async fn account(&self) -> Account {
         let account = account(&self.world, "rush").await.unwrap();
         let calls = self.world.agents().calls();
-        assert_eq!(account.steps, calls.len() as u64, "{:?}", self.outcomes);
+        assert!(account.steps <= calls.len() as u64, "{:?}", self.outcomes);
         let sessions: BTreeSet<&str> = calls.iter().map(|call| &*call.session_id).collect();
         for session in sessions {
             assert_eq!(self.world.agents().greatest_at_once(session), 1, "{session}");
@@ -75,7 +75,7 @@ impl Rush {
             told.iter().filter(|datum| datum.name == name).map(|datum| datum.sum()).sum()
         };
         assert!((sum("Cost") - account.micro_usd as f64 / 1e6).abs() < 1e-6, "{}", sum("Cost"));
-        assert_eq!(sum("SpecialistInvocations"), calls.len() as f64);
+        assert_eq!(sum("SpecialistInvocations"), account.steps as f64, "retries take no step");
         assert_eq!(self.world.errors(), [""; 0]);
         account
     }

@@ -253,7 +253,10 @@ where
             Err(ReserveError::Exhausted(exhausted)) => {
                 self.account = Some(exhausted.account);
                 self.metrics.expired_holds += u64::from(exhausted.expired_holds);
-                self.metrics.refused_by.push(exhausted.limit);
+                // A retry without room is not refused to anybody: the course goes on.
+                if purpose != Purpose::Retry {
+                    self.metrics.refused_by.push(exhausted.limit);
+                }
             }
             Err(_) => {}
         }

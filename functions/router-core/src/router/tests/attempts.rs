@@ -160,7 +160,7 @@ async fn attempts_together_never_use_more_than_was_reserved() {
         let (routed, called) = stage.play("orders", [broken(), last]).await;
         let orders = called.iter().filter(|agent| *agent == "ORDERS").count();
         assert_eq!(orders, attempts, "{tokens}");
-        assert_eq!(routed.metrics.refused_by.is_empty(), attempts == 2, "{tokens}");
+        assert!(routed.metrics.refused_by.is_empty(), "the request was not refused");
         assert_eq!(stage.ledger.holds(), 0);
     }
 }
