@@ -1,13 +1,14 @@
 //! The small HTTP/1.1 server that every stand-in is built on.
 //!
-//! A handler sees a whole request and answers with a response, or with [`HangUp`]: then the
-//! connection closes without one. A body may end in [`HangUp`] as well, which closes the
-//! connection in its middle. A framework would make either awkward, and broken connections are
-//! half of what the sandbox is for.
+//! A handler sees a whole request and answers with a response, or with a [`HangUp`]: then the
+//! connection ends without one. A body may end in a [`HangUp`] as well, which ends the connection
+//! in its middle. A framework would make either awkward, and broken connections are half of what
+//! the sandbox is for.
 //!
 //! When a client leaves early, the handler's future or the body is dropped, so a guard kept in
 //! them notices. Dropping a [`Server`] closes all its connections.
 
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -21,10 +22,16 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The connection is closed without a response, or in the middle of one.
+/// The connection ends without a response, or in the middle of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection is closed on purpose")]
-pub(crate) struct HangUp;
+pub(crate) enum HangUp {
+    /// It is closed in order, as by a server that shuts down.
+    #[error("the connection is closed on purpose")]
+    Close,
+    /// It is reset, as by a server that is gone.
+    #[error("the connection is reset on purpose")]
+    Reset,
+}
 
 /// A response body: either whole or a stream that may break.
 pub(crate) type Body = UnsyncBoxBody<Bytes, HangUp>;
@@ -132,12 +139,18 @@ where
         let handler = handler.clone();
         async move {
             let (parts, body) = request.into_parts();
-            let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
+            let body = body.collect().await.map_err(|_| HangUp::Close)?.to_bytes();
             handler(Request::from_parts(parts, body)).await
         }
     });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // An error is a client that left, or a hang-up on purpose: both are normal here.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let Err(error) = (&mut connection).await else { return };
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    if cause == Some(&HangUp::Reset) {
+        // A socket that must not linger is reset when it closes. If it refuses, it is closed.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
 }
 
 #[cfg(test)]
@@ -167,8 +180,19 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_hang_up_closes_the_connection_without_a_response() {
-        let server = Server::start(|_| async { Err(HangUp) }).await.unwrap();
+        let server = Server::start(|_| async { Err(HangUp::Close) }).await.unwrap();
         assert_eq!(exchange(server.address(), &post("/", "", b"{}")).await, b"");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_no_orderly_end() {
+        for (hang_up, ends_in_order) in [(HangUp::Close, true), (HangUp::Reset, false)] {
+            let server = Server::start(move |_| async move { Err(hang_up) }).await.unwrap();
+            let mut stream = TcpStream::connect(server.address()).await.unwrap();
+            stream.write_all(&post("/", "", b"{}")).await.unwrap();
+            let read = stream.read_to_end(&mut Vec::new()).await;
+            assert_eq!(read.is_ok(), ends_in_order, "{hang_up:?}: {read:?}");
+        }
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ mod http;
 mod identity;
 pub mod lambda;
 pub mod metrics;
+mod presence;
 mod sandbox;
 pub mod table;
 pub mod table_faults;

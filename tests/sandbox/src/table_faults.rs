@@ -27,11 +27,12 @@ use hyper::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::http::{HangUp, Reply, Server, response, whole};
+use crate::presence::Presence;
 
 /// A connection that was idle for longer than this is not used again: its other end may be about
 /// to close it.
@@ -125,19 +126,8 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 /// The running proxy. Dropping it closes all its connections.
 #[derive(Debug)]
 pub struct Faults {
-    address: SocketAddr,
     stage: Arc<Stage>,
-    presence: AsyncMutex<Presence>,
-}
-
-/// Whether the proxy can be reached.
-#[derive(Debug)]
-enum Presence {
-    Up(Server),
-    /// The socket keeps the port from being given to anybody else; it does not listen.
-    Down(TcpSocket),
-    /// While it changes, and for good if the port is lost on the way.
-    Gone,
+    presence: Presence,
 }
 
 impl Faults {
@@ -154,13 +144,12 @@ impl Faults {
         });
         let serving = Arc::clone(&stage);
         let server = Server::start(move |request| Arc::clone(&serving).answer(request)).await?;
-        let address = server.address();
-        Ok(Self { address, stage, presence: AsyncMutex::new(Presence::Up(server)) })
+        Ok(Self { stage, presence: Presence::of(server) })
     }
 
     /// What `AWS_ENDPOINT_URL_DYNAMODB` has to be.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.presence.address())
     }
 
     /// Adds a rule. A request fails by the first rule that applies to it.
@@ -219,16 +208,7 @@ impl Faults {
     ///
     /// When the port cannot be kept.
     pub async fn go_down(&self) -> io::Result<()> {
-        let mut presence = self.presence.lock().await;
-        if let Presence::Up(server) = std::mem::replace(&mut *presence, Presence::Gone) {
-            server.stop().await;
-        }
-        let socket = TcpSocket::new_v4()?;
-        // Connections that have just been closed still occupy it.
-        socket.set_reuseaddr(true)?;
-        socket.bind(self.address)?;
-        *presence = Presence::Down(socket);
-        Ok(())
+        self.presence.go_down().await
     }
 
     /// Ends [`Faults::go_down`].
@@ -237,17 +217,8 @@ impl Faults {
     ///
     /// When the port was lost.
     pub async fn come_back(&self) -> io::Result<()> {
-        let mut presence = self.presence.lock().await;
-        *presence = match std::mem::replace(&mut *presence, Presence::Gone) {
-            Presence::Up(server) => Presence::Up(server),
-            Presence::Down(socket) => {
-                let serving = Arc::clone(&self.stage);
-                let answer = move |request| Arc::clone(&serving).answer(request);
-                Presence::Up(Server::on(socket.listen(1024)?, answer)?)
-            }
-            Presence::Gone => return Err(io::ErrorKind::AddrNotAvailable.into()),
-        };
-        Ok(())
+        let serving = Arc::clone(&self.stage);
+        self.presence.come_back(move |request| Arc::clone(&serving).answer(request)).await
     }
 }
 
@@ -272,24 +243,24 @@ impl Stage {
         let fault = self.fault(&parts.headers, &body);
         let apply = || self.upstream.send(parts.headers.clone(), body.clone());
         match fault {
-            None => apply().await.map(Answer::into_response).map_err(|_| HangUp),
+            None => apply().await.map(Answer::into_response).map_err(|_| HangUp::Close),
             Some(Fault::ServerError) => Ok(server_error()),
             Some(Fault::ServerErrorAfterApplying) => {
-                apply().await.map_err(|_| HangUp)?;
+                apply().await.map_err(|_| HangUp::Close)?;
                 Ok(server_error())
             }
             Some(Fault::ServerErrorThenApplied) => {
                 self.state().late.push((parts.headers, body));
                 Ok(server_error())
             }
-            Some(Fault::Close) => Err(HangUp),
+            Some(Fault::Close) => Err(HangUp::Close),
             Some(Fault::CloseAfterApplying) => {
-                apply().await.map_err(|_| HangUp)?;
-                Err(HangUp)
+                apply().await.map_err(|_| HangUp::Close)?;
+                Err(HangUp::Close)
             }
             Some(Fault::Hang) => self.hang().await,
             Some(Fault::HangAfterApplying) => {
-                apply().await.map_err(|_| HangUp)?;
+                apply().await.map_err(|_| HangUp::Close)?;
                 self.hang().await
             }
             Some(Fault::TransactionConflict) => Ok(refusal(
@@ -452,7 +423,8 @@ mod tests {
 
     async fn ask(faults: &Faults, operation: &str, body: &str) -> String {
         let target = format!("x-amz-target: DynamoDB_20120810.{operation}\r\n");
-        let answer = exchange(faults.address, &post("/", &target, body.as_bytes())).await;
+        let answer =
+            exchange(faults.presence.address(), &post("/", &target, body.as_bytes())).await;
         String::from_utf8(answer).unwrap()
     }
 
@@ -535,7 +507,7 @@ mod tests {
         let (_upstream, faults) = counting().await;
         update(&faults).await;
         faults.go_down().await.unwrap();
-        let error = TcpStream::connect(faults.address).await.unwrap_err();
+        let error = TcpStream::connect(faults.presence.address()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         faults.come_back().await.unwrap();
         assert!(update(&faults).await.ends_with(r#"{"applied":2}"#));

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::fault::Fault;
+
 /// One `InvokeAgent` request that reached a scripted agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -22,6 +24,8 @@ pub struct Call {
     pub session_attributes: BTreeMap<String, String>,
     /// Whether traces were asked for.
     pub enable_trace: bool,
+    /// The injected fault that struck it; a fault of the script is none.
+    pub injected: Option<Fault>,
     /// How far the call has come.
     pub ending: Ending,
 }
@@ -146,6 +150,7 @@ mod tests {
             input_text: String::new(),
             session_attributes: BTreeMap::new(),
             enable_trace: false,
+            injected: None,
             ending: Ending::Running,
         }
     }

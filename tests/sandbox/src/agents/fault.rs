@@ -1,22 +1,30 @@
-//! What can go wrong with a scripted agent, by the names that a script uses.
+//! What can go wrong with an agent, by the names that scripts and `--fail` use.
 
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
-/// One way in which a scripted agent fails or misbehaves.
+/// One way in which an agent fails or misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `before:<exception>`: an HTTP error instead of a stream.
     Before(Exception),
     /// `in-stream:<exception>`: the exception after one partial chunk.
     InStream(Exception),
+    /// `slow`, `slow=12s`: the answer, but nothing at all before this time has passed.
+    Slow(Duration),
+    /// `drip`, `drip=200ms`: an answer of many small chunks, this time apart, that never ends.
+    Drip(Duration),
     /// `hang`: not even response headers, ever.
     Hang,
     /// `hang-in-stream`: nothing more after one partial chunk.
     HangInStream,
     /// `close`: the connection closes before the response headers.
     Close,
+    /// `reset`: the connection is reset before the response headers.
+    Reset,
     /// `close-in-stream`: the connection closes within the second frame.
     CloseInStream,
     /// `bad-checksum`: the answer's frame does not match its checksum.
@@ -33,11 +41,14 @@ pub enum Fault {
     ReturnControl,
 }
 
-/// The faults that take no exception. The order is the one of messages and documentation.
-const PLAIN: [(&str, Fault); 10] = [
+/// The faults that are one word. The order is the one of messages and documentation.
+const PLAIN: [(&str, Fault); 13] = [
+    ("slow", Fault::Slow(SLOW)),
+    ("drip", Fault::Drip(DRIP)),
     ("hang", Fault::Hang),
     ("hang-in-stream", Fault::HangInStream),
     ("close", Fault::Close),
+    ("reset", Fault::Reset),
     ("close-in-stream", Fault::CloseInStream),
     ("bad-checksum", Fault::BadChecksum),
     ("empty", Fault::Empty),
@@ -47,16 +58,34 @@ const PLAIN: [(&str, Fault); 10] = [
     ("return-control", Fault::ReturnControl),
 ];
 
+/// Shorter names for the faults that are asked for most.
+const SHORT: [(&str, Fault); 3] = [
+    ("throttle", Fault::Before(Exception { name: "throttlingException", status: 429 })),
+    ("error", Fault::Before(Exception { name: "internalServerException", status: 500 })),
+    ("break", Fault::CloseInStream),
+];
+
+/// Longer than the shipped policy's `slow_call_ms` (8 s), shorter than its timeouts.
+const SLOW: Duration = Duration::from_secs(9);
+
+/// Shorter than the shipped policy's `idle_timeout_ms` (10 s).
+const DRIP: Duration = Duration::from_secs(1);
+
+/// The longest time that a fault may be given.
+const LONGEST: Duration = Duration::from_secs(600);
+
 impl Fault {
     /// Whether the scripted answer still arrives in full.
     pub(super) fn answers(self) -> bool {
         match self {
-            Self::UnknownEvent => true,
+            Self::UnknownEvent | Self::Slow(_) => true,
             Self::Before(_)
             | Self::InStream(_)
+            | Self::Drip(_)
             | Self::Hang
             | Self::HangInStream
             | Self::Close
+            | Self::Reset
             | Self::CloseInStream
             | Self::BadChecksum
             | Self::Empty
@@ -65,22 +94,61 @@ impl Fault {
             | Self::ReturnControl => false,
         }
     }
+
+    /// Every fault by its full name, those with a time at their usual one.
+    pub fn all() -> Vec<Self> {
+        let exceptions = EXCEPTIONS.map(|(name, status)| Exception { name, status });
+        let plain = PLAIN.map(|(_, fault)| fault);
+        let before = exceptions.map(Self::Before);
+        let in_stream = exceptions.map(Self::InStream);
+        plain.into_iter().chain(before).chain(in_stream).collect()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, _)) = PLAIN.iter().find(|(_, fault)| fault == self) {
+            return f.write_str(name);
+        }
+        match self {
+            Self::Before(exception) => write!(f, "before:{}", exception.name),
+            Self::InStream(exception) => write!(f, "in-stream:{}", exception.name),
+            Self::Slow(time) => write!(f, "slow={}ms", time.as_millis()),
+            Self::Drip(time) => write!(f, "drip={}ms", time.as_millis()),
+            // Each of the others stands in the list.
+            other => write!(f, "{other:?}"),
+        }
+    }
 }
 
 impl FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(text: &str) -> Result<Self, UnknownFault> {
-        if let Some((_, fault)) = PLAIN.iter().find(|(name, _)| *name == text) {
+        let mut named = PLAIN.iter().chain(&SHORT);
+        if let Some((_, fault)) = named.find(|(name, _)| *name == text) {
             return Ok(*fault);
         }
-        let parsed = match text.split_once(':') {
+        let parsed = match text.split_once([':', '=']) {
             Some(("before", name)) => Exception::named(name).map(Self::Before),
             Some(("in-stream", name)) => Exception::named(name).map(Self::InStream),
+            Some(("slow", time)) => parse_time(time).map(Self::Slow),
+            Some(("drip", time)) => parse_time(time).map(Self::Drip),
             _ => None,
         };
         parsed.ok_or(UnknownFault)
     }
+}
+
+/// `200ms`, `9s`
+fn parse_time(text: &str) -> Option<Duration> {
+    let (digits, unit) = match text.strip_suffix("ms") {
+        Some(digits) => (digits, Duration::from_millis(1)),
+        None => (text.strip_suffix('s')?, Duration::from_secs(1)),
+    };
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let time = unit.checked_mul(digits.parse().ok()?)?;
+    (is_number && !time.is_zero() && time <= LONGEST).then_some(time)
 }
 
 /// The text names no [`Fault`].
@@ -89,11 +157,16 @@ pub struct UnknownFault;
 
 impl std::error::Error for UnknownFault {}
 
-impl std::fmt::Display for UnknownFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for UnknownFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = PLAIN.map(|(name, _)| name).join(", ");
+        let short = SHORT.map(|(name, _)| name).join(", ");
         let exceptions = EXCEPTIONS.map(|(name, _)| name).join(", ");
-        write!(f, "allowed are {plain}, and `before:` or `in-stream:` with one of {exceptions}")
+        write!(
+            f,
+            "allowed are {short}, {plain}, `slow=` and `drip=` with a time from 1ms to 600s, and \
+             `before:` or `in-stream:` with one of {exceptions}"
+        )
     }
 }
 
@@ -167,6 +240,35 @@ mod tests {
     fn an_unknown_fault_is_answered_with_what_is_allowed() {
         let error = "before:tiredException".parse::<Fault>().unwrap_err().to_string();
         assert!(error.contains("close-in-stream") && error.contains("throttlingException"));
+    }
+
+    #[test]
+    fn every_fault_is_read_again_as_it_is_written() {
+        let times = [Fault::Slow(Duration::from_secs(1)), Fault::Drip(Duration::from_millis(20))];
+        for fault in Fault::all().into_iter().chain(times) {
+            assert_eq!(fault.to_string().parse(), Ok(fault));
+        }
+    }
+
+    #[test]
+    fn the_short_names_are_faults_with_a_longer_name() {
+        for (short, long) in [
+            ("throttle", "before:throttlingException"),
+            ("error", "before:internalServerException"),
+            ("break", "close-in-stream"),
+        ] {
+            assert_eq!(short.parse::<Fault>(), long.parse(), "{short}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit_and_an_end() {
+        assert_eq!("slow=1500ms".parse(), Ok(Fault::Slow(Duration::from_millis(1_500))));
+        assert_eq!("drip=600s".parse(), Ok(Fault::Drip(LONGEST)));
+        for text in ["slow=9", "slow=0s", "slow=+1s", "slow=1.5s", "slow=601s", "slow=s", "hang=1s"]
+        {
+            assert_eq!(text.parse::<Fault>(), Err(UnknownFault), "{text}");
+        }
     }
 
     #[test]

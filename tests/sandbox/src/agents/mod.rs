@@ -4,10 +4,26 @@
 //! project must survive is exactly what happens there: errors before and inside a stream, usage
 //! that arrives after the text, streams that break, hang or say nothing.
 //!
-//! What each agent answers stands in a [`Script`]; what it was asked is kept as [`Call`]s.
+//! What each agent answers stands in a [`Script`]; what it was asked is kept as [`Call`]s. While
+//! they run, [`Agents::fail`] and [`Agents::heal`] switch faults on and off, and
+//! [`Agents::go_down`] takes all of them away:
+//!
+//! ```no_run
+//! # async fn run(sandbox: &sandbox::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
+//! use sandbox::agents::{Fault, Rate};
+//!
+//! sandbox.agents().fail("orders", Fault::CloseInStream, Rate::ALWAYS)?;
+//! sandbox.agents().fail_as("billing=throttle:0.5,general=slow=2s:0.1")?;
+//! // …
+//! sandbox.agents().heal("orders")?;
+//! sandbox.agents().heal_all();
+//! # Ok(())
+//! # }
+//! ```
 
 mod calls;
 mod fault;
+mod injection;
 mod playback;
 mod script;
 mod wire;
@@ -24,20 +40,29 @@ use serde::Deserialize;
 
 pub use self::calls::{Call, Ending};
 pub use self::fault::{Exception, Fault, UnknownFault};
+pub use self::injection::{Injection, InjectionError, Rate};
 pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
 use self::calls::CallLog;
+use self::injection::Injections;
 use self::playback::play;
+use self::script::Reply;
 use self::wire::Traces;
 use crate::http::{Body, HangUp, Server, response};
+use crate::presence::Presence;
 use crate::{clock, identity};
 
 /// The running stand-in.
 #[derive(Debug)]
 pub struct Agents {
-    server: Server,
-    log: Arc<CallLog>,
+    presence: Presence,
+    stage: Arc<Stage>,
 }
+
+/// A name that is none of the script's specialists.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the script has no specialist `{0}`")]
+pub struct UnknownSpecialist(pub String);
 
 impl Agents {
     /// Starts to answer by `script`.
@@ -46,37 +71,111 @@ impl Agents {
     ///
     /// When no port of the loopback interface is free.
     pub async fn start(script: Script) -> io::Result<Self> {
-        let log = Arc::new(CallLog::new());
-        let stage = Arc::new(Stage { script, log: Arc::clone(&log) });
-        let handler = move |request| Arc::clone(&stage).answer(request);
-        Ok(Self { server: Server::start(handler).await?, log })
+        let (log, injections) = (Arc::new(CallLog::new()), Injections::default());
+        let stage = Arc::new(Stage { script, log, injections });
+        let serving = Arc::clone(&stage);
+        let server = Server::start(move |request| Arc::clone(&serving).answer(request)).await?;
+        Ok(Self { presence: Presence::of(server), stage })
     }
 
     /// What `AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME` has to be.
     pub fn url(&self) -> String {
-        self.server.url()
+        format!("http://{}", self.presence.address())
+    }
+
+    /// From now on, a share of the specialist's attempts fails like this, spread evenly and
+    /// beginning with the next one. It goes before the script and before an earlier call; an
+    /// agent that is only slow still does what its script says.
+    ///
+    /// # Errors
+    ///
+    /// When the script has no such specialist.
+    pub fn fail(
+        &self,
+        specialist: &str,
+        fault: Fault,
+        rate: Rate,
+    ) -> Result<(), UnknownSpecialist> {
+        self.known(specialist)?;
+        self.stage.injections.set(specialist, fault, rate);
+        Ok(())
+    }
+
+    /// As [`Agents::fail`], with faults in the form of `--fail`: `billing=throttle:0.5,orders=hang`.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the text; no fault is in force then that was not before.
+    pub fn fail_as(&self, text: &str) -> Result<(), InjectionError> {
+        for injection in Injection::parse_list(text, &self.stage.script)? {
+            let Injection { specialist, fault, rate } = injection;
+            self.stage.injections.set(&specialist, fault, rate);
+        }
+        Ok(())
+    }
+
+    /// From now on, the specialist does what its script says.
+    ///
+    /// # Errors
+    ///
+    /// When the script has no such specialist.
+    pub fn heal(&self, specialist: &str) -> Result<(), UnknownSpecialist> {
+        self.known(specialist)?;
+        self.stage.injections.clear(specialist);
+        Ok(())
+    }
+
+    /// From now on, all specialists do what the script says.
+    pub fn heal_all(&self) {
+        self.stage.injections.clear_all();
+    }
+
+    /// Closes all connections and refuses new ones, for all specialists: they share an address.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be kept.
+    pub async fn go_down(&self) -> io::Result<()> {
+        self.presence.go_down().await
+    }
+
+    /// Ends [`Agents::go_down`].
+    ///
+    /// # Errors
+    ///
+    /// When the port was lost.
+    pub async fn come_back(&self) -> io::Result<()> {
+        let serving = Arc::clone(&self.stage);
+        self.presence.come_back(move |request| Arc::clone(&serving).answer(request)).await
     }
 
     /// All calls so far, in the order they arrived.
     pub fn calls(&self) -> Vec<Call> {
-        self.log.calls()
+        self.stage.log.calls()
     }
 
     /// How many calls of this Bedrock session ran at once, at most.
     pub fn greatest_at_once(&self, session_id: &str) -> usize {
-        self.log.greatest_at_once(session_id)
+        self.stage.log.greatest_at_once(session_id)
     }
 
     /// Returns as soon as `count` calls have arrived, counted from the start.
     pub async fn wait_for_calls(&self, count: usize) {
-        self.log.wait_for(count).await;
+        self.stage.log.wait_for(count).await;
+    }
+
+    fn known(&self, specialist: &str) -> Result<(), UnknownSpecialist> {
+        let known = self.stage.script.specialists.contains_key(specialist);
+        if known { Ok(()) } else { Err(UnknownSpecialist(specialist.to_owned())) }
     }
 }
 
 /// What all requests share.
+#[derive(Debug)]
 struct Stage {
     script: Script,
     log: Arc<CallLog>,
+    injections: Injections,
 }
 
 /// The part of an `InvokeAgent` body that a script can depend on.
@@ -115,6 +214,7 @@ impl Stage {
         let Some((name, specialist)) = known else {
             return Ok(exception(Exception::RESOURCE_NOT_FOUND));
         };
+        let injected = self.injections.strike(name);
         let call = self.log.open(Call {
             specialist: name.clone(),
             agent_id: agent_id.clone(),
@@ -123,6 +223,7 @@ impl Stage {
             input_text: body.input_text.clone(),
             session_attributes: body.session_state.session_attributes,
             enable_trace: body.enable_trace,
+            injected,
             ending: Ending::Running,
         });
         let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
@@ -130,13 +231,19 @@ impl Stage {
             meant && self.log.take_turn(name, *index, reply.times)
         });
         // A checked script always has a reply.
-        let Some((_, reply)) = reply else { return Err(HangUp) };
+        let Some((_, reply)) = reply else { return Err(HangUp::Close) };
+        let reply = &struck(reply, injected);
         tokio::time::sleep(reply.delay).await;
         match reply.fault {
+            Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
             Some(Fault::Hang) => return pending().await,
             Some(Fault::Close) => {
                 call.finish();
-                return Err(HangUp);
+                return Err(HangUp::Close);
+            }
+            Some(Fault::Reset) => {
+                call.finish();
+                return Err(HangUp::Reset);
             }
             Some(Fault::Before(before)) => {
                 call.finish();
@@ -153,19 +260,31 @@ impl Stage {
             now: clock::now(),
         });
         // Only a payload of more than 4 GB cannot be framed.
-        let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp)?;
-        let mut response = Response::new(play(steps, reply.gap, call));
+        let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+        let mut response = Response::new(play(steps, reply, call));
         let headers = response.headers_mut();
         headers.insert(
             hyper::header::CONTENT_TYPE,
             HeaderValue::from_static("application/vnd.amazon.eventstream"),
         );
-        let text = |value: &str| HeaderValue::from_str(value).map_err(|_| HangUp);
+        let text = |value: &str| HeaderValue::from_str(value).map_err(|_| HangUp::Close);
         headers.insert(SESSION_ID, text(&session_id)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(REQUEST_ID, text(&identity::uuid())?);
         Ok(response)
     }
+}
+
+/// The reply with an injected fault in place of its own. Slowness is no fault of content, so
+/// that what is slow may also fail.
+fn struck(reply: &Reply, injected: Option<Fault>) -> Reply {
+    let mut reply = reply.clone();
+    match injected {
+        None => {}
+        Some(Fault::Slow(time)) => reply.delay += time,
+        Some(fault) => reply.fault = Some(fault),
+    }
+    reply
 }
 
 const SESSION_ID: HeaderName = HeaderName::from_static("x-amz-bedrock-agent-session-id");
@@ -246,7 +365,7 @@ mod tests {
             "sessionState": { "sessionAttributes": { "router_hops": "1" } },
         });
         let request = post(&path, "", body.to_string().as_bytes());
-        let answer = exchange(agents.server.address(), &request).await;
+        let answer = exchange(agents.presence.address(), &request).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
 
@@ -290,6 +409,43 @@ mod tests {
         let broken = ask(&agents, "BILLING001", "broken").await;
         assert!(broken.contains(r#"{"bytes":"#), "{broken}");
         assert!(!broken.ends_with("0\r\n\r\n"), "the stream must not look complete: {broken}");
+    }
+
+    #[tokio::test]
+    async fn an_injected_fault_goes_before_the_script_until_it_is_healed() {
+        let agents = agents().await;
+        agents.fail("billing", Fault::Reset, Rate::parse("0.5").unwrap()).unwrap();
+        assert_eq!(ask(&agents, "BILLING001", "hi").await, "");
+        assert!(ask(&agents, "BILLING001", "hi").await.starts_with("HTTP/1.1 200 "));
+        agents.fail_as("*=throttle").unwrap();
+        assert!(ask(&agents, "BILLING001", "gone").await.starts_with("HTTP/1.1 429 "));
+        agents.fail_as("billing=hang,orders=hang").unwrap_err();
+        assert!(ask(&agents, "BILLING001", "hi").await.starts_with("HTTP/1.1 429 "));
+        agents.heal("billing").unwrap();
+        assert!(ask(&agents, "BILLING001", "hi").await.starts_with("HTTP/1.1 200 "));
+        let struck: Vec<bool> = agents.calls().iter().map(|call| call.injected.is_some()).collect();
+        assert_eq!(struck, [true, false, true, true, false]);
+        let unknown = UnknownSpecialist("orders".to_owned());
+        assert_eq!(agents.fail("orders", Fault::Hang, Rate::ALWAYS), Err(unknown.clone()));
+        assert_eq!(agents.heal("orders"), Err(unknown));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_slow_still_does_what_its_script_says() {
+        let agents = agents().await;
+        agents.fail_as("billing=slow=1ms").unwrap();
+        assert_eq!(ask(&agents, "BILLING001", "gone").await, "");
+        assert!(ask(&agents, "BILLING001", "hi").await.contains(r#"{"bytes":"eWVz"}"#));
+    }
+
+    #[tokio::test]
+    async fn agents_that_are_down_refuse_connections_until_they_come_back() {
+        let agents = agents().await;
+        agents.go_down().await.unwrap();
+        let refused = tokio::net::TcpStream::connect(agents.presence.address()).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        agents.come_back().await.unwrap();
+        assert!(ask(&agents, "BILLING001", "hi").await.starts_with("HTTP/1.1 200 "));
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::identity;
 pub(super) enum Step {
     /// Sends these bytes, mostly one whole frame.
     Send(Bytes),
+    /// Sends these bytes again and again, so long as the caller stays.
+    Repeat(Bytes),
     /// Says nothing more, ever.
     Hang,
     /// Closes the connection.
@@ -38,10 +40,11 @@ pub(super) fn steps(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<St
     let partial = &answer[..answer.len().div_ceil(2)];
     let mut end = None;
     match reply.fault {
-        None => {
+        None | Some(Fault::Slow(_)) => {
             chunks(reply, &mut frames)?;
             frames.extend(after);
         }
+        Some(Fault::Drip(_)) => end = Some(Step::Repeat(wire::chunk(b".")?)),
         Some(Fault::UnknownEvent) => {
             frames.push(wire::event("heartbeat", &json!({ "sequence": 1 }))?);
             chunks(reply, &mut frames)?;
@@ -81,7 +84,9 @@ pub(super) fn steps(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<St
             end = Some(Step::Hang);
         }
         // These never come as far as a stream.
-        Some(Fault::Before(_) | Fault::Hang | Fault::Close) => end = Some(Step::Break),
+        Some(Fault::Before(_) | Fault::Hang | Fault::Close | Fault::Reset) => {
+            end = Some(Step::Break);
+        }
     }
     Ok(frames.into_iter().map(Step::Send).chain(end).collect())
 }
@@ -137,9 +142,13 @@ fn return_control() -> Result<Bytes, FrameError> {
     )
 }
 
-/// A body that plays `steps`, `gap` apart. `call` ends when the stream does, or is dropped with
+/// A body that plays `steps` with the pauses of `reply` between them. `call` ends when the stream does, or is dropped with
 /// the body when the caller leaves first.
-pub(super) fn play(steps: Vec<Step>, gap: Duration, call: OpenCall) -> Body {
+pub(super) fn play(steps: Vec<Step>, reply: &Reply, call: OpenCall) -> Body {
+    let gap = match reply.fault {
+        Some(Fault::Drip(gap)) => gap,
+        _ => reply.gap,
+    };
     let player = Player { steps: steps.into(), gap, first: true, call: Some(call) };
     let frames = stream::unfold(player, |mut player| async move {
         player.next().await.map(|frame| (frame.map(Frame::data), player))
@@ -163,10 +172,14 @@ impl Player {
         tokio::task::yield_now().await;
         match self.steps.pop_front() {
             Some(Step::Send(bytes)) => Some(Ok(bytes)),
+            Some(Step::Repeat(bytes)) => {
+                self.steps.push_front(Step::Repeat(bytes.clone()));
+                Some(Ok(bytes))
+            }
             Some(Step::Hang) => pending().await,
             Some(Step::Break) => {
                 self.finish();
-                Some(Err(HangUp))
+                Some(Err(HangUp::Close))
             }
             None => {
                 self.finish();
@@ -318,6 +331,25 @@ mod tests {
         }
         let close = kinds(&steps_of(r#"fault = "close-in-stream""#, None));
         assert_eq!(close, ["chunk", "?", "Break"]);
+    }
+
+    #[test]
+    fn a_reply_may_have_a_thousand_events_or_a_megabyte_in_one() {
+        let many = steps_of("answer_bytes = 5000, chunks = 1000", None);
+        assert_eq!(many.len(), 1_000);
+        let traces = vec!["{ input = 1, output = 1 }"; 500].join(", ");
+        let many = steps_of(&format!(r#"answer = "x", usage = [{traces}]"#), Some(&TRACES));
+        assert_eq!(many.len(), 1_002, "two a model invocation, the final one and a chunk");
+        let huge = decoded(&steps_of("answer_bytes = 1000000", None)).swap_remove(0).1;
+        let bytes = aws_smithy_types::base64::decode(huge["bytes"].as_str().unwrap()).unwrap();
+        assert_eq!(bytes.len(), 1_000_000);
+    }
+
+    #[test]
+    fn a_slow_answer_is_whole_and_a_dripping_one_never() {
+        assert_eq!(kinds(&steps_of(r#"answer = "x", fault = "slow""#, None)), ["chunk"]);
+        let drip = steps_of(r#"fault = "drip=1ms""#, None);
+        assert!(matches!(drip[..], [Step::Repeat(_)]), "{drip:?}");
     }
 
     #[test]

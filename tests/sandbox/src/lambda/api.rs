@@ -101,14 +101,14 @@ async fn answer(messages: mpsc::UnboundedSender<Message>, request: Request<Bytes
         (&Method::POST, ["init", "error"]) => Message::InitError(error(request.body())),
         _ => return Ok(text(StatusCode::NOT_FOUND, "{}")),
     };
-    messages.send(message).map_err(|_| HangUp)?;
+    messages.send(message).map_err(|_| HangUp::Close)?;
     Ok(text(StatusCode::ACCEPTED, r#"{"status":"OK"}"#))
 }
 
 async fn next(messages: mpsc::UnboundedSender<Message>) -> Reply {
     let (sender, receiver) = oneshot::channel();
-    messages.send(Message::Next(sender)).map_err(|_| HangUp)?;
-    let dispatch = receiver.await.map_err(|_| HangUp)?;
+    messages.send(Message::Next(sender)).map_err(|_| HangUp::Close)?;
+    let dispatch = receiver.await.map_err(|_| HangUp::Close)?;
     let deadline = clock::unix_millis(dispatch.deadline).to_string();
     let mut response = text(StatusCode::OK, dispatch.payload);
     let headers = [
@@ -120,7 +120,7 @@ async fn next(messages: mpsc::UnboundedSender<Message>) -> Reply {
     ];
     for (name, value) in headers {
         let Some(value) = value else { continue };
-        let value = HeaderValue::from_str(&value).map_err(|_| HangUp)?;
+        let value = HeaderValue::from_str(&value).map_err(|_| HangUp::Close)?;
         response.headers_mut().insert(HeaderName::from_static(name), value);
     }
     Ok(response)
