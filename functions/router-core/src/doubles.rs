@@ -11,7 +11,7 @@ use crate::circuit::{
 use crate::incident::{Incident, IncidentLog};
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
-    Account, Hold, HoldId, Ledger, Limits, Recalled, Repeat, Reservation, ReserveError,
+    Account, Hold, HoldId, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
     SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
@@ -188,7 +188,9 @@ impl Ledger for InMemoryLedger {
         *turns += reservation.purpose.steps();
         let generation = (turns.saturating_sub(1)) / reservation.limits.max_turns_per_specialist;
         let is_occupied = item.holds.iter().any(|(_, holder, _)| *holder == specialist);
-        let number = Lane::number_of(item.account.steps, is_occupied);
+        let is_retry = reservation.purpose == Purpose::Retry;
+        let unique = if is_retry { 1 << 63 } else { item.account.steps };
+        let number = Lane::number_of(unique, is_occupied);
         let lane = Lane { generation, number };
         item.holds.push((reservation.id.clone(), specialist, lane));
         Ok(Hold { account: item.account, lane, expired_holds: 0, stale: Vec::new() })

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::invocation::Charge;
-use router_core::ledger::{Account, Hold, HoldId, Limits, Reservation};
+use router_core::ledger::{Account, Hold, HoldId, Limits, Purpose, Reservation};
 use router_core::policy::SpecialistName;
 use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
@@ -113,7 +113,12 @@ impl SessionItem {
     /// The hold that was just written, in an item that shows who else is there.
     pub(super) fn hold(&self, reservation: &Reservation<'_>) -> Hold {
         let account = self.account();
-        let number = Lane::number_of(account.steps, self.is_occupied(reservation));
+        let number = match reservation.purpose {
+            Purpose::Invocation | Purpose::Handoff => {
+                Lane::number_of(account.steps, self.is_occupied(reservation))
+            }
+            Purpose::Retry => self.number_without_a_step(reservation),
+        };
         let lane = Lane { generation: self.generation(reservation), number };
         Hold { account, lane, expired_holds: 0, stale: self.stale_fingerprints() }
     }
@@ -122,12 +127,17 @@ impl SessionItem {
     /// occupied specialist is asked in a lane that nobody else can have.
     pub(super) fn hold_found(&self, reservation: &Reservation<'_>) -> Hold {
         let hold = self.hold(reservation);
-        let number = match hold.lane.number {
-            0 => 0,
-            // No step leads here, and two ids hardly ever lead to the same number.
-            _ => fnv1a(reservation.id.as_str()) | 1 << 63,
-        };
+        let number = self.number_without_a_step(reservation);
         Hold { lane: Lane { number, ..hold.lane }, ..hold }
+    }
+
+    /// The number of a lane that does not come from a step that was just taken.
+    fn number_without_a_step(&self, reservation: &Reservation<'_>) -> u64 {
+        if !self.is_occupied(reservation) {
+            return 0;
+        }
+        // No step leads here, and two ids hardly ever lead to the same number.
+        fnv1a(reservation.id.as_str()) | 1 << 63
     }
 
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {

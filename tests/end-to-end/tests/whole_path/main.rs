@@ -12,11 +12,13 @@
 
 mod bad_input;
 mod budgets;
+mod circuits;
 mod concurrency;
 mod contract;
 mod deadlines;
 mod event_files;
 mod failures;
+mod faults;
 mod gateway;
 mod graduated;
 mod layering;
@@ -28,4 +30,5 @@ mod refusals;
 mod routing;
 mod sessions;
 mod settings;
+mod storm;
 mod support;

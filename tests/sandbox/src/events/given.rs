@@ -40,6 +40,11 @@ impl Given {
         items.collect::<Result<_, _>>().map(Self)
     }
 
+    /// The items, as the table has them.
+    pub fn items(&self) -> &[Item] {
+        &self.0
+    }
+
     /// Whether the table is played on as it is.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -274,6 +274,8 @@ where
             Ok(hold) => {
                 let held = Charge::hold(specialist);
                 running.id = id.clone();
+                // Somebody else may have taken the lane while nothing was held.
+                running.lane = hold.lane;
                 running.hold = Some(TakenHold { id, held, stale: hold.stale });
             }
             Err(error) => warn!(error = chain(&error), "no retry: nothing would pay for it"),

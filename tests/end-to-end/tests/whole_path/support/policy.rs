@@ -24,19 +24,32 @@ impl Limits {
     };
 }
 
+/// Keys of a specialist whose circuit stays closed however often it fails, and whose retries
+/// hardly wait.
+pub(crate) const PATIENT: &str = "circuit = { failures = 10_000 }
+    retry = { base_delay_ms = 1, max_delay_ms = 4 }";
+
 /// The shipped policy's specialists with short waits where the agents are slow: support may take
-/// 600 ms and billing may be silent for 400 ms; orders and general may take their time.
+/// 600 ms and billing may be silent for 400 ms; orders and general may take their time. No
+/// circuit opens, and retries come at once.
 pub(crate) fn policy(limits: Limits) -> String {
+    policy_with(limits, PATIENT)
+}
+
+/// As [`policy`], with `keys` for each specialist in place of [`PATIENT`].
+pub(crate) fn policy_with(limits: Limits, keys: &str) -> String {
     let Limits { max_steps, max_tokens, max_cost_usd, max_handoffs, max_turns_per_specialist } =
         limits;
-    let specialist = |name: &str, intents: &str, keys: &str| {
+    let of_support = if keys.contains("timeout_ms") { "" } else { "timeout_ms = 600" };
+    let specialist = |name: &str, intents: &str, own_keys: &str| {
         format!(
             "[specialists.{name}]
             description = \"{name}\"
             intents = [{intents}]
             max_tokens_per_call = 8000
             price = {{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }}
-            {keys}"
+            {keys}
+            {own_keys}"
         )
     };
     [
@@ -55,15 +68,16 @@ pub(crate) fn policy(limits: Limits) -> String {
         specialist(
             "support",
             "\"account\"",
-            "requires_verified_identity = false
-            timeout_ms = 600",
+            &format!("requires_verified_identity = false\n{of_support}"),
         ),
-        "[specialists.general]
-        description = \"general\"
-        requires_verified_identity = false
-        max_tokens_per_call = 4000
-        price = { input_usd_per_mtok = 0.8, output_usd_per_mtok = 4.0 }"
-            .to_owned(),
+        format!(
+            "[specialists.general]
+            description = \"general\"
+            requires_verified_identity = false
+            max_tokens_per_call = 4000
+            price = {{ input_usd_per_mtok = 0.8, output_usd_per_mtok = 4.0 }}
+            {keys}"
+        ),
     ]
     .join("\n")
 }
