@@ -86,6 +86,8 @@ Files:
   EVENT.json                    sent to the function byte for byte
   expected/EVENT.json           beside it, optional: what should come of it
   client-context/EVENT.json     beside it, optional: the invocation's client context
+  given/EVENT.json              beside it, optional: items (a JSON list of objects) that are in the
+                                table while the event is played, in new processes of the function
   --agents FILE                 the format is described at the top of tests/sandbox/agents.toml
   --policy FILE                 handed to the function in ROUTING_POLICY
   TARGET/sandbox/table.db       the table, kept for `budget`; each run begins it anew. TARGET is
@@ -145,6 +147,8 @@ enum Failure {
     Event(#[from] events::EventError),
     #[error(transparent)]
     Start(#[from] sandbox::SandboxError),
+    #[error(transparent)]
+    Play(#[from] events::PlayError),
     #[error(transparent)]
     Table(#[from] sandbox::table::TableError),
     #[error(transparent)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::agents::{Agents, DEFAULT_SCRIPT, Script, ScriptError};
+use crate::agents::{Agents, DEFAULT_SCRIPT, Injection, InjectionError, Script, ScriptError};
 use crate::identity::REGION;
 use crate::lambda::{FunctionBuildError, Invocation, Lambda, Launch, StartError, build_function};
 use crate::metrics::Metrics;
@@ -24,6 +24,9 @@ pub struct Options {
     pub policy: Option<String>,
     /// The agents' script as TOML text; `None`: [`DEFAULT_SCRIPT`].
     pub agents: Option<String>,
+    /// Faults of the agents in the form of `--fail`, from the start:
+    /// `billing=throttle:0.5,orders=hang`. [`Sandbox::agents`] changes them later.
+    pub fail: Option<String>,
     /// Further environment variables of the function; they win over all others.
     pub env: BTreeMap<String, String>,
     /// How many function processes there are, at least 1. Each serves one invocation at a time.
@@ -45,6 +48,7 @@ impl Default for Options {
         Self {
             policy: None,
             agents: None,
+            fail: None,
             env: BTreeMap::new(),
             processes: 1,
             lambda_timeout: Duration::from_secs(30),
@@ -52,6 +56,24 @@ impl Default for Options {
             table_file: None,
             executable: None,
         }
+    }
+}
+
+impl Options {
+    /// Looks for mistakes that are found without starting anything, and gives the agents' script.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError`], as [`Sandbox::start`].
+    pub fn check(&self) -> Result<Script, SandboxError> {
+        if self.processes == 0 {
+            return Err(SandboxError::NoProcesses);
+        }
+        let script = Script::parse(self.agents.as_deref().unwrap_or(DEFAULT_SCRIPT))?;
+        if let Some(faults) = &self.fail {
+            Injection::parse_list(faults, &script)?;
+        }
+        Ok(script)
     }
 }
 
@@ -74,6 +96,9 @@ pub enum SandboxError {
     /// The agents' script has mistakes.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// [`Options::fail`] has mistakes.
+    #[error(transparent)]
+    Fail(#[from] InjectionError),
     /// A stand-in found no free port.
     #[error("a stand-in cannot listen")]
     Listen(#[from] io::Error),
@@ -96,16 +121,16 @@ impl Sandbox {
     ///
     /// [`SandboxError`]; nothing keeps running then.
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
-        if options.processes == 0 {
-            return Err(SandboxError::NoProcesses);
-        }
-        let script = Script::parse(options.agents.as_deref().unwrap_or(DEFAULT_SCRIPT))?;
+        let script = options.check()?;
         let specialist_agents = script.specialist_agents();
         let executable = match &options.executable {
             Some(executable) => executable.clone(),
             None => build_function(FUNCTION).await?,
         };
         let agents = Agents::start(script).await?;
+        if let Some(faults) = &options.fail {
+            agents.fail_as(faults)?;
+        }
         let metrics = Metrics::start().await?;
         let table = match &options.table_file {
             Some(file) => Table::start_in(file).await?,
@@ -141,7 +166,28 @@ impl Sandbox {
         payload: impl Into<Bytes>,
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
-        self.lambda.invoke(payload.into(), client_context.as_ref()).await
+        self.lambda.invoke(payload.into(), client_context.as_ref(), None).await
+    }
+
+    /// As [`Sandbox::invoke`], with a timeout of its own in place of
+    /// [`Options::lambda_timeout`].
+    pub async fn invoke_within(
+        &self,
+        limit: Duration,
+        payload: impl Into<Bytes>,
+        client_context: Option<serde_json::Value>,
+    ) -> Invocation {
+        self.lambda.invoke(payload.into(), client_context.as_ref(), Some(limit)).await
+    }
+
+    /// Ends the function's processes, each as soon as it is idle, and starts new ones, which
+    /// remember nothing: the next events find a cold start.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when a new process does not ask for an event.
+    pub async fn renew_processes(&self) -> Result<(), StartError> {
+        self.lambda.renew().await
     }
 
     /// The specialists' agents.
@@ -213,5 +259,7 @@ mod tests {
         assert!(matches!(Sandbox::start(none).await, Err(SandboxError::NoProcesses)));
         let script = Options { agents: Some("x = 1".into()), ..Options::default() };
         assert!(matches!(Sandbox::start(script).await, Err(SandboxError::Script(_))));
+        let fail = Options { fail: Some("billing=explode".into()), ..Options::default() };
+        assert!(matches!(Sandbox::start(fail).await, Err(SandboxError::Fail(_))));
     }
 }

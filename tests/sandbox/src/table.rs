@@ -28,6 +28,12 @@ const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 /// An item as the SDK sees it.
 pub type Item = HashMap<String, AttributeValue>;
 
+/// The key of an item.
+pub fn key(pk: &str, sk: &str) -> Item {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
 /// The running emulator with its one table.
 #[derive(Debug)]
 pub struct Table {
@@ -118,17 +124,28 @@ impl Table {
     ///
     /// [`TableError::Request`] when the emulator refuses.
     pub async fn session_budget(&self, session_id: &str) -> Result<Option<Item>, TableError> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(TABLE_NAME)
-            .key("pk", AttributeValue::S(format!("SESSION#{session_id}")))
-            .key("sk", AttributeValue::S("BUDGET".to_owned()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(TableError::request)?;
+        self.item(&key(&format!("SESSION#{session_id}"), "BUDGET")).await
+    }
+
+    /// The item with this key.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Request`] when the emulator refuses.
+    pub async fn item(&self, key: &Item) -> Result<Option<Item>, TableError> {
+        let get = self.client.get_item().table_name(TABLE_NAME).set_key(Some(key.clone()));
+        let found = get.consistent_read(true).send().await.map_err(TableError::request)?;
         Ok(found.item)
+    }
+
+    /// Removes the item with this key, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Request`] when the emulator refuses.
+    pub async fn delete_item(&self, key: &Item) -> Result<(), TableError> {
+        let delete = self.client.delete_item().table_name(TABLE_NAME).set_key(Some(key.clone()));
+        delete.send().await.map(drop).map_err(TableError::request)
     }
 
     /// Writes an item as it is.
@@ -279,6 +296,8 @@ mod tests {
         table.put_item(item.clone()).await.unwrap();
         assert_eq!(table.session_budget("s").await.unwrap(), Some(item.clone()));
         assert_eq!(table.scan().await.unwrap(), [item]);
+        table.delete_item(&key("SESSION#s", "BUDGET")).await.unwrap();
+        assert_eq!(table.session_budget("s").await.unwrap(), None);
     }
 
     #[tokio::test]

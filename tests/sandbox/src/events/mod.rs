@@ -1,35 +1,38 @@
 //! The repository's event files: read, played on a sandbox, compared with what is expected.
 //!
 //! `events/NAME.json` is sent byte for byte. `events/expected/NAME.json` says what should come of
-//! it, and `events/client-context/NAME.json`, where there is one, is the invocation's client
-//! context.
+//! it. Where they are there, `events/client-context/NAME.json` is the invocation's client context,
+//! and `events/given/NAME.json` a list of items that are in the table while the event is played.
 
 mod charged;
 mod compare;
 mod expectation;
 mod form;
+mod given;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use self::charged::Charged;
 pub use self::compare::Mismatch;
-pub use self::expectation::{Expectation, Given};
+pub use self::expectation::Expectation;
 pub use self::form::Form;
+pub use self::given::{Given, GivenError};
 
 use self::compare::same;
 use crate::agents::Call;
-use crate::lambda::{Invocation, Outcome, workspace_root};
+use crate::lambda::{Invocation, Outcome, StartError, workspace_root};
 use crate::metrics::Batch;
 use crate::sandbox::Sandbox;
-use crate::table::{Item, TableError};
+use crate::table::TableError;
 
 /// The most bytes that Bedrock takes as a reply.
 pub const MOST_REPLY_BYTES: usize = 25_000;
@@ -45,7 +48,8 @@ pub struct Case {
     pub client_context: Option<Value>,
     /// What should come of it; only files outside the repository may have none.
     pub expectation: Option<Expectation>,
-    items: Vec<Item>,
+    /// What is in the table while it is played.
+    pub given: Given,
 }
 
 /// What came of a case.
@@ -86,20 +90,32 @@ pub enum EventError {
         #[source]
         source: serde_json::Error,
     },
-    /// A value of a given item has no counterpart in DynamoDB's types.
-    #[error("{}: {value} in `given.items` is no string, integer, bool or object", .path.display())]
-    Item {
+    /// A given item cannot be put into the table.
+    #[error("{} is not as it should be", .path.display())]
+    Given {
         /// The file.
         path: PathBuf,
-        /// The value.
-        value: Value,
+        /// The mistake.
+        #[source]
+        source: GivenError,
     },
     /// An event of the repository has no expectation.
     #[error("{} is missing: every event of the repository has an expectation", .0.display())]
     NoExpectation(PathBuf),
-    /// An expectation or a client context belongs to no event.
+    /// An expectation, a client context or a list of given items belongs to no event.
     #[error("{} belongs to no event", .0.display())]
     NoEvent(PathBuf),
+}
+
+/// Why an event cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// What is given cannot be written, or the table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A new process of the function does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
 }
 
 /// The repository's folder of events.
@@ -128,7 +144,7 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Case>, EventError> {
         let missing = companion(&folder.join(&case.name).with_extension("json"), "expected");
         return Err(EventError::NoExpectation(missing));
     }
-    for companions in ["expected", "client-context"] {
+    for companions in ["expected", "client-context", "given"] {
         let companions = folder.join(companions);
         if !companions.is_dir() {
             continue;
@@ -141,46 +157,57 @@ pub fn load_folder(folder: &Path) -> Result<Vec<Case>, EventError> {
     Ok(cases)
 }
 
-/// The case of one event file, with the expectation and client context beside it, if any.
+/// The case of one event file, with what is beside it: expectation, client context, given items.
 ///
 /// # Errors
 ///
 /// [`EventError`] when a file cannot be read or is not as it should be.
 pub fn load(path: &Path) -> Result<Case, EventError> {
-    let event = read(path)?.into();
-    let expected_path = companion(path, "expected");
-    let expectation: Option<Expectation> = read_json(&expected_path)?;
-    let items = match &expectation {
-        Some(expectation) => expectation.given.to_items(),
-        None => Ok(Vec::new()),
-    };
+    let given_path = companion(path, "given");
+    let given: Vec<Map<String, Value>> = read_json(&given_path)?.unwrap_or_default();
     Ok(Case {
         name: name_of(path),
-        event,
+        event: read(path)?.into(),
         client_context: read_json(&companion(path, "client-context"))?,
-        expectation,
-        items: items.map_err(|value| EventError::Item { path: expected_path, value })?,
+        expectation: read_json(&companion(path, "expected"))?,
+        given: Given::parse(&given)
+            .map_err(|source| EventError::Given { path: given_path, source })?,
     })
 }
 
-/// Writes what is given, invokes the function with the event and collects what came of it.
+/// Invokes the function with the event and collects what came of it. Where items are given, they
+/// are in the table meanwhile, and only then; the event is played in new processes of the
+/// function, and new ones are started after it.
 ///
 /// Agent calls, metrics, lines and charges are told apart by when they arrive, so a sandbox must
 /// play one case at a time.
 ///
 /// # Errors
 ///
-/// [`TableError`] when a given item cannot be written or the table cannot be read.
-pub async fn play(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> {
-    for item in &case.items {
-        sandbox.table().put_item(item.clone()).await?;
+/// [`PlayError`]; what is given may be left in the table then.
+pub async fn play(sandbox: &Sandbox, case: &Case) -> Result<Played, PlayError> {
+    if case.given.is_empty() {
+        return Ok(play_on(sandbox, case).await?);
     }
+    let before = case.given.put(sandbox.table()).await?;
+    sandbox.renew_processes().await?;
+    let played = play_on(sandbox, case).await?;
+    before.put_back(sandbox.table()).await?;
+    sandbox.renew_processes().await?;
+    Ok(played)
+}
+
+async fn play_on(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> {
     let table_before = sandbox.table().scan().await?;
     let calls_before = sandbox.agents().calls().len();
     let batches_before = sandbox.metrics().batches().len();
     let refusals_before = sandbox.metrics().refusals().len();
     let lines_before = sandbox.lines_by_stream();
-    let invocation = sandbox.invoke(case.event.clone(), case.client_context.clone()).await;
+    let (event, client_context) = (case.event.clone(), case.client_context.clone());
+    let invocation = match case.timeout() {
+        Some(limit) => sandbox.invoke_within(limit, event, client_context).await,
+        None => sandbox.invoke(event, client_context).await,
+    };
     let lines = sandbox.lines_by_stream().into_iter().zip(lines_before);
     Ok(Played {
         invocation,
@@ -220,6 +247,12 @@ impl Case {
     pub fn form(&self) -> Option<Form> {
         let event = serde_json::from_slice(&self.event).unwrap_or(Value::Null);
         Form::of(&event, self.client_context.as_ref())
+    }
+
+    /// The function's timeout, where the expectation sets one.
+    pub fn timeout(&self) -> Option<Duration> {
+        let millis = self.expectation.as_ref()?.lambda_timeout_ms?;
+        Some(Duration::from_millis(millis))
     }
 }
 

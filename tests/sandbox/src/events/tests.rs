@@ -1,7 +1,5 @@
 //! The rules by which a played case is judged.
 
-use std::time::Duration;
-
 use super::*;
 use crate::lambda::FunctionError;
 use crate::metrics::Datum;
@@ -15,7 +13,7 @@ fn case(expectation: Value) -> Case {
         event: event.to_string().into(),
         client_context: None,
         expectation: Some(serde_json::from_value(expectation).unwrap()),
-        items: Vec::new(),
+        given: Given::default(),
     }
 }
 
@@ -159,7 +157,18 @@ fn a_folder_is_complete_or_refused() {
     let cases = load_folder(folder.path()).unwrap();
     assert_eq!((&*cases[0].name, &cases[0].event[..]), ("one", &b"{ }"[..]));
     assert_eq!(cases[0].client_context, Some(json!({ "custom": {} })));
-    write("expected/two.json", r#"{ "about": "of nothing" }"#);
+    assert!(cases[0].given.is_empty());
+    write("given/one.json", r#"[{ "pk": "a", "sk": "b", "c": null }]"#);
+    assert!(matches!(load_folder(folder.path()), Err(EventError::Given { .. })));
+    write("given/one.json", r#"[{ "pk": "a", "sk": "b", "c": 1 }]"#);
+    assert!(!load_folder(folder.path()).unwrap()[0].given.is_empty());
+    write("given/two.json", "[]");
+    assert!(matches!(load_folder(folder.path()), Err(EventError::NoEvent(_))));
+    write("two.json", "{}");
+    write("expected/two.json", r#"{ "about": "the second", "lambda_timeout_ms": 1500 }"#);
+    let limit = load_folder(folder.path()).unwrap()[1].timeout();
+    assert_eq!(limit, Some(Duration::from_millis(1_500)));
+    write("expected/three.json", r#"{ "about": "of nothing" }"#);
     assert!(matches!(load_folder(folder.path()), Err(EventError::NoEvent(_))));
     write("expected/one.json", r#"{ "about": "a", "bodi": {} }"#);
     assert!(matches!(load_folder(folder.path()), Err(EventError::Json { .. })));

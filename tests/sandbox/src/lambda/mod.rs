@@ -25,7 +25,7 @@ pub use self::build::{FunctionBuildError, build_function};
 
 pub(crate) use self::build::workspace_root;
 use self::output::Output;
-use self::worker::{Job, Jobs, Worker};
+use self::worker::{Job, Jobs, Renewal, Worker};
 use crate::identity;
 
 /// How a function is run.
@@ -121,6 +121,7 @@ fn reported_text(reported: Option<&FunctionError>) -> String {
 #[derive(Debug)]
 pub struct Lambda {
     jobs: mpsc::UnboundedSender<Job>,
+    renewals: Vec<mpsc::UnboundedSender<Renewal>>,
     outputs: Vec<Arc<Output>>,
     workers: JoinSet<()>,
 }
@@ -135,32 +136,58 @@ impl Lambda {
         let launch = Arc::new(launch);
         let (sender, receiver) = mpsc::unbounded_channel();
         let jobs = Jobs(Arc::new(Mutex::new(receiver)));
-        let mut lambda = Self { jobs: sender, outputs: Vec::new(), workers: JoinSet::new() };
+        let mut lambda = Self {
+            jobs: sender,
+            renewals: Vec::new(),
+            outputs: Vec::new(),
+            workers: JoinSet::new(),
+        };
         let mut starting = Vec::new();
         for _ in 0..launch.processes {
             let output = Arc::new(Output::new()?);
-            let worker = Worker::new(Arc::clone(&launch), jobs.clone(), Arc::clone(&output));
+            let (renewals, wishes) = mpsc::unbounded_channel();
+            let worker =
+                Worker::new(Arc::clone(&launch), jobs.clone(), wishes, Arc::clone(&output));
             let (ready, started) = oneshot::channel();
             lambda.workers.spawn(worker.await?.run(ready));
+            lambda.renewals.push(renewals);
             lambda.outputs.push(output);
             starting.push(started);
         }
-        for started in starting {
-            started.await.map_err(|_| StartError::Worker)??;
-        }
+        all_started(starting).await?;
         Ok(lambda)
     }
 
-    /// Invokes the function with these bytes and waits for the end.
+    /// Ends all processes, each as soon as it is idle, and returns once new ones have asked for
+    /// their first event, as new execution environments do.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] of a process that did not come so far. Its next invocations fail with
+    /// `Runtime.InitError`, and each tries to start it again.
+    pub async fn renew(&self) -> Result<(), StartError> {
+        let mut starting = Vec::new();
+        for renewals in &self.renewals {
+            let (renewal, started) = oneshot::channel();
+            // When the worker has ended, the sender is dropped, which the receiver notices.
+            let _ = renewals.send(renewal);
+            starting.push(started);
+        }
+        all_started(starting).await
+    }
+
+    /// Invokes the function with these bytes and waits for the end. `limit` goes before the
+    /// function's own.
     pub async fn invoke(
         &self,
         payload: Bytes,
         client_context: Option<&serde_json::Value>,
+        limit: Option<Duration>,
     ) -> Invocation {
         let (reply, replied) = oneshot::channel();
         let client_context = client_context.map(ascii_json);
         // When no worker is left, the reply's sender is dropped with the job.
-        let _ = self.jobs.send(Job { payload, client_context, reply });
+        let _ = self.jobs.send(Job { payload, client_context, limit, reply });
         replied.await.unwrap_or_else(|_| Invocation {
             request_id: identity::uuid(),
             outcome: Outcome::FunctionError(FunctionError {
@@ -191,6 +218,17 @@ impl Lambda {
     pub async fn stop(mut self) {
         self.workers.shutdown().await;
     }
+}
+
+/// Waits for all of them, also after one has failed.
+async fn all_started(
+    starting: Vec<oneshot::Receiver<Result<(), StartError>>>,
+) -> Result<(), StartError> {
+    let mut all = Ok(());
+    for started in starting {
+        all = all.and(started.await.unwrap_or(Err(StartError::Worker)));
+    }
+    all
 }
 
 /// JSON for a header, where only ASCII is allowed: the rest is escaped.

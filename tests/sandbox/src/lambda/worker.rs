@@ -1,5 +1,5 @@
 //! Looks after one function process: starts it, gives it one invocation at a time, and replaces
-//! it when it exits or an invocation's time is up, as Lambda does.
+//! it when it exits, when an invocation's time is up, as Lambda does, or when it is told to.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Job {
     pub(super) payload: Bytes,
     pub(super) client_context: Option<String>,
+    /// How long it may take, where that is not the function's usual limit.
+    pub(super) limit: Option<Duration>,
     pub(super) reply: oneshot::Sender<Invocation>,
 }
 
@@ -37,10 +39,14 @@ impl Jobs {
     }
 }
 
+/// A wish for a new process. It is answered when the process has polled, or has not started.
+pub(super) type Renewal = oneshot::Sender<Result<(), StartError>>;
+
 /// The process slot.
 pub(super) struct Worker {
     launch: Arc<Launch>,
     jobs: Jobs,
+    renewals: mpsc::UnboundedReceiver<Renewal>,
     output: Arc<Output>,
     api: Server,
     messages: mpsc::UnboundedReceiver<Message>,
@@ -55,6 +61,7 @@ struct Ready {
 /// What to do after a process has been looked after.
 enum Next {
     Restart,
+    Renew(Renewal),
     Stop,
 }
 
@@ -62,36 +69,45 @@ impl Worker {
     pub(super) async fn new(
         launch: Arc<Launch>,
         jobs: Jobs,
+        renewals: mpsc::UnboundedReceiver<Renewal>,
         output: Arc<Output>,
     ) -> Result<Self, StartError> {
         let (api, messages) = api::start().await?;
-        Ok(Self { launch, jobs, output, api, messages })
+        Ok(Self { launch, jobs, renewals, output, api, messages })
     }
 
     /// Runs until the sandbox has gone. Says through `ready` how the first start went, and ends
     /// if it failed.
-    pub(super) async fn run(mut self, ready: oneshot::Sender<Result<(), StartError>>) {
-        let mut process = match self.start().await {
-            Ok(process) => {
-                // The sandbox may have given up on another worker meanwhile.
-                let _ = ready.send(Ok(()));
-                Ok(process)
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return;
-            }
-        };
+    pub(super) async fn run(mut self, ready: Renewal) {
+        let mut process = self.start_for(ready).await;
+        if process.is_err() {
+            return;
+        }
         loop {
             let next = match process {
                 Ok(process) => self.look_after(process).await,
-                Err(error) => self.refuse_one(&error).await,
+                Err(error) => self.refuse_one(error).await,
             };
-            match next {
+            process = match next {
                 Next::Stop => return,
-                Next::Restart => process = self.start().await,
-            }
+                Next::Restart => self.start().await.map_err(|error| error.to_string()),
+                Next::Renew(renewal) => self.start_for(renewal).await,
+            };
         }
+    }
+
+    /// Starts a process and tells who wanted it. The error is the one told, in words.
+    async fn start_for(&mut self, renewal: Renewal) -> Result<Ready, String> {
+        let (told, process) = match self.start().await {
+            Ok(process) => (Ok(()), Ok(process)),
+            Err(error) => {
+                let text = error.to_string();
+                (Err(error), Err(text))
+            }
+        };
+        // Whoever wanted it may have given up meanwhile.
+        let _ = renewal.send(told);
+        process
     }
 
     /// Starts a process and waits for its first poll.
@@ -134,13 +150,20 @@ impl Worker {
     async fn look_after(&mut self, mut process: Ready) -> Next {
         loop {
             let job = tokio::select! {
-                job = self.jobs.next() => job,
+                biased;
+                Some(renewal) = self.renewals.recv() => {
+                    // It may be dead already.
+                    let _ = process.child.kill().await;
+                    return Next::Renew(renewal);
+                }
                 _ = process.child.wait() => return Next::Restart,
+                job = self.jobs.next() => job,
             };
             let Some(job) = job else { return Next::Stop };
             let started = Instant::now();
-            let Launch { function, limit, .. } = &*self.launch;
-            let dispatch = Dispatch::new(function, *limit, job.payload, job.client_context);
+            let limit = job.limit.unwrap_or(self.launch.limit);
+            let function = &self.launch.function;
+            let dispatch = Dispatch::new(function, limit, job.payload, job.client_context);
             let request_id = dispatch.request_id.clone();
             // A process that is gone is noticed right below.
             let _ = process.poll.send(dispatch);
@@ -148,7 +171,7 @@ impl Worker {
                 biased;
                 result = done(&mut self.messages, &request_id) => (result.into(), true),
                 status = process.child.wait() => (exited(&request_id, status), false),
-                () = sleep(self.launch.limit) => (Outcome::TimedOut, false),
+                () = sleep(limit) => (Outcome::TimedOut, false),
             };
             let invocation = Invocation { request_id, outcome, duration: started.elapsed() };
             // Whoever asked may have stopped waiting.
@@ -167,11 +190,16 @@ impl Worker {
     }
 
     /// Answers one invocation in place of a process that does not start.
-    async fn refuse_one(&self, error: &StartError) -> Next {
-        let Some(job) = self.jobs.next().await else { return Next::Stop };
+    async fn refuse_one(&mut self, error: String) -> Next {
+        let job = tokio::select! {
+            biased;
+            Some(renewal) = self.renewals.recv() => return Next::Renew(renewal),
+            job = self.jobs.next() => job,
+        };
+        let Some(job) = job else { return Next::Stop };
         let outcome = Outcome::FunctionError(FunctionError {
             error_type: "Runtime.InitError".to_owned(),
-            error_message: error.to_string(),
+            error_message: error,
         });
         let request_id = crate::identity::uuid();
         let _ = job.reply.send(Invocation { request_id, outcome, duration: Duration::ZERO });
