@@ -74,8 +74,8 @@ impl Injected {
         };
         let long = timeout > SHORT && self.faults.iter().any(waits);
         long.then_some(
-            "Attempts without an end last until their time-out. With `--timeout 4` an event has 4 s in \
-             all, and\neach attempt its share of them.\n",
+            "Attempts that hang or are slow take their time. With `--timeout 4` an event has 4 s \
+             in all,\nand each attempt its share of them.\n",
         )
     }
 
