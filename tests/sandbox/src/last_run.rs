@@ -8,6 +8,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sandbox::table::{Table, TableError};
+
 /// The files that cargo writes into a target folder.
 const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
@@ -27,6 +29,15 @@ pub(crate) struct ThisRun {
     /// The file for the table.
     pub(crate) table: PathBuf,
     _lock: File,
+}
+
+/// Why the table of the last run cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("no run has left a table in {}: `cargo run -p sandbox` does", .0.display())]
+    NoRun(PathBuf),
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// Why a file of a run cannot be used.
@@ -69,13 +80,19 @@ impl LastRun {
         Ok(Some(ThisRun { table: self.table_file(), _lock: lock }))
     }
 
+    /// The table as the last run left it, or has it now if it is still under way.
+    pub(crate) async fn open_table(&self) -> Result<Table, OpenError> {
+        let file = self.table().ok_or_else(|| OpenError::NoRun(self.table_file()))?;
+        Ok(Table::open(&file).await?)
+    }
+
     /// The file with the table, if a run has left one.
-    pub(crate) fn table(&self) -> Option<PathBuf> {
+    fn table(&self) -> Option<PathBuf> {
         Some(self.table_file()).filter(|file| file.is_file())
     }
 
     /// Where the table is or would be.
-    pub(crate) fn table_file(&self) -> PathBuf {
+    fn table_file(&self) -> PathBuf {
         self.folder.join("table.db")
     }
 

@@ -2,34 +2,37 @@
 //! what the budgets are afterwards.
 
 mod budget;
+mod circuits;
+mod incidents;
+mod injected;
 mod item;
 mod last_run;
 mod paint;
+mod play;
 mod report;
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
-use sandbox::events::{self, Case};
-use sandbox::lambda::build_function;
-use sandbox::{FUNCTION, Options, Sandbox};
-use tokio::time::Instant;
 
 use crate::budget::BudgetError;
-use crate::last_run::LastRun;
-use crate::paint::{Paint, counted};
-use crate::report::Report;
+use crate::circuits::CircuitsError;
+use crate::incidents::IncidentsError;
+use crate::paint::Paint;
+use crate::play::PlayError;
 
 /// Runs the supervisor router on this machine, without an AWS account.
 ///
 /// Starts stand-ins for Bedrock's agents, DynamoDB and CloudWatch, builds the real Lambda
 /// function and runs it against them, plays the events and shows what became of each: the
 /// specialist asked and the one that answered, attempts, tokens, cost, time and the budget left.
-/// Then come the metrics received and the state of the table, which `budget` shows in detail.
+/// Then come the metrics received and the state of the table, which `budget`, `circuits` and
+/// `incidents` show in detail.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", verbatim_doc_comment, after_long_help = AFTER_HELP)]
 #[command(override_usage = USAGE, disable_help_subcommand = true)]
@@ -49,6 +52,14 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
+    /// Let specialists fail: SPECIALIST=FAULT or SPECIALIST=FAULT:RATE (see below)
+    #[arg(long, value_name = "SPECIALIST=FAULT:RATE,…")]
+    fail: Vec<String>,
+
+    /// The function's timeout; attempts that hang get their share of it
+    #[arg(long, value_name = "SECONDS", default_value = USUAL_TIMEOUT, value_parser = seconds)]
+    timeout: Duration,
+
     /// How many processes the function runs in
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -67,11 +78,18 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Budget(budget::Arguments),
+    Circuits(circuits::Arguments),
+    Incidents(incidents::Arguments),
 }
+
+/// The function's timeout in seconds, in the sandbox.
+const USUAL_TIMEOUT: &str = "30";
 
 const USAGE: &str = "\
 sandbox [OPTIONS] [EVENT.json]...
-       sandbox budget [SESSION] [--raise NAME=VALUE,…] [--policy FILE]";
+       sandbox budget [SESSION] [--raise NAME=VALUE,…] [--policy FILE]
+       sandbox circuits [--force NAME=open|closed|none,…]...
+       sandbox incidents [--jsonl]";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -81,6 +99,35 @@ Examples:
   cargo run -p sandbox -- budget                         the sessions of the last run
   cargo run -p sandbox -- budget SESSION                 one session's limits, holds and money
   cargo run -p sandbox -- budget SESSION --raise steps=20,cost_usd=1.0
+  cargo run -p sandbox -- --fail billing=throttle:0.5,orders=break
+  cargo run -p sandbox -- --fail '*=hang' --timeout 4    nobody answers, and time is short
+  cargo run -p sandbox -- circuits                       which specialists are not asked any more
+  cargo run -p sandbox -- circuits --force billing=open  an operator takes one away
+  cargo run -p sandbox -- incidents --jsonl              what was not answered, for programs
+
+Faults (--fail; the option may be repeated):
+  SPECIALIST  a name of the script, or * for all that are not named
+  RATE        the share of its attempts that fail, from 0 to 1 [default: 1]; spread evenly,
+              beginning with the first: of 0.5, every second one
+  FAULT       throttle            is short for before:throttlingException
+              error               is short for before:internalServerException
+              break               is short for close-in-stream
+              slow, slow=12s      nothing for 9 s or as long as it says, then the answer
+              drip, drip=200ms    a chunk a second or as often as it says, and never an end
+              hang                no response         hang-in-stream   no more after a chunk
+              close               connection closed   close-in-stream  within a frame
+              reset               connection reset    bad-checksum     a damaged frame
+              empty               an empty stream     unknown-event    one more than there should be
+              soft-failure        the agent gives up  guardrail        a guardrail intervenes
+              return-control      the agent asks its caller to run a function
+              before:EXCEPTION    an HTTP error instead of a stream
+              in-stream:EXCEPTION the exception after one chunk
+  EXCEPTION   throttlingException, serviceQuotaExceededException, validationException,
+              accessDeniedException, resourceNotFoundException, conflictException,
+              dependencyFailedException, modelNotReadyException, internalServerException,
+              badGatewayException
+  Where a fault can touch an event, its expectation does not apply: it is marked `--` and held to
+  the rules for every reply only.
 
 Files:
   EVENT.json                    sent to the function byte for byte
@@ -90,8 +137,8 @@ Files:
                                 table while the event is played, in new processes of the function
   --agents FILE                 the format is described at the top of tests/sandbox/agents.toml
   --policy FILE                 handed to the function in ROUTING_POLICY
-  TARGET/sandbox/table.db       the table, kept for `budget`; each run begins it anew. TARGET is
-                                cargo's target folder
+  TARGET/sandbox/table.db       the table, kept for `budget`, `circuits` and `incidents`; each run
+                                begins it anew. TARGET is cargo's target folder
 
 Exit codes:
   0  every event went as expected
@@ -102,8 +149,8 @@ Exit codes:
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(name) = arguments.unused() {
-        let message = format!("`budget` does not go together with {name}");
+    if let Some((command, name)) = arguments.unused() {
+        let message = format!("`{command}` does not go together with {name}");
         Arguments::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
     let ended = tokio::select! {
@@ -114,9 +161,7 @@ async fn main() -> ExitCode {
     match ended {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
-        Err(Failure::Output(error) | Failure::Budget(BudgetError::Output(error)))
-            if error.kind() == io::ErrorKind::BrokenPipe =>
-        {
+        Err(failure) if failure.is_closed_output() => {
             // Whoever read has seen enough.
             ExitCode::SUCCESS
         }
@@ -135,107 +180,70 @@ async fn main() -> ExitCode {
 /// Why nothing could be shown, or not all of it.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("cannot read {}", .path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("there is no event in {}", .0.display())]
-    NoEvents(PathBuf),
     #[error(transparent)]
-    Event(#[from] events::EventError),
-    #[error(transparent)]
-    Start(#[from] sandbox::SandboxError),
-    #[error(transparent)]
-    Play(#[from] events::PlayError),
-    #[error(transparent)]
-    Table(#[from] sandbox::table::TableError),
-    #[error(transparent)]
-    Keep(#[from] last_run::KeepError),
+    Play(#[from] PlayError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    #[error("cannot write the report")]
-    Output(#[from] io::Error),
+    #[error(transparent)]
+    Circuits(#[from] CircuitsError),
+    #[error(transparent)]
+    Incidents(#[from] IncidentsError),
+}
+
+impl Failure {
+    fn is_closed_output(&self) -> bool {
+        match self {
+            Self::Play(PlayError::Output(error))
+            | Self::Budget(BudgetError::Output(error))
+            | Self::Circuits(CircuitsError::Output(error))
+            | Self::Incidents(IncidentsError::Output(error)) => {
+                error.kind() == io::ErrorKind::BrokenPipe
+            }
+            Self::Play(_) | Self::Budget(_) | Self::Circuits(_) | Self::Incidents(_) => false,
+        }
+    }
 }
 
 impl Arguments {
-    /// The first argument that only playing events makes use of, where none are to be played.
-    fn unused(&self) -> Option<&'static str> {
-        self.command.as_ref()?;
+    /// The command, and the first argument that only playing events makes use of, where none are
+    /// to be played.
+    fn unused(&self) -> Option<(&'static str, &'static str)> {
+        let command = match self.command.as_ref()? {
+            Command::Budget(_) => "budget",
+            Command::Circuits(_) => "circuits",
+            Command::Incidents(_) => "incidents",
+        };
         let unused = [
             ("EVENT.json", !self.events.is_empty()),
             ("--agents", self.agents.is_some()),
             ("--policy before it", self.policy.is_some()),
+            ("--fail", !self.fail.is_empty()),
+            ("--timeout", seconds(USUAL_TIMEOUT) != Ok(self.timeout)),
             ("--processes", self.processes != 1),
             ("--logs", self.logs),
         ];
-        unused.into_iter().find_map(|(name, given)| given.then_some(name))
+        unused.into_iter().find_map(|(name, given)| given.then_some((command, name)))
     }
 }
 
+/// Does what is asked for, and returns how many events did not go as expected.
 async fn run(arguments: Arguments) -> Result<usize, Failure> {
     let paint = Paint::new(arguments.color);
     match arguments.command {
-        Some(Command::Budget(arguments)) => Ok(budget::run(arguments, paint).await.map(|()| 0)?),
-        None => play(arguments, paint).await,
+        None => return Ok(play::run(arguments, paint).await?),
+        Some(Command::Budget(arguments)) => budget::run(arguments, paint).await?,
+        Some(Command::Circuits(arguments)) => circuits::run(arguments, paint).await?,
+        Some(Command::Incidents(arguments)) => incidents::run(arguments, paint).await?,
     }
+    Ok(0)
 }
 
-/// Plays everything and returns how many events did not go as expected.
-async fn play(arguments: Arguments, paint: Paint) -> Result<usize, Failure> {
-    let mut report = Report::new(io::stdout(), paint, arguments.logs);
-    let cases = cases(&arguments.events)?;
-    let mut options = Options {
-        policy: read(arguments.policy)?,
-        agents: read(arguments.agents)?,
-        processes: usize::from(arguments.processes),
-        ..Options::default()
-    };
-
-    report.progress(&format!("Building {FUNCTION} …"))?;
-    build_function(FUNCTION).await.map_err(sandbox::SandboxError::from)?;
-    let this_run = LastRun::find().begin(options.policy.as_deref())?;
-    options.table_file = this_run.as_ref().map(|run| run.table.clone());
-    let started = Instant::now();
-    let sandbox = Sandbox::start(options).await?;
-    report.progress(&format!(
-        "Started in {} ms, playing {} …\n",
-        started.elapsed().as_millis(),
-        counted(cases.len(), "event")
-    ))?;
-
-    if this_run.is_none() {
-        report.progress("Another run is under way: `budget` shows that one, not this.\n")?;
-    }
-
-    let mut wrong = 0;
-    for case in &cases {
-        let played = events::play(&sandbox, case).await?;
-        let mismatches = events::check(case, &played);
-        wrong += usize::from(!mismatches.is_empty());
-        report.event(case, &played, &mismatches)?;
-    }
-    report.metrics(&sandbox.metrics().batches())?;
-    report.table(&sandbox.table().scan().await?)?;
-    sandbox.stop().await;
-    let unjudged = cases.iter().filter(|case| case.expectation.is_none()).count();
-    report.summary(cases.len(), wrong, unjudged)?;
-    Ok(wrong)
-}
-
-fn cases(files: &[PathBuf]) -> Result<Vec<Case>, Failure> {
-    let cases: Vec<Case> = match files {
-        [] => events::load_all()?,
-        files => files.iter().map(|file| events::load(file)).collect::<Result<_, _>>()?,
-    };
-    if cases.is_empty() { Err(Failure::NoEvents(events::folder())) } else { Ok(cases) }
-}
-
-fn read(path: Option<PathBuf>) -> Result<Option<String>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(&path);
-    text.map(Some).map_err(|source| Failure::Read { path, source })
+/// Seconds as a decimal, up to what Lambda allows.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let allowed = Duration::from_millis(1)..=Duration::from_secs(900);
+    let rule = "allowed are seconds above 0, up to 900";
+    seconds.filter(|seconds| allowed.contains(seconds)).ok_or_else(|| rule.to_owned())
 }
 
 #[cfg(test)]
@@ -252,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_word_budget_is_an_event() {
+    fn what_is_no_command_is_an_event() {
         for events in [&[][..], &["events/x.json"], &["budge"], &["./budget"], &["help"]] {
             let arguments = parse(events).unwrap();
             assert!(arguments.command.is_none(), "{events:?}");
@@ -265,8 +273,15 @@ mod tests {
     #[test]
     fn what_only_playing_events_uses_is_not_ignored_silently() {
         let unused = |words: &[&str]| parse(words).unwrap().unused();
-        assert_eq!(unused(&["a.json", "--color", "never", "budget"]), Some("EVENT.json"));
-        assert_eq!(unused(&["--policy", "p.toml", "budget"]), Some("--policy before it"));
+        let color = ["a.json", "--color", "never", "budget"];
+        assert_eq!(unused(&color), Some(("budget", "EVENT.json")));
+        assert_eq!(
+            unused(&["--policy", "p.toml", "budget"]),
+            Some(("budget", "--policy before it"))
+        );
+        assert_eq!(unused(&["--fail", "a=hang", "circuits"]), Some(("circuits", "--fail")));
+        assert_eq!(unused(&["--timeout", "4", "incidents"]), Some(("incidents", "--timeout")));
+        assert_eq!(unused(&["incidents", "--jsonl"]), None);
         assert_eq!(unused(&["budget", "--policy", "p.toml"]), None);
         assert_eq!(unused(&["--logs", "a.json"]), None);
     }
@@ -276,5 +291,40 @@ mod tests {
         assert!(matches!(parse(&["budget"]).unwrap().command, Some(Command::Budget(_))));
         parse(&["--color", "never", "budget", "s", "--raise", "steps=20"]).unwrap();
         parse(&["budget", "--raise", "steps=20"]).unwrap_err();
+    }
+
+    #[test]
+    fn faults_may_be_given_in_several_options() {
+        let arguments = parse(&["--fail", "a=hang,b=empty", "--fail", "c=slow=2s:0.5"]).unwrap();
+        assert_eq!(arguments.fail, ["a=hang,b=empty", "c=slow=2s:0.5"]);
+        let forced = parse(&["circuits", "--force", "a=open,b=none", "--force", "*=closed"]);
+        assert!(matches!(forced.unwrap().command, Some(Command::Circuits(_))));
+    }
+
+    #[test]
+    fn a_timeout_is_one_that_lambda_allows() {
+        let timeout = |text: &str| parse(&["--timeout", text]).map(|it| it.timeout).ok();
+        assert_eq!(timeout("2.5"), Some(Duration::from_millis(2_500)));
+        assert_eq!(parse(&[]).unwrap().timeout, Duration::from_secs(30));
+        for text in ["0", "-1", "901", "nan", "4s", ""] {
+            assert_eq!(timeout(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn help_and_script_tell_of_every_fault() {
+        let script = sandbox::agents::DEFAULT_SCRIPT;
+        let head: String = script.lines().take_while(|line| line.starts_with('#')).collect();
+        for text in [AFTER_HELP, &head] {
+            for fault in sandbox::agents::Fault::all() {
+                let name = fault.to_string();
+                let name = name.split_once(':').map_or(&*name, |(_, exception)| exception);
+                assert!(text.contains(name), "{name} in {text}");
+            }
+            for word in ["before:", "in-stream:", "throttle ", "error ", "break ", "slow=", "drip="]
+            {
+                assert!(text.contains(word), "{word} in {text}");
+            }
+        }
     }
 }

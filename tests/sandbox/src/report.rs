@@ -11,8 +11,14 @@ use sandbox::metrics::Batch;
 use sandbox::table::Item;
 use serde_json::Value;
 
+use crate::circuits::Circuit;
+use crate::incidents;
+use crate::injected::Injected;
 use crate::item::{days, number, text};
 use crate::paint::{Paint, counted, cut, grouped, printable, usd};
+
+/// The kinds of items that have a place of their own.
+const SHOWN: [&str; 5] = ["BUDGET", "TENANT", "SPECIALIST", "CIRCUIT", "INCIDENT"];
 
 /// How many of the function's last lines are shown below a mismatch.
 const LAST_LINES: usize = 12;
@@ -99,9 +105,9 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
-    /// The budgets in the table, the days of tenants and specialists, and how many items of
-    /// other kinds there are.
-    pub(crate) fn table(&mut self, items: &[Item]) -> io::Result<()> {
+    /// The budgets in the table, the days of tenants and specialists, the circuits that are not
+    /// plainly closed at `now_ms`, and how many incidents and other items there are.
+    pub(crate) fn table(&mut self, items: &[Item], now_ms: u64) -> io::Result<()> {
         self.heading(&format!("Table, {}", counted(items.len(), "item")))?;
         self.sessions(items)?;
         let columns = [("drawn", "drawn_micro_usd"), ("spent*", "spent_micro_usd")];
@@ -110,11 +116,18 @@ impl<W: Write> Report<W> {
         self.days(items, "SPECIALIST", columns)?;
         let footnote = "amounts in micro-USD; * what sessions have spent up to their latest draw";
         writeln!(self.out, "{}", self.paint.faint(footnote))?;
+        self.circuits(items, now_ms)?;
+        match incidents::count(items) {
+            0 => {}
+            count => {
+                writeln!(self.out, "{}, which `incidents` lists", counted(count, "incident"))?;
+            }
+        }
 
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
         for item in items {
             let kind = kind(text(item, "pk").unwrap_or(""), text(item, "sk").unwrap_or(""));
-            if !["BUDGET", "TENANT", "SPECIALIST"].contains(&kind) {
+            if !SHOWN.contains(&kind) {
                 *others.entry(kind).or_default() += 1;
             }
         }
@@ -154,6 +167,25 @@ impl<W: Write> Report<W> {
         Ok(())
     }
 
+    fn circuits(&mut self, items: &[Item], now_ms: u64) -> io::Result<()> {
+        let mut circuits: Vec<Circuit> = items.iter().filter_map(Circuit::parse).collect();
+        circuits.retain(|circuit| !circuit.is_plainly_closed(now_ms));
+        if circuits.is_empty() {
+            return Ok(());
+        }
+        circuits.sort_by(|a, b| a.specialist.cmp(&b.specialist));
+        let heads = format!("{:<36} state", "circuit");
+        writeln!(self.out, "{}", self.paint.faint(&heads))?;
+        for circuit in circuits {
+            let forced = circuit.forced.as_deref().map(printable);
+            let forced = forced.map_or(String::new(), |word| format!(", forced {word}"));
+            let state = circuit.state(now_ms).describe();
+            let name = cut(&printable(&circuit.specialist), 36);
+            writeln!(self.out, "{name:<36} {state}{forced}")?;
+        }
+        Ok(())
+    }
+
     /// The days of one kind, with two amounts of each: the column's head and the attribute.
     fn days(&mut self, items: &[Item], of: &str, columns: [(&str, &str); 2]) -> io::Result<()> {
         let days = days(items, of);
@@ -170,6 +202,33 @@ impl<W: Write> Report<W> {
             writeln!(self.out, "{name:<36} {date:<10} {first:>13} {second:>13}")?;
         }
         Ok(())
+    }
+
+    /// The faults injected and what came of the events under them, if there were any.
+    pub(crate) fn injected(&mut self, injected: &Injected) -> io::Result<()> {
+        if injected.faults().next().is_none() {
+            return Ok(());
+        }
+        self.heading("Faults injected")?;
+        let heads = format!(
+            "{:<20} {:<38} {:>9} {:>9} {:>9}",
+            "specialist", "fault", "rate", "attempts", "faulted"
+        );
+        writeln!(self.out, "{}", self.paint.faint(&heads))?;
+        for (fault, attempts) in injected.faults() {
+            writeln!(
+                self.out,
+                "{:<20} {:<38} {:>9} {:>9} {:>9}",
+                cut(&printable(&fault.specialist), 20),
+                fault.fault.to_string(),
+                fault.rate.to_string(),
+                attempts.all,
+                attempts.faulted,
+            )?;
+        }
+        let statuses: Vec<String> =
+            injected.statuses().iter().map(|(status, count)| format!("{count} {status}")).collect();
+        writeln!(self.out, "replies: {}", statuses.join(", "))
     }
 
     /// The last line. Of `unjudged` events nobody said what to expect, so they are right when
@@ -329,7 +388,7 @@ mod tests {
             ("sk".to_owned(), budget),
             ("spent_tokens".to_owned(), spent),
         ]);
-        let table = printed(|report| report.table(&[item]));
+        let table = printed(|report| report.table(&[item], 0));
         assert!(table.contains("12,345,678"), "{table}");
         for line in metrics.lines().chain(table.lines()) {
             assert!(line.chars().count() <= 100, "{line}");
@@ -420,17 +479,56 @@ mod tests {
             item("TENANT#acme", "DAY#2026-11-21", &[("drawn_micro_usd", 1_440_000), spent[0]]),
             item("SPECIALIST#orders", "DAY#2026-11-21", &spent),
             item("CIRCUIT#orders", "STATE", &[]),
+            item("INCIDENT#2026-11-21", "r1/0/0", &[]),
+            item("SESSION#s", "PAD#1", &[]),
         ];
-        let table = printed(|report| report.table(&items));
+        let table = printed(|report| report.table(&items, 0));
         let rows: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect()).collect();
         for row in [
             ["acme", "2026-11-21", "1,440,000", "361,080"],
             ["orders", "2026-11-21", "16,000", "361,080"],
-            ["and", "1", "×", "CIRCUIT"],
+            ["and", "1", "×", "PAD"],
         ] {
             assert!(rows.contains(&row.to_vec()), "{table}");
         }
+        assert!(table.contains("\n1 incident, which `incidents` lists\n"), "{table}");
+        assert!(!table.contains("circuit"), "a closed circuit is nothing to tell: {table}");
+    }
+
+    #[test]
+    fn the_table_shows_circuits_that_are_not_plainly_closed() {
+        use crate::circuits::tests::item;
+        let open = [("open_until_ms", 9_000)];
+        let table = [
+            item("support", &[("state", "closed")], &[("failures", 4)]),
+            item("orders", &[("state", "open")], &open),
+            item("billing", &[("forced", "open")], &[]),
+        ];
+        let table = printed(|report| report.table(&table, 4_000));
+        let rows = [
+            "circuit                              state",
+            "billing                              closed, forced open",
+            "orders                               open for another 5 s",
+        ];
+        assert!(table.ends_with(&format!("\n{}\n", rows.join("\n"))), "{table}");
+    }
+
+    #[test]
+    fn the_faults_are_summed_up() {
+        use crate::injected::tests::{injected, played};
+        let mut faults = injected("orders=in-stream:serviceQuotaExceededException:0.123456");
+        let case = events::load(&events::folder().join("orders.json")).unwrap();
+        faults.count(&case, &played(&["orders", "orders"]));
+        let shown = printed(|report| report.injected(&faults));
+        let rows: Vec<Vec<&str>> =
+            shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        let fault = "in-stream:serviceQuotaExceededException";
+        assert_eq!(rows[3], ["orders", fault, "0.123456", "2", "1"], "{shown}");
+        assert!(shown.ends_with("\nreplies: 1 without a status\n"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        let nothing = Injected::new(&sandbox::Options::default()).unwrap();
+        assert_eq!(printed(|report| report.injected(&nothing)), "");
     }
 
     #[test]

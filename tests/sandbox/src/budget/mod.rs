@@ -14,15 +14,14 @@ use std::io;
 use std::path::PathBuf;
 
 use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::types::AttributeValue;
 use sandbox::clock;
-use sandbox::table::{Item, Table, TableError};
+use sandbox::table::{Item, TableError, key};
 
 use self::limit::Policy;
 use self::raise::{Mistake, Raise};
 use self::session::Session;
 use self::view::View;
-use crate::last_run::{LastRun, SHIPPED_POLICY};
+use crate::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 use crate::paint::{Paint, counted, printable};
 
 /// How many sessions an error names.
@@ -65,8 +64,8 @@ Exit codes:
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BudgetError {
-    #[error("no run has left a table in {}: `cargo run -p sandbox` does", .0.display())]
-    NoRun(PathBuf),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("the last run has no session `{}`; {}", printable(.unknown), named(.known))]
     UnknownSession { unknown: String, known: Vec<String> },
     #[error("session `{}` is over: its next call begins it anew, under the policy's limits",
@@ -98,11 +97,8 @@ pub(crate) enum BudgetError {
 pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<(), BudgetError> {
     let last_run = LastRun::find();
     let policy = read_policy(arguments.policy, &last_run)?;
-    let Some(file) = last_run.table() else {
-        return Err(BudgetError::NoRun(last_run.table_file()));
-    };
-    let table = Table::open(&file).await?;
-    let now_ms = u64::try_from(clock::unix_millis(clock::now())).unwrap_or(u64::MAX);
+    let table = last_run.open_table().await?;
+    let now_ms = clock::now_ms();
     let mut view = View::new(io::stdout(), paint, &policy, now_ms);
     let items = table.scan().await?;
     let Some(id) = arguments.session else {
@@ -156,11 +152,7 @@ fn read_policy(file: Option<PathBuf>, last_run: &LastRun) -> Result<Policy, Budg
 
 /// The key of a session's item.
 fn session_key(session: &str) -> Item {
-    let text = |value: &str| AttributeValue::S(value.to_owned());
-    Item::from([
-        ("pk".to_owned(), text(&format!("SESSION#{session}"))),
-        ("sk".to_owned(), text("BUDGET")),
-    ])
+    key(&format!("SESSION#{session}"), "BUDGET")
 }
 
 fn named(known: &[String]) -> String {
@@ -181,6 +173,8 @@ fn lines(mistakes: &[Mistake]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
     use super::*;
 
     /// A session's item with these numbers.
