@@ -1,4 +1,4 @@
-//! The budget ledger on real DynamoDB implementations, with everything going wrong that can.
+//! The budget ledger, and the circuits beside it, on real DynamoDB implementations, with everything going wrong that can.
 //!
 //! Most tests drive `router_aws::DynamoLedger` directly, with times of their own,
 //! and look at the items afterwards: what is asserted is always what was charged. Those of
@@ -13,6 +13,7 @@
 #![cfg(test)]
 
 mod books;
+mod circuits;
 mod concurrency;
 mod expiry;
 mod faults;
@@ -23,6 +24,7 @@ mod processes;
 mod property;
 mod repeats;
 mod requests;
+mod retries;
 mod size;
 mod table;
 mod tenants;

@@ -32,7 +32,7 @@ price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0 }
 "#;
 
 /// What the ledger may take for anything in a test that is not about time.
-const PLENTY: Duration = Duration::from_secs(30);
+pub(crate) const PLENTY: Duration = Duration::from_secs(30);
 
 /// 21 November 2026, 00:00 UTC.
 pub(crate) const START: Timestamp = Timestamp(1_795_219_200_000);

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ScalarAttributeType,
 };
-use router_aws::DynamoLedger;
+use router_aws::{DynamoCircuits, DynamoLedger};
 use sandbox::table::Table;
 use sandbox::table_faults::Faults;
 
@@ -59,8 +59,17 @@ impl TableUnderTest {
 
     /// A ledger as a further function process has it.
     pub(crate) fn ledger(&self) -> DynamoLedger {
+        DynamoLedger::new(self.connect())
+    }
+
+    /// The circuits as a further function process has them.
+    pub(crate) fn circuits(&self) -> DynamoCircuits {
+        DynamoCircuits::new(self.connect())
+    }
+
+    fn connect(&self) -> router_aws::Table {
         let config = configuration(&self.region, &self.faults().url());
-        DynamoLedger::new(router_aws::Table::new(&config, &self.name))
+        router_aws::Table::new(&config, &self.name)
     }
 
     pub(crate) fn faults(&self) -> &Faults {
@@ -113,13 +122,18 @@ impl TableUnderTest {
 
     /// Sets an attribute of a session's item by hand, as an operator does.
     pub(crate) async fn set(&self, session: &str, path: &[&str], value: AttributeValue) {
+        self.set_at(&format!("SESSION#{session}"), "BUDGET", path, value).await;
+    }
+
+    /// Sets an attribute of any item by hand.
+    pub(crate) async fn set_at(&self, pk: &str, sk: &str, path: &[&str], value: AttributeValue) {
         let places: Vec<String> = (0..path.len()).map(|place| format!("#p{place}")).collect();
         let mut update = self
             .client
             .update_item()
             .table_name(&self.name)
-            .key("pk", text(&format!("SESSION#{session}")))
-            .key("sk", text("BUDGET"))
+            .key("pk", text(pk))
+            .key("sk", text(sk))
             .update_expression(format!("SET {} = :value", places.join(".")))
             .expression_attribute_values(":value", value);
         for (place, name) in places.iter().zip(path) {

@@ -32,3 +32,4 @@ mod sessions;
 mod settings;
 mod storm;
 mod support;
+mod template;
