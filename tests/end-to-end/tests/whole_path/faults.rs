@@ -49,7 +49,7 @@ struct Row {
 
 const ROWS: [Row; 13] = [
     Row {
-        what: "it is throttled",
+        what: "is throttled",
         faults: &[
             ("before:throttlingException", Nothing),
             ("in-stream:throttlingException", Unknown),
@@ -59,7 +59,7 @@ const ROWS: [Row; 13] = [
         counts: false,
     },
     Row {
-        what: "its service fails, or its model is not ready",
+        what: "has a service that fails (5xx), or a model that is not ready",
         faults: &[
             ("before:modelNotReadyException", Nothing),
             ("before:internalServerException", Unknown),
@@ -73,21 +73,21 @@ const ROWS: [Row; 13] = [
         counts: true,
     },
     Row {
-        what: "the connection is lost before the answer begins",
+        what: "loses the connection before its answer begins",
         faults: &[("close", Unknown), ("reset", Unknown)],
         reason: "agent_error",
         attempts: 3,
         counts: true,
     },
     Row {
-        what: "its stream breaks off or cannot be read",
+        what: "has a stream that breaks off or cannot be read",
         faults: &[("close-in-stream", Unknown), ("bad-checksum", Unknown)],
         reason: "stream_broken",
         attempts: 3,
         counts: true,
     },
     Row {
-        what: "its quota is used up",
+        what: "has used a quota up",
         faults: &[
             ("before:serviceQuotaExceededException", Nothing),
             ("in-stream:serviceQuotaExceededException", Unknown),
@@ -97,7 +97,7 @@ const ROWS: [Row; 13] = [
         counts: false,
     },
     Row {
-        what: "something that it calls fails",
+        what: "calls something that fails",
         faults: &[
             ("before:dependencyFailedException", Nothing),
             ("in-stream:dependencyFailedException", Unknown),
@@ -107,21 +107,21 @@ const ROWS: [Row; 13] = [
         counts: true,
     },
     Row {
-        what: "it gives up",
+        what: "gives up",
         faults: &[("soft-failure", Reported)],
         reason: "agent_error",
         attempts: 1,
         counts: true,
     },
     Row {
-        what: "its answer is empty",
+        what: "answers nothing",
         faults: &[("empty", Reported)],
         reason: "empty_answer",
         attempts: 1,
         counts: true,
     },
     Row {
-        what: "it takes too long, or falls silent",
+        what: "takes too long, or falls silent",
         faults: &[
             ("hang", Unknown),
             ("hang-in-stream", Unknown),
@@ -133,14 +133,14 @@ const ROWS: [Row; 13] = [
         counts: true,
     },
     Row {
-        what: "its session is in use",
+        what: "has its session in use",
         faults: &[("before:conflictException", Nothing), ("in-stream:conflictException", Unknown)],
         reason: "agent_error",
         attempts: 2,
         counts: false,
     },
     Row {
-        what: "the function may not call it",
+        what: "may not be called by the function",
         faults: &[
             ("before:accessDeniedException", Nothing),
             ("in-stream:accessDeniedException", Unknown),
@@ -150,7 +150,7 @@ const ROWS: [Row; 13] = [
         counts: false,
     },
     Row {
-        what: "it does not exist, or does not accept the request",
+        what: "does not exist, or does not accept the request",
         faults: &[
             ("before:resourceNotFoundException", Nothing),
             ("before:validationException", Nothing),
@@ -162,7 +162,7 @@ const ROWS: [Row; 13] = [
         counts: false,
     },
     Row {
-        what: "it asks the router to run a tool",
+        what: "asks the router to run a tool",
         faults: &[("return-control", Reported)],
         reason: "agent_error",
         attempts: 1,
@@ -353,9 +353,22 @@ impl Row {
             [Reported, ..] => "what it reported, else the unknown usage",
             _ => "the unknown usage",
         };
-        let circuit = if self.counts { "yes" } else { "no" };
+        let mut metrics = vec!["`SpecialistErrors`"];
+        let mut alarms = vec!["error rate"];
+        if self.reason == "throttled" {
+            metrics.push("`SpecialistThrottles`");
+        }
+        if self.reason == "timeout" {
+            metrics.push("`SpecialistLatency`");
+            alarms.push("latency");
+        }
+        if self.counts {
+            metrics.push("`CircuitOpened`");
+            alarms.push("`CircuitOpenedAlarm`");
+        }
+        let (metrics, alarms) = (metrics.join(", "), alarms.join(", "));
         let Self { what, reason, attempts, .. } = self;
-        format!("| {what} | `{reason}` | {attempts} | {charged} | {circuit} |")
+        format!("| {what} | `{reason}` | {attempts} | {charged} | {metrics} | {alarms} |")
     }
 }
 
