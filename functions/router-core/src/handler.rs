@@ -18,7 +18,7 @@ use crate::event::Event;
 use crate::incident::{Incident, IncidentLog};
 use crate::invocation::SpecialistInvoker;
 use crate::ledger::{Ledger, Repeat};
-use crate::metrics::{Batch, InvocationMetrics, MetricsSink, RequestMetrics};
+use crate::metrics::{Batch, ColdStart, InvocationMetrics, MetricsSink, RequestMetrics};
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Reply, Status};
 use crate::retry::RetryBudget;
@@ -52,12 +52,14 @@ pub struct Handler<'h, L, I, K, J, M, C> {
 }
 
 /// What Lambda says of the request that brings an event.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LambdaRequest<'a> {
     /// Its id.
     pub id: &'a str,
     /// When the reply must be out.
     pub deadline: Timestamp,
+    /// Whether it is its environment's first.
+    pub cold_start: Option<ColdStart>,
 }
 
 /// A reply's body with what is still to be done before it is sent.
@@ -115,7 +117,7 @@ where
 
     async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
-        let working = AssertUnwindSafe(self.work(event, request)).catch_unwind();
+        let working = AssertUnwindSafe(self.work(event, &request)).catch_unwind();
         let Answer { body, reprompt, mut metrics, unsettled, kept, incidents } =
             working.await.unwrap_or_else(|_| {
                 // What had been held stays charged and expires; the panic hook has logged why.
@@ -123,6 +125,7 @@ where
                 panicked(event)
             });
         let now = self.clock.now();
+        metrics.cold_start = request.cold_start;
         metrics.overhead = now.since(started).saturating_sub(metrics.waited());
         self.log(&body, &metrics, now.since(started));
         let batch = Batch { timestamp: now, data: metrics.data() };
@@ -136,7 +139,7 @@ where
         (body, reprompt)
     }
 
-    async fn work(&self, event: &Event, request: LambdaRequest<'_>) -> Answer {
+    async fn work(&self, event: &Event, request: &LambdaRequest<'_>) -> Answer {
         let caller = match &event.caller {
             Ok(caller) => caller,
             Err(error) => {
@@ -168,7 +171,7 @@ where
             retries: self.retries,
             clock: self.clock,
         };
-        let LambdaRequest { id, deadline } = request;
+        let LambdaRequest { id, deadline, .. } = *request;
         let request = Request { id, place: 0, deadline, caller, task: &task };
         let Routed { body, metrics, unsettled, kept, incidents } = router.route(&request).await;
         Answer { body, reprompt: false, metrics, unsettled, kept, incidents }

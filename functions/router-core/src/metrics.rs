@@ -66,9 +66,21 @@ pub trait MetricsSink {
     fn publish(&self, batch: &Batch, within: Duration) -> impl Future<Output = ()> + Send;
 }
 
+/// The first request of a function's environment, told as Powertools tells it: under the names of
+/// the function and its service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColdStart {
+    /// The function's name.
+    pub function_name: String,
+    /// The service that it belongs to.
+    pub service: String,
+}
+
 /// The facts of one request, gathered while it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestMetrics {
+    /// Whether the request is its environment's first.
+    pub cold_start: Option<ColdStart>,
     /// Whether the right specialist was asked, where the router can tell.
     pub accuracy: Option<AccuracySample>,
     /// Every invocation, in order.
@@ -142,6 +154,10 @@ impl RequestMetrics {
             let dimensions = dimensions.iter().map(owned).collect();
             data.push(Datum { name, unit, value, dimensions });
         };
+        if let Some(ColdStart { function_name, service }) = &self.cold_start {
+            let dimensions = [("function_name", &**function_name), ("service", &**service)];
+            add("ColdStart", Unit::Count, 1.0, &dimensions);
+        }
         if let Some(sample) = &self.accuracy {
             let routed_to = sample.routed_to.as_str();
             let dimensions =
@@ -238,6 +254,10 @@ mod tests {
     fn every_fact_is_told_in_each_of_its_dimension_sets() {
         let orders = SpecialistName::parse("orders").unwrap();
         let metrics = RequestMetrics {
+            cold_start: Some(ColdStart {
+                function_name: "router".to_owned(),
+                service: "agents".to_owned(),
+            }),
             accuracy: Some(AccuracySample {
                 intent_class: "delivery".to_owned(),
                 routed_to: orders.clone(),
@@ -265,6 +285,7 @@ mod tests {
         assert_eq!(
             lines(&metrics),
             [
+                "ColdStart 1 Count [function_name=router,service=agents]",
                 "RoutingAccuracy 0 None [IntentClass=delivery,SpecialistRouted=orders]",
                 "RoutingAccuracy 0 None []",
                 "SpecialistInvocations 1 Count [Specialist=orders]",

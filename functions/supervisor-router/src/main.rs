@@ -16,6 +16,7 @@ use router_core::Handler;
 use router_core::circuit::Circuits;
 use router_core::event::{Event, GATEWAY_TOOL_NAME};
 use router_core::handler::LambdaRequest;
+use router_core::metrics::ColdStart;
 use router_core::retry::RetryBudget;
 use router_core::units::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -44,7 +45,7 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let function = Function::new(settings).await;
+    let function = Function::new(settings, log_settings.service).await;
     let function = &function;
     match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,6 +69,8 @@ impl<'de> Deserialize<'de> for Payload {
 /// What the function keeps from one invocation to the next.
 struct Function {
     settings: Settings,
+    /// The service that the function belongs to.
+    service: String,
     ledger: DynamoLedger,
     invoker: BedrockInvoker,
     circuits: Circuits<DynamoCircuits>,
@@ -79,7 +82,7 @@ struct Function {
 }
 
 impl Function {
-    async fn new(settings: Settings) -> Self {
+    async fn new(settings: Settings, service: String) -> Self {
         let config = aws_configuration().await;
         let table = Table::new(&config, &settings.budget_table);
         Self {
@@ -91,6 +94,7 @@ impl Function {
             metrics: CloudWatchMetrics::new(&config, &settings.metrics_namespace),
             is_cold: AtomicBool::new(true),
             settings,
+            service,
         }
     }
 
@@ -98,7 +102,12 @@ impl Function {
         let LambdaEvent { payload: Payload(payload), context } = event;
         // What is no JSON is in no form, unless the client context says that it is a gateway's.
         let payload = payload.unwrap_or_default();
-        let span = self.span(&context);
+        let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
+        let span = span(&context, is_cold);
+        let cold_start = is_cold.then(|| ColdStart {
+            function_name: context.env_config.function_name.clone(),
+            service: self.service.clone(),
+        });
         let tool = context
             .client_context
             .as_ref()
@@ -120,29 +129,30 @@ impl Function {
             clock: &SystemClock,
         };
         let deadline = Timestamp(context.deadline);
-        let request = LambdaRequest { id: &context.request_id, deadline };
+        let request = LambdaRequest { id: &context.request_id, deadline, cold_start };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
         let reply = Box::pin(handler.handle(&event, request)).instrument(span).await;
         RawValue::from_string(reply.render(&event.form))
             .map_err(|error| diagnostic("MalformedReply", &error))
     }
+}
 
-    /// The keys that Powertools gives every line of an invocation.
-    fn span(&self, context: &Context) -> Span {
-        let root = context.xray_trace_id.as_deref().and_then(|header| {
-            header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
-        });
-        let xray_trace_id = root.unwrap_or_default();
-        info_span!(
-            "invocation",
-            function_name = context.env_config.function_name,
-            function_memory_size = context.env_config.memory,
-            function_arn = context.invoked_function_arn,
-            function_request_id = context.request_id,
-            cold_start = self.is_cold.swap(false, Ordering::Relaxed),
-            xray_trace_id,
-        )
-    }
+/// The keys that Powertools gives every line of an invocation.
+fn span(context: &Context, is_cold: bool) -> Span {
+    let root = context
+        .xray_trace_id
+        .as_deref()
+        .and_then(|header| header.split(';').find_map(|part| part.trim().strip_prefix("Root=")));
+    let xray_trace_id = root.unwrap_or_default();
+    info_span!(
+        "invocation",
+        function_name = context.env_config.function_name,
+        function_memory_size = context.env_config.memory,
+        function_arn = context.invoked_function_arn,
+        function_request_id = context.request_id,
+        cold_start = is_cold,
+        xray_trace_id,
+    )
 }
 
 /// An error that Lambda reports. Its type is fixed, so that somebody can look for it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Change, Changed, Circuit, CircuitStore, Forced, Gate, Probe, Readings, State, Verdict,
@@ -184,7 +184,7 @@ impl<S: CircuitStore> Circuits<S> {
             Changed::Stored => {
                 if circuit.state.as_str() != next.as_str() {
                     let (from, to) = (circuit.state.as_str(), next.as_str());
-                    info!(specialist.name = %specialist, from, to, "circuit changed");
+                    warn!(specialist.name = %specialist, from, to, "circuit changed");
                 }
                 Circuit { stamp: circuit.stamp + 1, state: next, forced: circuit.forced }
             }

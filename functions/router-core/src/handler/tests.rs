@@ -8,7 +8,8 @@ use crate::doubles::{
 use crate::invocation::{Attempt, InvokeError, Outcome};
 use crate::ledger::Account;
 
-const REQUEST: LambdaRequest<'_> = LambdaRequest { id: "r-1", deadline: Timestamp(60_000) };
+const REQUEST: LambdaRequest<'_> =
+    LambdaRequest { id: "r-1", deadline: Timestamp(60_000), cold_start: None };
 
 fn event(arguments: Value) -> Event {
     let parameters: Vec<Value> = arguments
@@ -202,7 +203,7 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     };
     let ask = async |event: &Event, id| {
         let deadline = clock.now().after(Duration::from_secs(60));
-        handler.handle(event, LambdaRequest { id, deadline }).await.body
+        handler.handle(event, LambdaRequest { id, deadline, cold_start: None }).await.body
     };
     let first = ask(&ask_orders(), "r-1").await;
     let again = ask(&ask_orders(), "r-2").await;

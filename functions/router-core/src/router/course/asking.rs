@@ -1,6 +1,6 @@
 //! Asking one specialist: whether its circuit lets it be asked, and the hold that pays for it.
 
-use tracing::{Span, error, field, info, info_span, warn};
+use tracing::{Span, debug, error, field, info_span, warn};
 
 use super::{Course, Next, Progress, Role};
 use crate::causes::chain;
@@ -105,7 +105,7 @@ where
         };
         let within = deadline::wind_up(self.remaining());
         let Recalled { answer, account } = self.router.ledger.recall(&repeat, within).await?;
-        info!(specialist.name = %next.specialist.name, "answered as before");
+        debug!(specialist.name = %next.specialist.name, "answered as before");
         self.account = Some(account);
         Some(answer)
     }
@@ -137,7 +137,7 @@ where
         match self.admit(specialist, &owner(id, 1)).await {
             Admission::Pass => Ok(()),
             Admission::Reject => {
-                info!(specialist.name = %specialist.name, "not called: its circuit is open");
+                debug!(specialist.name = %specialist.name, "not called: its circuit is open");
                 let reason = Reason::CircuitOpen;
                 self.reason.get_or_insert(reason);
                 self.incidents.push(Incident::without_call(reason, Some(specialist.name.clone())));

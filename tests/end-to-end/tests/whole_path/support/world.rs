@@ -134,10 +134,11 @@ impl Told {
         (!sums.is_empty()).then(|| sums.iter().sum())
     }
 
-    /// The names of all metrics, sorted.
+    /// The names of all metrics, sorted, without that of a new process.
     pub(crate) fn metric_names(&self) -> Vec<&str> {
         let data = self.batches.iter().flat_map(|batch| &batch.data);
-        let names: std::collections::BTreeSet<&str> = data.map(|datum| &*datum.name).collect();
+        let mut names: std::collections::BTreeSet<&str> = data.map(|datum| &*datum.name).collect();
+        names.remove("ColdStart");
         names.into_iter().collect()
     }
 
