@@ -1,0 +1,83 @@
+//! What was published, minute by minute.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::metric::MetricId;
+
+/// A minute of the timeline, counted from its beginning.
+pub type Minute = usize;
+
+/// All values of all metrics on one timeline.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    series: HashMap<MetricId, Series>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Series {
+    units: BTreeSet<String>,
+    by_minute: Vec<Vec<f64>>,
+}
+
+impl Published {
+    /// Adds values that were published in one minute.
+    pub fn add(&mut self, metric: &MetricId, unit: &str, minute: Minute, values: &[f64]) {
+        if !self.series.contains_key(metric) {
+            self.series.insert(metric.clone(), Series::default());
+        }
+        let Some(series) = self.series.get_mut(metric) else { return };
+        if !series.units.contains(unit) {
+            series.units.insert(unit.to_owned());
+        }
+        if series.by_minute.len() <= minute {
+            series.by_minute.resize(minute + 1, Vec::new());
+        }
+        series.by_minute[minute].extend_from_slice(values);
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> impl Iterator<Item = &MetricId> {
+        self.series.keys()
+    }
+
+    /// The units that a metric was published with; empty when it was not published at all.
+    pub fn units(&self, metric: &MetricId) -> BTreeSet<&str> {
+        let series = self.series.get(metric);
+        series.map(|series| series.units.iter().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// The values of the minutes from `first` to `last`, both included, in no order.
+    pub fn values(&self, metric: &MetricId, first: Minute, last: Minute) -> Vec<f64> {
+        let Some(series) = self.series.get(metric) else { return Vec::new() };
+        let end = series.by_minute.len().min(last + 1);
+        series.by_minute.get(first..end).unwrap_or_default().concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_values_of_a_window_are_those_of_its_minutes() {
+        let metric = MetricId {
+            namespace: "N".to_owned(),
+            name: "M".to_owned(),
+            dimensions: BTreeMap::new(),
+        };
+        let mut published = Published::default();
+        published.add(&metric, "Count", 2, &[1.0]);
+        published.add(&metric, "Count", 3, &[2.0, 3.0]);
+        published.add(&metric, "Count", 5, &[4.0]);
+        assert_eq!(published.values(&metric, 0, 1), [0.0; 0]);
+        assert_eq!(published.values(&metric, 2, 3), [1.0, 2.0, 3.0]);
+        assert_eq!(published.values(&metric, 4, 9), [4.0]);
+        assert_eq!(published.values(&metric, 6, 9), [0.0; 0]);
+        assert_eq!(published.units(&metric), ["Count"].into());
+        let other = MetricId { name: "O".to_owned(), ..metric };
+        assert_eq!(published.values(&other, 0, 9), [0.0; 0]);
+        assert!(published.units(&other).is_empty());
+    }
+}
