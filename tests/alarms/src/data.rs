@@ -10,8 +10,13 @@ pub type Minute = usize;
 /// All values of all metrics on one timeline.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
-    series: HashMap<MetricId, Series>,
+    places: HashMap<MetricId, SeriesId>,
+    series: Vec<Series>,
 }
+
+/// Where the values of one metric of a [`Published`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesId(usize);
 
 #[derive(Clone, Debug, Default)]
 struct Series {
@@ -20,37 +25,43 @@ struct Series {
 }
 
 impl Published {
+    /// Where the values of a metric go, which from now on has been published with this unit.
+    pub fn series(&mut self, metric: &MetricId, unit: &str) -> SeriesId {
+        let next = SeriesId(self.series.len());
+        let place = *self.places.entry(metric.clone()).or_insert(next);
+        if place == next {
+            self.series.push(Series::default());
+        }
+        self.series[place.0].units.insert(unit.to_owned());
+        place
+    }
+
     /// Adds values that were published in one minute.
-    pub fn add(&mut self, metric: &MetricId, unit: &str, minute: Minute, values: &[f64]) {
-        if !self.series.contains_key(metric) {
-            self.series.insert(metric.clone(), Series::default());
+    pub fn add(&mut self, place: SeriesId, minute: Minute, values: &[f64]) {
+        let by_minute = &mut self.series[place.0].by_minute;
+        if by_minute.len() <= minute {
+            by_minute.resize(minute + 1, Vec::new());
         }
-        let Some(series) = self.series.get_mut(metric) else { return };
-        if !series.units.contains(unit) {
-            series.units.insert(unit.to_owned());
-        }
-        if series.by_minute.len() <= minute {
-            series.by_minute.resize(minute + 1, Vec::new());
-        }
-        series.by_minute[minute].extend_from_slice(values);
+        by_minute[minute].extend_from_slice(values);
     }
 
     /// The metrics.
     pub fn metrics(&self) -> impl Iterator<Item = &MetricId> {
-        self.series.keys()
+        self.places.keys()
     }
 
     /// The units that a metric was published with; empty when it was not published at all.
     pub fn units(&self, metric: &MetricId) -> BTreeSet<&str> {
-        let series = self.series.get(metric);
+        let series = self.places.get(metric).map(|place| &self.series[place.0]);
         series.map(|series| series.units.iter().map(String::as_str).collect()).unwrap_or_default()
     }
 
     /// The values of the minutes from `first` to `last`, both included, in no order.
     pub fn values(&self, metric: &MetricId, first: Minute, last: Minute) -> Vec<f64> {
-        let Some(series) = self.series.get(metric) else { return Vec::new() };
-        let end = series.by_minute.len().min(last + 1);
-        series.by_minute.get(first..end).unwrap_or_default().concat()
+        let Some(place) = self.places.get(metric) else { return Vec::new() };
+        let by_minute = &self.series[place.0].by_minute;
+        let end = by_minute.len().min(last + 1);
+        by_minute.get(first..end).unwrap_or_default().concat()
     }
 }
 
@@ -68,9 +79,11 @@ mod tests {
             dimensions: BTreeMap::new(),
         };
         let mut published = Published::default();
-        published.add(&metric, "Count", 2, &[1.0]);
-        published.add(&metric, "Count", 3, &[2.0, 3.0]);
-        published.add(&metric, "Count", 5, &[4.0]);
+        let series = published.series(&metric, "Count");
+        published.add(series, 2, &[1.0]);
+        published.add(series, 3, &[2.0, 3.0]);
+        assert_eq!(published.series(&metric, "Count"), series);
+        published.add(series, 5, &[4.0]);
         assert_eq!(published.values(&metric, 0, 1), [0.0; 0]);
         assert_eq!(published.values(&metric, 2, 3), [1.0, 2.0, 3.0]);
         assert_eq!(published.values(&metric, 4, 9), [4.0]);

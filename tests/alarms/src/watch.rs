@@ -42,18 +42,44 @@ impl Alarms {
         metric.chain(self.composite.iter().map(|alarm| alarm.name.as_str())).collect()
     }
 
-    /// Judges the alarms at the end of each of the first `minutes` minutes. They are new at the
-    /// beginning, when nothing has been published.
+    /// The data points of all alarms, at the end of each of the first `minutes` minutes.
+    pub fn over(&self, published: &Published, minutes: Minute) -> Watch<'_> {
+        let of_alarm = |alarm: &MetricAlarm| {
+            (0..minutes).map(|minute| Point::of(alarm, published, minute)).collect()
+        };
+        Watch { alarms: self, points: self.metric.iter().map(of_alarm).collect() }
+    }
+}
+
+/// What the alarms see of a timeline.
+#[derive(Clone, Debug)]
+pub struct Watch<'a> {
+    alarms: &'a Alarms,
+    /// The data points of each metric alarm, by the minute with which their period ends.
+    points: Vec<Vec<Point>>,
+}
+
+/// A data point of an alarm.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    /// Whether it is a bad one; `None` where it is missing.
+    breaching: Option<bool>,
+    /// How many values it is made of.
+    samples: usize,
+}
+
+impl Watch<'_> {
+    /// Judges the alarms, which are new when the timeline begins.
     ///
     /// `further` is how many data points CloudWatch looks back beyond an alarm's evaluation
     /// periods where some are missing. The guide has 2 in an example, and says no more.
-    pub fn watch(&self, published: &Published, minutes: Minute, further: usize) -> History {
-        let mut states: BTreeMap<String, Vec<State>> = self
-            .metric
-            .iter()
-            .map(|alarm| (alarm.name.clone(), alarm.states(published, minutes, further)))
+    pub fn judge(&self, further: usize) -> History {
+        let metric = self.alarms.metric.iter().zip(&self.points);
+        let mut states: BTreeMap<String, Vec<State>> = metric
+            .map(|(alarm, points)| (alarm.name.clone(), states(alarm, points, further)))
             .collect();
-        for alarm in &self.composite {
+        let minutes = self.points.first().map_or(0, Vec::len);
+        for alarm in &self.alarms.composite {
             let state = |minute: Minute| {
                 let now = states.iter().map(|(name, states)| (name.as_str(), states[minute]));
                 if alarm.rule.holds(&now.collect()) { State::Alarm } else { State::Ok }
@@ -65,48 +91,49 @@ impl Alarms {
     }
 }
 
-impl MetricAlarm {
-    fn states(&self, published: &Published, minutes: Minute, further: usize) -> Vec<State> {
-        let points: Vec<Option<bool>> =
-            (0..minutes).map(|minute| self.is_breaching(published, minute)).collect();
-        let period = self.watched.period_minutes;
-        let range_length = self.rule.evaluation_periods + further;
-        let mut state = State::InsufficientData;
-        let judged = (0..minutes).map(|minute| {
-            let range: Vec<Option<bool>> = (0..range_length)
-                .rev()
-                .map(|ago| minute.checked_sub(ago * period).and_then(|minute| points[minute]))
-                .collect();
-            if !self.has_too_few_samples(published, minute) {
-                state = self.rule.judge(&range, state);
-            }
-            state
-        });
-        judged.collect()
-    }
+fn states(alarm: &MetricAlarm, points: &[Point], further: usize) -> Vec<State> {
+    let length = alarm.rule.evaluation_periods + further;
+    let mut state = State::InsufficientData;
+    let at = |minute: Minute| {
+        let ends =
+            (0..length).rev().map(|ago| minute.checked_sub(ago * alarm.watched.period_minutes));
+        let range: Vec<Option<Point>> = ends
+            .map(|end| end.map(|end| points[end]).filter(|point| point.breaching.is_some()))
+            .collect();
+        if !has_too_few_samples(alarm, &range) {
+            let breaching: Vec<Option<bool>> =
+                range.iter().map(|point| point.and_then(|point| point.breaching)).collect();
+            state = alarm.rule.judge(&breaching, state);
+        }
+        state
+    };
+    (0..points.len()).map(at).collect()
+}
 
-    /// Whether the data point of the period that ends with this minute is a bad one.
-    fn is_breaching(&self, published: &Published, minute: Minute) -> Option<bool> {
-        let first = (minute + 1).saturating_sub(self.watched.period_minutes);
+/// Whether the data points that decide are made of too few values for a percentile. No value at
+/// all is taken for missing data; the guide does not say which it is.
+fn has_too_few_samples(alarm: &MetricAlarm, range: &[Option<Point>]) -> bool {
+    let Some(least) = alarm.least_samples else { return false };
+    let decide = range.iter().rev().flatten().take(alarm.rule.evaluation_periods);
+    let samples: usize = decide.map(|point| point.samples).sum();
+    (1..least).contains(&samples)
+}
+
+impl Point {
+    /// The data point of the period that ends with this minute.
+    fn of(alarm: &MetricAlarm, published: &Published, minute: Minute) -> Self {
+        let watched = &alarm.watched;
+        let first = (minute + 1).saturating_sub(watched.period_minutes);
+        let mut samples = 0;
         let mut metric = |id: &str| {
-            let input = self.watched.inputs.get(id)?;
+            let input = watched.inputs.get(id)?;
             let mut values = published.values(&input.metric, first, minute);
+            samples += values.len();
             input.statistic.of(&mut values)
         };
-        let point = self.watched.expression.at(&mut metric)?;
-        Some(self.comparison.is_breaching(point, self.threshold))
-    }
-
-    /// Whether there are some samples in the evaluation periods, but not enough for a percentile.
-    /// No sample at all is taken for missing data; the guide does not say which it is.
-    fn has_too_few_samples(&self, published: &Published, minute: Minute) -> bool {
-        let Some(least) = self.least_samples else { return false };
-        let length = self.watched.period_minutes * self.rule.evaluation_periods;
-        let first = (minute + 1).saturating_sub(length);
-        let inputs = self.watched.inputs.values();
-        let samples: usize =
-            inputs.map(|input| published.values(&input.metric, first, minute).len()).sum();
-        (1..least).contains(&samples)
+        let point = watched.expression.at(&mut metric);
+        let breaching = point.map(|point| alarm.comparison.is_breaching(point, alarm.threshold));
+        Self { breaching, samples }
     }
 }
 
@@ -164,20 +191,22 @@ mod tests {
             dimensions: BTreeMap::new(),
         };
         let mut published = Published::default();
+        let series = published.series(&metric, "Count");
         for minute in minutes {
-            published.add(&metric, "Count", minute, &[value]);
+            published.add(series, minute, &[value]);
         }
         published
     }
 
-    fn alarms(text: &str) -> Alarms {
-        Alarms::of(&Template::parse(text).unwrap()).unwrap()
+    fn history(text: &str, published: &Published, minutes: Minute) -> History {
+        let alarms = Alarms::of(&Template::parse(text).unwrap()).unwrap();
+        alarms.over(published, minutes).judge(2)
     }
 
     #[test]
     fn windows_move_with_every_minute() {
         // 3 a minute: more than 10 in five minutes as soon as four of them have it.
-        let history = alarms(MANY).watch(&published(20..40, 3.0), 60, 2);
+        let history = history(MANY, &published(20..40, 3.0), 60);
         // The last five minutes and the five before them.
         assert_eq!(history.first_raised("Many"), Some(20 + 3 + 5));
         assert_eq!(history.first_raised("Any"), Some(28));
@@ -189,7 +218,7 @@ mod tests {
     /// time after the metric has stopped flowing."
     #[test]
     fn the_last_data_points_are_judged_until_they_leave_the_evaluation_range() {
-        let history = alarms(MANY).watch(&published(0..20, 3.0), 60, 2);
+        let history = history(MANY, &published(0..20, 3.0), 60);
         // Four periods back from minute 30, only the two that end in 15 and 20 have data.
         assert_eq!(history.in_state(State::Alarm, 30), ["Any", "Many"].into());
         assert_eq!(history.in_state(State::Ok, 35), ["Any", "Many"].into());
@@ -202,14 +231,15 @@ mod tests {
             .replace("Threshold: 10", "Threshold: 1")
             .replace("D\n", "D\n              EvaluateLowSampleCountPercentile: ignore\n");
         let text = text.split("          Any:").next().unwrap();
-        let history = alarms(text).watch(&published(0..30, 3.0), 30, 2);
-        assert_eq!(history.in_state(State::InsufficientData, 29), ["Many"].into());
+        let few = history(text, &published(0..30, 3.0), 30);
+        assert_eq!(few.in_state(State::InsufficientData, 29), ["Many"].into());
         let mut many = published(0..30, 3.0);
         let metric = many.metrics().next().unwrap().clone();
+        let series = many.series(&metric, "Count");
         for minute in 0..30 {
-            many.add(&metric, "Count", minute, &[3.0; 9]);
+            many.add(series, minute, &[3.0; 9]);
         }
-        let history = alarms(text).watch(&many, 30, 2);
-        assert_eq!(history.first_raised("Many"), Some(9), "with the hundredth sample");
+        let enough = history(text, &many, 30);
+        assert_eq!(enough.first_raised("Many"), Some(9), "with the hundredth sample");
     }
 }
