@@ -1,6 +1,6 @@
 //! What every alarm has, and that what they say of other parts of the template is so.
 
-use alarms::judge::MissingData;
+use alarms::judge::{MissingData, State};
 use alarms::metric::Statistic;
 use toml::Table;
 
@@ -81,13 +81,31 @@ fn the_alarm_of_the_duration_stands_at_eighty_percent_of_the_timeout() {
     assert_eq!(alarm.threshold, 0.8 * timeout * 1_000.0);
 }
 
+/// Those that mean a wrong answer or none. Slow, dear and looping requests are answered.
+const UNHEALTHY: [&str; 11] = [
+    "BillingErrorRateAlarm",
+    "BudgetRefusalsAlarm",
+    "CircuitOpenedAlarm",
+    "FunctionErrorsAlarm",
+    "FunctionThrottlesAlarm",
+    "GeneralErrorRateAlarm",
+    "OrdersErrorRateAlarm",
+    "RoutingAccuracyAlarm",
+    "RoutingAccuracyCollapseAlarm",
+    "SupportErrorRateAlarm",
+    "UnservedRequestsAlarm",
+];
+
 #[test]
-fn the_composite_alarm_looks_at_alarms_that_exist() {
+fn routing_is_unhealthy_when_any_alarm_of_wrong_or_missing_answers_is_raised() {
     let alarms = alarms();
-    let names = alarms.names();
-    for composite in &alarms.composite {
-        for alarm in composite.rule.alarms() {
-            assert!(names.contains(alarm), "{} looks at {alarm}", composite.name);
-        }
-    }
+    let [composite] = alarms.composite.as_slice() else { panic!("there is one composite alarm") };
+    let raised_alone: Vec<&str> = alarms
+        .metric
+        .iter()
+        .map(|alarm| alarm.name.as_str())
+        .filter(|alarm| composite.rule.holds(&[(*alarm, State::Alarm)].into()))
+        .collect();
+    assert_eq!(raised_alone, UNHEALTHY);
+    assert_eq!(composite.rule.alarms().len(), UNHEALTHY.len(), "it looks at nothing else");
 }

@@ -89,3 +89,25 @@ async fn one_mistake_in_a_quiet_night_raises_no_alarm() {
         }
     }
 }
+
+/// Five in five minutes and fifteen in an hour are too few to be a share of anything.
+#[tokio::test]
+async fn nothing_but_mistakes_raises_no_alarm_while_they_are_few() {
+    let recordings = recordings().await;
+    let broken = recordings.broken.iter().map(|(name, request)| (*name, request));
+    let others = [
+        ("the wrong specialist", &recordings.mistaken[0]),
+        ("no specialist", &recordings.unknown[0]),
+        ("no table", &recordings.unserved[0]),
+        ("no budget", &recordings.past_the_limit[0]),
+    ];
+    for (mistake, request) in broken.chain(others) {
+        let few = Traffic::of(vec![request.clone()], 1);
+        let timeline = Timeline::default().silence(20).then(15, &few).silence(100);
+        let alarms = alarms();
+        let watch = alarms.over(&timeline.published, timeline.minutes);
+        for further in FURTHER {
+            assert_eq!(watch.judge(further).raised(), [].into(), "{mistake}");
+        }
+    }
+}
