@@ -1,0 +1,239 @@
+//! The template, with its parameters at their defaults.
+//!
+//! What only a deployment knows has a stand-in: a resource's name is its logical id, and an
+//! attribute of it is `LogicalId.Attribute`. Intrinsic functions that no alarm and no dashboard
+//! needs are not known, and refused where they are met.
+
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+/// What a stack would say for the pseudo parameters.
+const PSEUDO: [(&str, &str); 4] = [
+    ("AWS::AccountId", "123456789012"),
+    ("AWS::Partition", "aws"),
+    ("AWS::Region", "eu-central-1"),
+    ("AWS::StackName", "router"),
+];
+
+/// A CloudFormation template.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The parameters that have a default.
+    parameters: BTreeMap<String, Value>,
+    resources: BTreeMap<String, Resource>,
+}
+
+/// A resource as it is written.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its type, such as `AWS::CloudWatch::Alarm`.
+    pub kind: String,
+    properties: Value,
+}
+
+/// Why a template, or a part of it, cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The file cannot be read.
+    #[error("the template cannot be read")]
+    Read(#[from] std::io::Error),
+    /// It is no YAML, or of a form that templates do not have.
+    #[error("the template is no YAML of a template: {0}")]
+    Yaml(String),
+    /// A name that neither a parameter with a default nor a resource has.
+    #[error("`{0}` is no resource, and no parameter with a default")]
+    UnknownName(String),
+    /// An intrinsic function that is not known here.
+    #[error("`{0}` is not known here")]
+    UnknownFunction(String),
+    /// Properties of a resource that are not those of its type, as far as it is known here.
+    #[error("`{resource}`: {problem}")]
+    Properties {
+        /// The resource's logical id.
+        resource: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Template {
+    /// Reads a template from a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Read`] and [`TemplateError::Yaml`].
+    pub fn read(path: &Path) -> Result<Self, TemplateError> {
+        Self::parse(&std::fs::read_to_string(path)?)
+    }
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Yaml`].
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut root = yaml::parse(text)?;
+        let section = |root: &mut Value, name| match root.get_mut(name).map(Value::take) {
+            Some(Value::Object(entries)) => entries,
+            _ => Map::new(),
+        };
+        let parameters = section(&mut root, "Parameters")
+            .into_iter()
+            .filter_map(|(name, mut parameter)| Some((name, parameter.get_mut("Default")?.take())))
+            .collect();
+        let resources = section(&mut root, "Resources")
+            .into_iter()
+            .map(|(name, mut resource)| {
+                let kind = resource["Type"].as_str().unwrap_or_default().to_owned();
+                let properties = resource.get_mut("Properties").map(Value::take);
+                (name, Resource { kind, properties: properties.unwrap_or(Value::Null) })
+            })
+            .collect();
+        Ok(Self { parameters, resources })
+    }
+
+    /// The resources of a type, by logical id.
+    pub fn of_type<'t>(&'t self, kind: &'t str) -> impl Iterator<Item = (&'t str, &'t Resource)> {
+        let is_meant = move |(_, resource): &(&String, &Resource)| resource.kind == kind;
+        self.resources.iter().filter(is_meant).map(|(name, resource)| (name.as_str(), resource))
+    }
+
+    /// A property of a resource, resolved; [`Value::Null`] when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::properties`], for this property alone.
+    pub fn property(&self, resource: &Resource, name: &str) -> Result<Value, TemplateError> {
+        resource.properties.get(name).map_or(Ok(Value::Null), |value| self.resolve(value))
+    }
+
+    /// All properties of a resource, resolved.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::UnknownName`] and [`TemplateError::UnknownFunction`].
+    pub fn properties(&self, resource: &Resource) -> Result<Value, TemplateError> {
+        self.resolve(&resource.properties)
+    }
+
+    fn resolve(&self, value: &Value) -> Result<Value, TemplateError> {
+        match value {
+            Value::Object(entries) => match function(entries) {
+                Some(("Ref", Value::String(name))) => self.named(name),
+                Some(("Fn::Sub", Value::String(text))) => self.substitute(text),
+                Some(("Fn::GetAtt", Value::String(name))) => self.attribute(name),
+                Some((function, _)) => Err(TemplateError::UnknownFunction(function.to_owned())),
+                None => {
+                    let resolve =
+                        |(name, value): (&String, &Value)| Ok((name.clone(), self.resolve(value)?));
+                    entries.iter().map(resolve).collect()
+                }
+            },
+            Value::Array(values) => values.iter().map(|value| self.resolve(value)).collect(),
+            plain => Ok(plain.clone()),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<Value, TemplateError> {
+        let pseudo = PSEUDO.iter().find(|(pseudo, _)| *pseudo == name);
+        if let Some((_, value)) = pseudo {
+            return Ok((*value).into());
+        }
+        if let Some(default) = self.parameters.get(name) {
+            return Ok(default.clone());
+        }
+        let is_resource = self.resources.contains_key(name);
+        is_resource.then(|| name.into()).ok_or_else(|| TemplateError::UnknownName(name.to_owned()))
+    }
+
+    fn attribute(&self, name: &str) -> Result<Value, TemplateError> {
+        let resource = name.split_once('.').map(|(resource, _)| resource);
+        let is_resource = resource.is_some_and(|resource| self.resources.contains_key(resource));
+        is_resource.then(|| name.into()).ok_or_else(|| TemplateError::UnknownName(name.to_owned()))
+    }
+
+    fn substitute(&self, text: &str) -> Result<Value, TemplateError> {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let unclosed = || TemplateError::Yaml(format!("`${{` is not closed in `{text}`"));
+            let (name, after) = after.split_once('}').ok_or_else(unclosed)?;
+            result.push_str(before);
+            match name.strip_prefix('!') {
+                Some(literal) => result.push_str(&format!("${{{literal}}}")),
+                None if name.contains('.') => result.push_str(&as_text(&self.attribute(name)?)),
+                None => result.push_str(&as_text(&self.named(name)?)),
+            }
+            rest = after;
+        }
+        result.push_str(rest);
+        Ok(result.into())
+    }
+}
+
+/// The intrinsic function that an object is, with its argument.
+fn function(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let (name, argument) = entries.iter().next()?;
+    let is_function = entries.len() == 1 && (name == "Ref" || name.starts_with("Fn::"));
+    is_function.then_some((name, argument))
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TEXT: &str = r#"
+        Parameters:
+          Threshold: { Type: Number, Default: 0.85 }
+          Agent: { Type: String }
+        Resources:
+          Topic:
+            Type: AWS::SNS::Topic
+          Alarm:
+            Type: AWS::CloudWatch::Alarm
+            Properties:
+              Threshold: !Ref Threshold
+              AlarmActions: [!Ref Topic]
+              Text: !Sub ${Threshold} of ${AWS::StackName}, ${Topic.Arn}, ${!Verbatim}
+              Arn: !GetAtt Topic.Arn
+              Long: { "Fn::Sub": "${Topic}" }
+              Agent: !Ref Agent
+              Joined: !Join ["-", [a, b]]
+              Date: "2012-10-17"
+    "#;
+
+    fn property(name: &str) -> Result<Value, TemplateError> {
+        let template = Template::parse(TEXT).unwrap();
+        let (_, alarm) = template.of_type("AWS::CloudWatch::Alarm").next().unwrap();
+        template.property(alarm, name)
+    }
+
+    #[test]
+    fn references_are_resolved_to_defaults_and_logical_ids() {
+        assert_eq!(property("Threshold").unwrap(), json!(0.85));
+        assert_eq!(property("AlarmActions").unwrap(), json!(["Topic"]));
+        assert_eq!(property("Text").unwrap(), json!("0.85 of router, Topic.Arn, ${Verbatim}"));
+        assert_eq!(property("Arn").unwrap(), json!("Topic.Arn"));
+        assert_eq!(property("Long").unwrap(), json!("Topic"));
+        assert_eq!(property("Date").unwrap(), json!("2012-10-17"));
+        assert_eq!(property("Absent").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_an_error() {
+        assert!(
+            matches!(property("Agent"), Err(TemplateError::UnknownName(name)) if name == "Agent")
+        );
+        assert!(matches!(property("Joined"), Err(TemplateError::UnknownFunction(_))));
+    }
+}

@@ -1,0 +1,97 @@
+//! An alarm that watches what nobody publishes stays quiet for ever, and a graph of it empty.
+
+use std::collections::BTreeSet;
+
+use alarms::dashboard::{Shown, Widget};
+use alarms::data::Published;
+use alarms::metric::MetricId;
+
+use crate::support::{Timeline, Traffic, alarms, recordings, template};
+
+/// What Lambda publishes of a function by itself, in the dimension `FunctionName`: the AWS Lambda
+/// Developer Guide, "Types of metrics for Lambda functions".
+const LAMBDA: [&str; 6] =
+    ["Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions", "DeadLetterErrors"];
+
+/// All that the function was seen to publish, and all that Lambda publishes of it.
+async fn published() -> Published {
+    let requests: Vec<_> = recordings().await.all().cloned().collect();
+    let count = requests.len();
+    Timeline::default().then(1, &Traffic::of(requests, count)).published
+}
+
+fn is_of_lambda(metric: &MetricId) -> bool {
+    let template = template();
+    let mut functions = template.of_type("AWS::Serverless::Function").map(|(name, _)| name);
+    let of_function = metric.dimensions.len() == 1
+        && metric.dimensions.get("FunctionName").is_some_and(|name| functions.any(|f| f == name));
+    metric.namespace == "AWS/Lambda" && LAMBDA.contains(&metric.name.as_str()) && of_function
+}
+
+#[tokio::test]
+async fn every_alarm_watches_what_is_published() {
+    let published = published().await;
+    let mut blind = Vec::new();
+    for alarm in alarms().metric {
+        for input in alarm.watched.inputs.values() {
+            if is_of_lambda(&input.metric) {
+                continue;
+            }
+            let units = published.units(&input.metric);
+            let has_unit = input.unit.as_deref().is_none_or(|unit| units.contains(unit));
+            if units.is_empty() || !has_unit {
+                blind.push(format!("{} watches {}", alarm.name, input.metric));
+            }
+        }
+    }
+    assert!(blind.is_empty(), "nothing publishes what is watched:\n{}", blind.join("\n"));
+}
+
+#[tokio::test]
+async fn every_graph_shows_what_is_published() {
+    let published = published().await;
+    let mut empty = Vec::new();
+    for widget in Widget::all(&template()).unwrap() {
+        for shown in &widget.shows {
+            let of_lambda = matches!(shown, Shown::Metric(metric) if is_of_lambda(metric));
+            if !of_lambda && !published.metrics().any(|metric| shown.covers(metric)) {
+                empty.push(format!("`{}` shows {shown:?}", widget.title));
+            }
+        }
+    }
+    assert!(empty.is_empty(), "nothing publishes what is shown:\n{}", empty.join("\n"));
+}
+
+/// Values of one metric in several units are several metrics to CloudWatch.
+#[tokio::test]
+async fn every_metric_has_one_unit() {
+    let published = published().await;
+    for metric in published.metrics() {
+        assert_eq!(published.units(metric).len(), 1, "{metric}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_the_state_of_every_alarm() {
+    let widgets = Widget::all(&template()).unwrap();
+    let shown: BTreeSet<&str> =
+        widgets.iter().flat_map(|widget| &widget.alarms).map(String::as_str).collect();
+    assert_eq!(shown, alarms().names());
+}
+
+/// What the dashboard is for: no metric of the function is left for a search by hand.
+#[tokio::test]
+async fn every_metric_of_the_function_is_on_the_dashboard() {
+    let widgets = Widget::all(&template()).unwrap();
+    let shown: BTreeSet<String> = widgets
+        .iter()
+        .flat_map(|widget| &widget.shows)
+        .map(|shown| match shown {
+            Shown::Metric(metric) => metric.name.clone(),
+            Shown::Search { name, .. } => name.clone(),
+        })
+        .collect();
+    for metric in published().await.metrics() {
+        assert!(shown.contains(&metric.name), "no graph shows {metric}");
+    }
+}
