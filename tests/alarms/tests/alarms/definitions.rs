@@ -1,5 +1,7 @@
 //! What every alarm has, and that what they say of other parts of the template is so.
 
+use std::collections::BTreeSet;
+
 use alarms::judge::{MissingData, State};
 use alarms::metric::Statistic;
 use toml::Table;
@@ -108,4 +110,24 @@ fn routing_is_unhealthy_when_any_alarm_of_wrong_or_missing_answers_is_raised() {
         .collect();
     assert_eq!(raised_alone, UNHEALTHY);
     assert_eq!(composite.rule.alarms().len(), UNHEALTHY.len(), "it looks at nothing else");
+}
+
+/// An alarm's name, with a star where one of its kind stands for each specialist.
+fn kind(alarm: &str) -> String {
+    let own = ["Billing", "Orders", "Support", "General"]
+        .iter()
+        .find_map(|specialist| alarm.strip_prefix(specialist));
+    own.map_or_else(|| alarm.to_owned(), |kind| format!("*{kind}"))
+}
+
+#[test]
+fn the_readme_tells_of_every_alarm_and_of_no_other() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let told: BTreeSet<String> = readme
+        .split('`')
+        .filter(|word| word.ends_with("Alarm") && !word.contains(char::is_whitespace))
+        .map(str::to_owned)
+        .collect();
+    let defined: BTreeSet<String> = alarms().names().into_iter().map(kind).collect();
+    assert_eq!(told, defined);
 }

@@ -354,13 +354,13 @@ impl Row {
             _ => "the unknown usage",
         };
         let mut metrics = vec!["`SpecialistErrors`"];
-        let mut alarms = vec!["error rate"];
+        let mut alarms = vec!["`*ErrorRateAlarm`"];
         if self.reason == "throttled" {
             metrics.push("`SpecialistThrottles`");
         }
         if self.reason == "timeout" {
             metrics.push("`SpecialistLatency`");
-            alarms.push("latency");
+            alarms.push("`*LatencyAlarm`");
         }
         if self.counts {
             metrics.push("`CircuitOpened`");
