@@ -27,7 +27,7 @@ use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
 use crate::units::{Clock, Timestamp};
 
-/// The longest that publishing metrics may hold a reply up.
+/// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);
 
 /// Answers the events of the action group.
@@ -133,7 +133,7 @@ where
         let caller = event.caller.as_ref().ok();
         let settling = self.settle(caller, unsettled, within);
         let keeping = self.keep(caller, kept, now, within);
-        let leaving = self.incidents.leave(&incidents, within);
+        let leaving = self.incidents.leave(&incidents, within.min(PUBLISHING));
         let publishing = self.metrics.publish(&batch, within.min(PUBLISHING));
         join(join3(settling, keeping, leaving), publishing).await;
         (body, reprompt)
@@ -183,9 +183,8 @@ where
         unsettled: Option<Unsettled>,
         within: Duration,
     ) {
-        let (Some(caller), Some(unsettled)) = (caller, unsettled) else { return };
-        if let Err(error) = self.ledger.settle(&unsettled.of(&caller.root), within).await {
-            warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
+        if let (Some(caller), Some(unsettled)) = (caller, unsettled) {
+            unsettled.settle(self.ledger, &caller.root, within).await;
         }
     }
 

@@ -184,8 +184,8 @@ impl InvokeError {
     /// What the error says of the specialist's health. Being busy is no illness, and a request
     /// that nobody may or can serve is none either; a guardrail that intervened works.
     ///
-    /// An attempt that our own deadline left less time than the answer of a healthy specialist
-    /// may take, `slow_call`, says nothing when that runs out.
+    /// An attempt that our own deadline left little time, less than half of what the answer of
+    /// a healthy specialist may take (`slow_call`), says nothing when that runs out.
     pub fn verdict(&self, slow_call: Duration) -> Verdict {
         match self {
             Self::ServiceFault(_)
@@ -195,7 +195,9 @@ impl InvokeError {
             | Self::StreamBroken(_)
             | Self::EmptyAnswer
             | Self::GaveUp => Verdict::Failing,
-            Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call => Verdict::Unknown,
+            Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call / 2 => {
+                Verdict::Unknown
+            }
             Self::TimedOut { .. } => Verdict::Failing,
             Self::Guardrail => Verdict::Healthy,
             Self::Throttled

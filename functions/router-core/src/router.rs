@@ -14,7 +14,10 @@ use std::time::Duration;
 use course::Course;
 pub(crate) use messages::too_many_routers;
 
+use tracing::warn;
+
 use crate::arguments::Task;
+use crate::causes::chain;
 use crate::circuit::{CircuitStore, Circuits};
 use crate::incident::Incident;
 use crate::invocation::{Charge, SpecialistInvoker};
@@ -105,6 +108,18 @@ pub struct Unsettled {
 }
 
 impl Unsettled {
+    /// Settles, for the session that pays. Where the table gives no answer, the hold expires.
+    pub(crate) async fn settle<L: Ledger>(
+        &self,
+        ledger: &L,
+        session: &RootSession,
+        within: Duration,
+    ) {
+        if let Err(error) = ledger.settle(&self.of(session), within).await {
+            warn!(error = chain(&error), hold = self.id.as_str(), "hold left to expire");
+        }
+    }
+
     /// The settlement, for the session that pays.
     pub fn of<'a>(&'a self, session: &'a RootSession) -> Settlement<'a> {
         let Self { id, specialist, held, used, forget } = self;
