@@ -8,6 +8,7 @@
 mod answer;
 mod course;
 mod messages;
+pub(crate) mod spans;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::reply::{Body, Reason};
 use crate::retry::RetryBudget;
 use crate::routing::{Ask, Decision, decide};
 use crate::session::{Caller, Fingerprint, RootSession};
+use crate::trace::{Kind, Scope};
 use crate::units::{Clock, Timestamp};
 
 /// Routes sub-tasks to specialists.
@@ -57,6 +59,8 @@ pub struct Request<'a> {
     pub caller: &'a Caller,
     /// What is asked.
     pub task: &'a Task,
+    /// Where its course is recorded.
+    pub trace: Scope<'a>,
 }
 
 /// What came of a sub-task.
@@ -122,7 +126,10 @@ where
     /// Has a sub-task answered, if it may be and can be.
     pub async fn route(&self, request: &Request<'_>) -> Routed {
         let ask = Ask { specialist: &request.task.specialist, confidence: request.task.confidence };
-        match decide(&ask, request.caller, self.policy) {
+        let span = request.trace.begin(Kind::Internal, format_args!("decision"), self.clock.now());
+        let decision = decide(&ask, request.caller, self.policy);
+        spans::decided(span, &decision, self.clock.now());
+        match decision {
             Decision::Invoke(plan) => Course::new(self, request, &plan).run_through().await,
             Decision::RefuseLoop => {
                 let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };

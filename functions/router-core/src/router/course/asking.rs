@@ -13,7 +13,7 @@ use crate::ledger::{
 };
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
-use crate::router::{KeptAnswer, Request, Unsettled, messages};
+use crate::router::{KeptAnswer, Request, Unsettled, messages, spans};
 use crate::session::{Fingerprint, Lane, RootSession};
 use crate::units::Clock;
 
@@ -85,7 +85,10 @@ where
     pub(super) async fn settle(&self, unsettled: &Unsettled) {
         let settlement = unsettled.of(&self.request.caller.root);
         let within = deadline::wind_up(self.remaining());
-        if let Err(error) = self.router.ledger.settle(&settlement, within).await {
+        let span = spans::settlement(self.trace, unsettled, self.router.clock.now());
+        let settled = self.router.ledger.settle(&settlement, within).await;
+        spans::settled(span, &settled, self.router.clock.now());
+        if let Err(error) = settled {
             warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
         }
     }
@@ -139,6 +142,7 @@ where
             Admission::Reject => {
                 debug!(specialist.name = %specialist.name, "not called: its circuit is open");
                 let reason = Reason::CircuitOpen;
+                spans::outcome(self.trace, reason.as_str());
                 self.reason.get_or_insert(reason);
                 self.incidents.push(Incident::without_call(reason, Some(specialist.name.clone())));
                 Err(Progress::GoOn)
@@ -244,7 +248,9 @@ where
             expires: request.deadline.after(HOLD_GRACE),
         };
         let within = deadline::wind_up(self.remaining());
+        let span = spans::reservation(self.trace, reservation.ask, reservation.now);
         let reserved = router.ledger.reserve(&reservation, within).await;
+        spans::reserved(span, reserved.as_ref().err(), router.clock.now());
         match &reserved {
             Ok(hold) => {
                 self.account = Some(hold.account);

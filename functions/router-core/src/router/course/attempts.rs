@@ -17,9 +17,10 @@ use crate::metrics::InvocationMetrics;
 use crate::policy::Specialist;
 use crate::reply::Reason;
 use crate::retry;
-use crate::router::Request;
 use crate::router::answer::Answer;
+use crate::router::{Request, spans};
 use crate::session::{Lane, specialist_session_id};
+use crate::trace::{Scope, key};
 use crate::units::{Clock, Timestamp, Tokens};
 
 /// An invocation that is under way.
@@ -128,6 +129,7 @@ where
             output: running.output,
             cost: running.used.cost,
         };
+        spans::invoked(self.trace, &invocation, failure);
         if let Some(reason) = failure {
             self.note_incident(reason, &invocation);
         }
@@ -156,11 +158,14 @@ where
                 cost_micro_usd = field::Empty,
                 outcome = field::Empty,
             );
-            let attempting = self.attempt(specialist, running, timeout);
-            let outcome = attempting.instrument(span.clone()).await;
+            let trace = spans::attempt(self.trace, specialist, running.attempts, now);
+            let attempting = self.attempt(specialist, running, timeout, trace);
+            let mut outcome = attempting.instrument(span.clone()).await;
             running.take(specialist, &outcome);
             record(&span, &outcome, running.used_of_hold);
-            let took = self.router.clock.now().since(now);
+            let ended = self.router.clock.now();
+            spans::attempted(trace, &mut outcome, running.used_of_hold, ended);
+            let took = ended.since(now);
             let verdict = verdict(specialist, &outcome, took);
             self.report(specialist, &running.owner(), verdict).await;
             let is_final = match &outcome.result {
@@ -178,17 +183,21 @@ where
         specialist: &Specialist,
         running: &Running,
         timeout: Duration,
+        trace: Scope<'_>,
     ) -> Outcome {
         let Request { caller, task, .. } = self.request;
         let cheaper = specialist.degraded_agent.as_ref().filter(|_| running.is_degraded);
+        let agent = cheaper.unwrap_or(&specialist.agent);
+        trace.note(|| [(key::AGENT_ID, agent.agent_id.clone().into())]);
         let attempt = Attempt {
-            agent: cheaper.unwrap_or(&specialist.agent),
+            agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, running.lane),
             attributes: &caller.forwarded_attributes(),
             request: &task.request,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
+            wants_steps: trace.is_on(),
         };
         self.router.invoker.invoke(&attempt).await
     }
