@@ -250,17 +250,17 @@ pub(crate) struct Scripted {
 /// The agent answers, with 300 input and 40 output tokens reported.
 pub(crate) fn answers(agent: &'static str, text: &str) -> Scripted {
     let usage = Usage::Reported { input: Tokens(300), output: Tokens(40) };
-    scripted(agent, Outcome { result: Ok(text.to_owned()), usage })
+    scripted(agent, Outcome::new(Ok(text.to_owned()), usage))
 }
 
 /// The agent fails, after it may have run.
 pub(crate) fn fails(agent: &'static str, error: InvokeError) -> Scripted {
-    scripted(agent, Outcome { result: Err(error), usage: Usage::UNKNOWN })
+    scripted(agent, Outcome::new(Err(error), Usage::UNKNOWN))
 }
 
 /// The agent's service turns the request down before anything runs.
 pub(crate) fn turns_down(agent: &'static str, error: InvokeError) -> Scripted {
-    scripted(agent, Outcome { result: Err(error), usage: Usage::NotRun })
+    scripted(agent, Outcome::new(Err(error), Usage::NotRun))
 }
 
 /// The agent does the same after a time.

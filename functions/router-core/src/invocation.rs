@@ -7,6 +7,7 @@ use crate::circuit::Verdict;
 use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
 use crate::session::Attributes;
+use crate::trace::Step;
 use crate::units::{MicroUsd, Tokens};
 
 /// One attempt to have a specialist answer.
@@ -26,6 +27,8 @@ pub struct Attempt<'a> {
     pub idle_timeout: Duration,
     /// Once more tokens than these are reported, no further model invocation is waited for.
     pub max_tokens: Tokens,
+    /// Whether somebody wants to know what the agent does while it answers.
+    pub wants_steps: bool,
 }
 
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
@@ -35,6 +38,15 @@ pub struct Outcome {
     pub result: Result<String, InvokeError>,
     /// What is known of the tokens it used.
     pub usage: Usage,
+    /// What the agent did, where that was wanted and as far as it told.
+    pub steps: Vec<Step>,
+}
+
+impl Outcome {
+    /// The outcome of an attempt of whose steps nothing is known.
+    pub fn new(result: Result<String, InvokeError>, usage: Usage) -> Self {
+        Self { result, usage, steps: Vec::new() }
+    }
 }
 
 /// Calls specialists.

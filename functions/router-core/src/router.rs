@@ -8,6 +8,7 @@
 mod answer;
 mod course;
 mod messages;
+pub(crate) mod spans;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::reply::{Body, Reason};
 use crate::retry::RetryBudget;
 use crate::routing::{Ask, Decision, decide};
 use crate::session::{Caller, Fingerprint, RootSession};
+use crate::trace::{Kind, Scope};
 use crate::units::{Clock, Timestamp};
 
 /// Routes sub-tasks to specialists.
@@ -60,6 +62,8 @@ pub struct Request<'a> {
     pub caller: &'a Caller,
     /// What is asked.
     pub task: &'a Task,
+    /// Where its course is recorded.
+    pub trace: Scope<'a>,
 }
 
 /// What came of a sub-task.
@@ -109,13 +113,18 @@ pub struct Unsettled {
 
 impl Unsettled {
     /// Settles, for the session that pays. Where the table gives no answer, the hold expires.
-    pub(crate) async fn settle<L: Ledger>(
+    pub(crate) async fn settle<L: Ledger, C: Clock>(
         &self,
         ledger: &L,
         session: &RootSession,
         within: Duration,
+        trace: Scope<'_>,
+        clock: &C,
     ) {
-        if let Err(error) = ledger.settle(&self.of(session), within).await {
+        let span = spans::settlement(trace, self, clock.now());
+        let settled = ledger.settle(&self.of(session), within).await;
+        spans::settled(span, &settled, clock.now());
+        if let Err(error) = settled {
             warn!(error = chain(&error), hold = self.id.as_str(), "hold left to expire");
         }
     }
@@ -137,7 +146,10 @@ where
     /// Has a sub-task answered, if it may be and can be.
     pub async fn route(&self, request: &Request<'_>) -> Routed {
         let ask = Ask { specialist: &request.task.specialist, confidence: request.task.confidence };
-        match decide(&ask, request.caller, self.policy) {
+        let span = request.trace.begin(Kind::Internal, format_args!("decision"), self.clock.now());
+        let decision = decide(&ask, request.caller, self.policy);
+        spans::decided(span, &decision, self.clock.now());
+        match decision {
             Decision::Invoke(plan) => Course::new(self, request, &plan).run_through().await,
             Decision::RefuseLoop => {
                 let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };

@@ -10,7 +10,7 @@ use tracing::{Instrument, warn};
 
 use super::answer::Answer;
 use super::messages;
-use super::{KeptAnswer, Request, Routed, Router, Unsettled};
+use super::{KeptAnswer, Request, Routed, Router, Unsettled, spans};
 use crate::causes::chain;
 use crate::circuit::CircuitStore;
 use crate::deadline;
@@ -21,6 +21,7 @@ use crate::metrics::{AccuracySample, InvocationMetrics, RequestMetrics, intent_c
 use crate::policy::{Specialist, SpecialistName};
 use crate::reply::{Body, Reason, Status};
 use crate::routing::{Plan, may_serve};
+use crate::trace::Scope;
 use crate::units::Clock;
 
 /// The state of one sub-task.
@@ -44,6 +45,8 @@ pub(super) struct Course<'r, L, I, K, C> {
     kept: Option<KeptAnswer>,
     incidents: Vec<Incident>,
     metrics: RequestMetrics,
+    /// The span that what is done now is a part of.
+    trace: Scope<'r>,
 }
 
 /// A specialist that is to be asked, and on whose behalf.
@@ -119,6 +122,7 @@ where
             kept: None,
             incidents,
             metrics,
+            trace: request.trace,
         }
     }
 
@@ -148,8 +152,21 @@ where
             return self.out_of_time();
         }
         self.settle_previous().await;
+        let now = self.router.clock.now();
+        self.trace = spans::invocation(self.request.trace, next.specialist, now);
+        let progress = self.recall_or_invoke(next).await;
+        if let Progress::NotReserved { reason, .. } = &progress {
+            spans::outcome(self.trace, reason.as_str());
+        }
+        self.trace.end(self.router.clock.now());
+        self.trace = self.request.trace;
+        progress
+    }
+
+    async fn recall_or_invoke(&mut self, next: &Next<'r>) -> Progress {
         if let Some(answer) = self.recall(next).await {
             self.note_fallback(next);
+            spans::outcome(self.trace, "answered_as_before");
             return Progress::Answered(answer);
         }
         let id = self.next_hold();

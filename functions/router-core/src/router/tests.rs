@@ -76,7 +76,8 @@ impl Stage {
 
     async fn route_task(&self, task: &Task, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
         let deadline = self.clock.now().after(Duration::from_secs(60));
-        let request = Request { id, place: 0, deadline, caller: &self.caller, task };
+        let trace = Scope::OFF;
+        let request = Request { id, place: 0, deadline, caller: &self.caller, task, trace };
         let routed = self.router(invoker).route(&request).await;
         if let Some(unsettled) = &routed.unsettled {
             let settlement = unsettled.of(&self.caller.root);

@@ -15,7 +15,7 @@ use crate::ledger::{
 };
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
-use crate::router::{KeptAnswer, Request, Router, Unsettled, messages};
+use crate::router::{KeptAnswer, Request, Router, Unsettled, messages, spans};
 use crate::session::{Fingerprint, Lane, RootSession};
 use crate::units::{Clock, Timestamp};
 
@@ -82,7 +82,9 @@ where
     pub(super) async fn settle_previous(&mut self) {
         if let Some(unsettled) = self.unsettled.take() {
             let within = deadline::wind_up(self.remaining());
-            unsettled.settle(self.router.ledger, &self.request.caller.root, within).await;
+            let Router { ledger, clock, .. } = *self.router;
+            let session = &self.request.caller.root;
+            unsettled.settle(ledger, session, within, self.trace, clock).await;
         }
     }
 
@@ -136,6 +138,7 @@ where
             Admission::Reject => {
                 debug!(specialist.name = %specialist.name, "not called: its circuit is open");
                 let reason = Reason::CircuitOpen;
+                spans::outcome(self.trace, reason.as_str());
                 self.reason.get_or_insert(reason);
                 let incident = Incident::without_call(reason, Some(specialist.name.clone()));
                 if !self.incidents.contains(&incident) {
@@ -259,7 +262,9 @@ where
             now: router.clock.now(),
             expires: request.deadline.after(HOLD_GRACE),
         };
+        let span = spans::reservation(self.trace, reservation.ask, reservation.now);
         let reserved = router.ledger.reserve(&reservation, within).await;
+        spans::reserved(span, reserved.as_ref().err(), router.clock.now());
         match &reserved {
             Ok(hold) => {
                 self.account = Some(hold.account);

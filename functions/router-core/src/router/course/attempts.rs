@@ -18,8 +18,9 @@ use crate::policy::{OnLedgerFailure, Specialist};
 use crate::reply::Reason;
 use crate::retry;
 use crate::router::answer::Answer;
-use crate::router::{Request, Router};
+use crate::router::{Request, Router, spans};
 use crate::session::{Lane, specialist_session_id};
+use crate::trace::{Scope, key};
 use crate::units::{Clock, Timestamp, Tokens};
 
 /// An invocation that is under way.
@@ -134,6 +135,7 @@ where
             output: running.output,
             cost: running.used.cost,
         };
+        spans::invoked(self.trace, &invocation, failure);
         if let Some(reason) = failure {
             self.note_incident(reason, &invocation);
         }
@@ -163,11 +165,13 @@ where
                 cost_micro_usd = field::Empty,
                 outcome = field::Empty,
             );
-            let attempting = self.attempt(specialist, running, timeout);
-            let outcome = attempting.instrument(span.clone()).await;
+            let trace = spans::attempt(self.trace, specialist, running.attempts, started);
+            let attempting = self.attempt(specialist, running, timeout, trace);
+            let mut outcome = attempting.instrument(span.clone()).await;
             running.ended = self.router.clock.now();
             running.take(specialist, &outcome);
             record(&span, &outcome, running.used_of_hold);
+            spans::attempted(trace, &mut outcome, running.used_of_hold, running.ended);
             let verdict = verdict(specialist, &outcome, running.ended.since(started));
             self.report(specialist, &running.owner(), verdict, started).await;
             let is_final = match &outcome.result {
@@ -188,17 +192,21 @@ where
         specialist: &Specialist,
         running: &Running,
         timeout: Duration,
+        trace: Scope<'_>,
     ) -> Outcome {
         let Request { caller, task, .. } = self.request;
         let cheaper = specialist.degraded_agent.as_ref().filter(|_| running.is_degraded);
+        let agent = cheaper.unwrap_or(&specialist.agent);
+        trace.note(|| [(key::AGENT_ID, agent.agent_id.clone().into())]);
         let attempt = Attempt {
-            agent: cheaper.unwrap_or(&specialist.agent),
+            agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, running.lane),
             attributes: &caller.forwarded_attributes(),
             request: &task.request,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
+            wants_steps: trace.is_on(),
         };
         self.router.invoker.invoke(&attempt).await
     }
@@ -294,7 +302,8 @@ where
         let within = running.until.since(clock.now());
         let settling = async {
             if let Some(unsettled) = &unsettled {
-                unsettled.settle(ledger, &self.request.caller.root, within).await;
+                let session = &self.request.caller.root;
+                unsettled.settle(ledger, session, within, self.trace, clock).await;
             }
         };
         join(clock.sleep(delay), settling).await;
