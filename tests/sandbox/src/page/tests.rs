@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use roxmltree::{Document, Node, ParsingOptions};
-use sandbox::events::Mismatch;
+use sandbox::events::{self, Mismatch};
 use sandbox::metrics::Batch;
+use sandbox::{Options, Sandbox, clock};
 use serde_json::{Value, json};
 
 use super::figures::tests::{batch, datum};
@@ -285,4 +286,41 @@ fn style_sheets_need_no_escaping() {
         assert!(!css.contains(['<', '&']), "{css}");
         assert_eq!(css.matches('{').count(), css.matches('}').count());
     }
+}
+
+/// Texts of the elements of a class, but for the trace's, which has a request's name in it.
+fn titles(markup: &str) -> Vec<String> {
+    let mut titles = texts(&parsed(markup), "title");
+    titles.retain(|title| !title.starts_with("Trace of"));
+    titles
+}
+
+#[tokio::test]
+async fn the_picture_in_the_documentation_is_one_that_a_run_still_makes() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let mut requests = Vec::new();
+    for name in ["billing", "throttled-in-stream", "identity-not-verified"] {
+        let case = events::load(&events::folder().join(name).with_extension("json")).unwrap();
+        let played = events::play(&sandbox, &case).await.unwrap();
+        let mismatches = events::check(&case, &played);
+        requests.push(Request::new(&case, &case, &played, &mismatches, Vec::new()));
+    }
+    let (items, batches) = (sandbox.table().scan().await.unwrap(), sandbox.metrics().batches());
+    sandbox.stop().await;
+    let at_end = (&items[..], clock::now_ms());
+    let run = Run::new(Setting::default(), requests, batches, SHIPPED_POLICY, at_end).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let [page, picture] = ["run.html", "run.svg"].map(|name| {
+        let path = folder.path().join(name);
+        ReportFile::parse(path.to_str().unwrap()).unwrap().write(&run).unwrap();
+        std::fs::read_to_string(path).unwrap()
+    });
+    assert!(page.contains("3 of 3 events as expected"), "{page}");
+    assert_eq!(texts(&parsed(&page), "requests").len(), 1);
+
+    let kept = events::folder().with_file_name("docs").join("report.svg");
+    let kept = std::fs::read_to_string(kept).unwrap();
+    assert_eq!(titles(&kept), titles(&picture), "make docs/report.svg anew with --report");
+    assert!(kept.contains(CHART_CSS), "make docs/report.svg anew with --report");
 }
