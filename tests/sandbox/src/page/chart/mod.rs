@@ -34,11 +34,11 @@ pub(crate) struct Chart {
     pub(crate) title: String,
     /// What else one has to know to read it.
     pub(crate) note: String,
-    /// What is drawn, from (0, 0) to (its width, [`Chart::height`]).
+    /// What is drawn.
     pub(crate) drawing: Drawing,
 }
 
-/// What is drawn.
+/// Shapes between (0, 0) and (`width`, `height`).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Drawing {
     pub(crate) width: f64,
