@@ -61,6 +61,8 @@ pub struct LambdaRequest<'a> {
     pub deadline: Timestamp,
     /// Whether it is its environment's first.
     pub cold_start: Option<ColdStart>,
+    /// The published version of the function that serves it, if it is one.
+    pub function_version: Option<String>,
     /// Where its course is recorded.
     pub trace: Scope<'a>,
 }
@@ -131,6 +133,7 @@ where
             });
         let now = self.clock.now();
         metrics.cold_start = request.cold_start;
+        metrics.function_version = request.function_version;
         metrics.overhead = now.since(started).saturating_sub(metrics.waited());
         self.log(&body, &metrics, now.since(started));
         spans::answered(trace, &body, &metrics);

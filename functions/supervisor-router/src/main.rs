@@ -151,6 +151,7 @@ impl Function {
             id: &context.request_id,
             deadline: Timestamp(context.deadline),
             cold_start,
+            function_version: published_version(&context),
             trace: recorder.as_ref().map_or(Scope::OFF, Recorder::scope),
         };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
@@ -162,6 +163,12 @@ impl Function {
         RawValue::from_string(reply.render(&event.form))
             .map_err(|error| diagnostic("MalformedReply", &error))
     }
+}
+
+/// The version that serves the invocation, unless it is the unpublished one.
+fn published_version(context: &Context) -> Option<String> {
+    let version = &context.env_config.version;
+    (version != "$LATEST").then(|| version.clone())
 }
 
 /// The keys that Powertools gives every line of an invocation.

@@ -10,8 +10,13 @@ use crate::doubles::{
 use crate::invocation::{Attempt, InvokeError, Outcome};
 use crate::ledger::Account;
 
-const REQUEST: LambdaRequest<'_> =
-    LambdaRequest { id: "r-1", deadline: Timestamp(60_000), cold_start: None, trace: Scope::OFF };
+const REQUEST: LambdaRequest<'_> = LambdaRequest {
+    id: "r-1",
+    deadline: Timestamp(60_000),
+    cold_start: None,
+    function_version: None,
+    trace: Scope::OFF,
+};
 
 fn event(arguments: Value) -> Event {
     let parameters: Vec<Value> = arguments
@@ -215,7 +220,16 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let ask = async |event: &Event, id| {
         let deadline = clock.now().after(Duration::from_secs(60));
         handler
-            .handle(event, LambdaRequest { id, deadline, cold_start: None, trace: Scope::OFF })
+            .handle(
+                event,
+                LambdaRequest {
+                    id,
+                    deadline,
+                    cold_start: None,
+                    function_version: None,
+                    trace: Scope::OFF,
+                },
+            )
             .await
             .body
     };
