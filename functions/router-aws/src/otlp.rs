@@ -9,6 +9,7 @@ mod encode;
 mod message;
 mod xray;
 
+use std::error::Error;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +23,6 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use message::ExportTraceServiceResponse;
@@ -109,7 +109,7 @@ impl OtlpTraces {
     async fn export_bytes(&self, bytes: Vec<u8>, within: Duration) {
         let failure = match timeout(within, self.send(bytes)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => DisplayErrorContext(&*error).to_string(),
+            Ok(Err(error)) => chain(&*error),
             Err(_) => {
                 self.state().paused_until = SystemClock.now().after(PAUSE);
                 format!("no answer within {} ms", within.as_millis())
@@ -129,11 +129,11 @@ impl OtlpTraces {
         };
         let response = self.connector.call(request).await?;
         let status = response.status();
+        // Read to its end, the connection serves the next export as well.
+        let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
         if !status.is_success() {
             return Err(format!("the receiver answered with HTTP {status}").into());
         }
-        // Read to its end, the connection serves the next export as well.
-        let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
         let rejected = ExportTraceServiceResponse::decode(body)
             .ok()
             .and_then(|response| response.partial_success)
@@ -170,4 +170,10 @@ impl OtlpTraces {
         // Every change is complete in itself, so a panic elsewhere leaves nothing half-done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An error with its causes.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,11 +1,10 @@
 //! The names under which a span's facts are known.
 //!
-//! Those with `gen_ai.` and `error.` are of OpenTelemetry's semantic conventions 1.41.0, the last
-//! release with those for generative AI, which since live in a repository of their own and have
-//! no release there yet:
+//! Those with `gen_ai.` and `error.` are of OpenTelemetry's semantic conventions 1.41.0:
 //! <https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-agent-spans.md>.
-//! They are still in development, hence the pinned version, which every export names. The
-//! router's own begin with `router.`.
+//! From 1.42.0 on, those for generative AI live in a repository of their own. They are still in
+//! development, hence the pinned version, which every export names. The router's own begin with
+//! `router.`.
 
 /// The conventions that the names are of.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.0";
