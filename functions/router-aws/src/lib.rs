@@ -2,21 +2,25 @@
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
 //! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
-//! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`SystemClock`]
-//! tells the time. Endpoints, region and credentials come from the environment as in every
+//! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`SystemClock`] tells
+//! the time. Endpoints, region and credentials come from the environment as in every
 //! AWS SDK.
 
-pub mod bedrock;
+mod agentcore;
+mod agents;
+mod bedrock;
 pub mod circuits;
 mod clock;
+mod failure;
 pub mod incidents;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod settings;
 pub mod table;
+mod timer;
 
-pub use bedrock::BedrockInvoker;
+pub use agents::AgentInvoker;
 pub use circuits::DynamoCircuits;
 pub use clock::SystemClock;
 pub use incidents::DynamoIncidents;

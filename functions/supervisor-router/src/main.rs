@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use router_aws::settings::{LogSettings, SettingsError};
 use router_aws::{
-    BedrockInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, Settings,
+    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, Settings,
     SystemClock, Table, aws_configuration, logging,
 };
 use router_core::Handler;
@@ -72,7 +72,7 @@ struct Function {
     /// The service that the function belongs to.
     service: String,
     ledger: DynamoLedger,
-    invoker: BedrockInvoker,
+    invoker: AgentInvoker,
     circuits: Circuits<DynamoCircuits>,
     retries: RetryBudget,
     incidents: DynamoIncidents,
@@ -87,7 +87,7 @@ impl Function {
         let table = Table::new(&config, &settings.budget_table);
         Self {
             ledger: DynamoLedger::new(table.clone()),
-            invoker: BedrockInvoker::new(&config),
+            invoker: AgentInvoker::new(&config),
             circuits: Circuits::new(DynamoCircuits::new(table.clone())),
             retries: RetryBudget::default(),
             incidents: DynamoIncidents::new(table),
