@@ -161,7 +161,11 @@ fn body_steps(reply: &Reply) -> Vec<Step> {
         Some(Fault::HangInStream) => half_and(Step::Hang),
         Some(Fault::CloseInStream) => half_and(Step::Break),
         // It has no text, only what is to be done.
-        Some(Fault::ReturnControl) => whole(&json!({ "result": "", "stop_reason": "interrupt" })),
+        Some(Fault::ReturnControl) => {
+            let mut body = body("");
+            body["stop_reason"] = "interrupt".into();
+            whole(&body)
+        }
         // These never come as far as a body.
         Some(Fault::Before(_) | Fault::InStream(_) | Fault::Hang | Fault::Close | Fault::Reset) => {
             vec![Step::Break]
