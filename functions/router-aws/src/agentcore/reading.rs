@@ -21,7 +21,7 @@ pub(super) struct Reading {
     /// Pieces of the answer that were read.
     pieces: u64,
     texts: Texts,
-    /// A piece that says nothing that is known.
+    /// The first piece, if it says nothing that is known.
     unknown: Option<String>,
     /// What the agent says that the whole call used.
     declared: Option<(u64, u64)>,
@@ -184,7 +184,7 @@ impl Reading {
             return Err(failure(&raw));
         }
         if piece == Piece::default() && value.is_object() {
-            self.unknown = Some(raw);
+            self.unknown = (self.pieces == 1).then_some(raw);
         } else if let Some(says) = piece.says {
             self.texts.add(says);
         }
