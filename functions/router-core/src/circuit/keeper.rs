@@ -189,27 +189,21 @@ impl<S: CircuitStore> Circuits<S> {
             let author = format!("{attempt}?");
             let left = patience.since(now);
             match self.change(&specialist.name, &circuit, &next, &author, clock, left).await {
-                Some(Changed::Stored) => return Admission::Pass { until },
+                // Without an answer the change may have been stored all the same. Its verdict is
+                // not heard then, and the place is free again when its time is up.
+                Some(Changed::Stored) | None => return Admission::Pass { until },
                 Some(Changed::Lost(found)) => circuit = found,
-                None => {
-                    // The change may have been stored. Then the report has to follow it.
-                    let stored = Circuit { stamp: circuit.stamp + 1, state: next, ..circuit };
-                    self.remember(&specialist.name, stored, now, clock.now());
-                    return Admission::Pass { until };
-                }
             }
         }
         Admission::Reject
     }
 
-    /// Takes the verdict of `attempt` in, which began at `started`. Returns whether that opened
-    /// the circuit.
+    /// Takes the verdict of `attempt` in. Returns whether that opened the circuit.
     pub async fn report<C: Clock>(
         &self,
         specialist: &Specialist,
         attempt: &str,
         verdict: Verdict,
-        started: Timestamp,
         clock: &C,
         within: Duration,
     ) -> bool {
@@ -227,9 +221,9 @@ impl<S: CircuitStore> Circuits<S> {
             let left = patience.since(now);
             match self.change(&specialist.name, &circuit, &next, &author, clock, left).await {
                 Some(Changed::Stored) => return opens,
-                // Somebody failed after this one had begun: that failure stands.
-                Some(Changed::Lost(Circuit { state: State::Closed { since, .. }, .. }))
-                    if verdict == Verdict::Healthy && since > started =>
+                // A success ends the run of failures that was known of, and no later one.
+                Some(Changed::Lost(Circuit { state: State::Closed { .. }, .. }))
+                    if verdict == Verdict::Healthy =>
                 {
                     return false;
                 }

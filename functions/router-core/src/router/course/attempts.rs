@@ -173,7 +173,7 @@ where
             record(&span, &outcome, running.used_of_hold);
             spans::attempted(trace, &mut outcome, running.used_of_hold, running.ended);
             let verdict = verdict(specialist, &outcome, running.ended.since(started));
-            self.report(specialist, &running.owner(), verdict, started).await;
+            self.report(specialist, &running.owner(), verdict).await;
             let is_final = match &outcome.result {
                 Ok(_) => true,
                 Err(error) => {
