@@ -56,8 +56,9 @@ NOT_CALLED = {
     "bedrock-agentcore:InvokeAgentRuntime": "for specialists on AgentCore runtimes",
     "logs:CreateLogStream": "Lambda writes the log as the function",
     "logs:PutLogEvents": "Lambda writes the log as the function",
+    "xray:PutSpans": "X-Ray's OTLP endpoint asks for it",
     "xray:PutTelemetryRecords": "Lambda sends its traces as the function",
-    "xray:PutTraceSegments": "Lambda sends its traces as the function, and the function by OTLP",
+    "xray:PutTraceSegments": "Lambda sends its traces as the function",
 }
 
 # Operations of the SDK's clients, as the sources call them, and what IAM asks for them.
@@ -322,10 +323,25 @@ def check_alias(template):
 def check_nested(template, nested):
     for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
         outputs = nested[stack["TemplateURL"]]["Outputs"]
-        for reference in values(template, "Fn::GetAtt"):
-            if reference[0] == name:
-                output = ".".join(reference[1:]).removeprefix("Outputs.")
+        references = [".".join(reference) for reference in values(template, "Fn::GetAtt")]
+        references += [name for text in texts(template) for name in re.findall(r"\$\{([\w.]+)\}", text)]
+        for reference in references:
+            if reference.startswith(f"{name}."):
+                output = reference.removeprefix(f"{name}.Outputs.")
                 expect(output in outputs, f"{name} has no output {output}")
+
+
+def check_samconfig(template):
+    """What the environments of samconfig.toml set is there, and allowed."""
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    environments.pop("version")
+    expect_equal(environments, ["default", "staging", "production"], "environments of samconfig.toml")
+    for name, commands in environments.items():
+        for override in commands["deploy"]["parameters"].get("parameter_overrides", []):
+            parameter, value = override.split("=", 1)
+            rule = template["Parameters"].get(parameter, {"AllowedValues": []})
+            allowed = [str(one) for one in rule.get("AllowedValues", [value])]
+            expect(value in allowed, f"samconfig.toml, {name}: {override}")
 
 
 def main():
@@ -341,6 +357,7 @@ def main():
     check_policy(template, supervisor, specialist)
     check_alias(template)
     check_nested(template, nested)
+    check_samconfig(template)
     for problem in problems:
         print(problem)
     sys.exit(1 if problems else 0)
