@@ -46,6 +46,7 @@ NOT_SET = {
 # resources for the action.
 WILDCARDS = {
     "bedrock:InvokeModel": "the inference profile picks the region; a condition names the profile",
+    "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
     "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition names the namespace",
     "lambda:GetProvisionedConcurrencyConfig": "versions' numbers are not known before",
