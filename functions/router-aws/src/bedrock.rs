@@ -6,6 +6,8 @@
 
 mod classify;
 mod reading;
+mod steps;
+mod told;
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentruntime::Client;
@@ -58,12 +60,12 @@ impl SpecialistInvoker for BedrockInvoker {
             Ok(Err(outcome)) => return outcome,
             Err(_) => {
                 let result = Err(late(attempt.timeout, Wait::Answer));
-                return Outcome { result, usage: Usage::UNKNOWN };
+                return Outcome::new(result, Usage::UNKNOWN);
             }
         };
         // Dropping the stream, which every return here does, closes the connection.
         let mut stream = output.completion;
-        let mut reading = Reading::default();
+        let mut reading = Reading::new(attempt.wants_steps);
         loop {
             let idle_deadline = Instant::now() + attempt.idle_timeout;
             let event = match timeout_at(deadline.min(idle_deadline), stream.recv()).await {

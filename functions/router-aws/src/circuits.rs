@@ -14,6 +14,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Config;
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
@@ -32,6 +35,8 @@ use crate::table::{Attributes, Expression, Table, key, number, read_number, read
 const CIRCUIT: &str = "CIRCUIT#";
 /// Stands for all specialists in a key.
 const ALL: &str = "*";
+/// One attempt of a request takes at most this.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 /// As many items as one `BatchGetItem` may ask for (Amazon DynamoDB API Reference).
 const KEYS_AT_ONCE: usize = 100;
 /// The attributes that only some of the states have.
@@ -55,12 +60,17 @@ impl DynamoCircuits {
         let keys: Vec<Attributes> = names.map(circuit_key).collect();
         let mut readings = Readings::default();
         for keys in keys.chunks(KEYS_AT_ONCE) {
-            let wanted = KeysAndAttributes::builder().set_keys(Some(keys.to_vec())).build()?;
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys.to_vec()))
+                .consistent_read(true)
+                .build()?;
             let request =
                 self.table.client.batch_get_item().request_items(&self.table.name, wanted);
-            // What the table was too busy to answer counts as closed, as if it were not there.
-            let answer = request.send().await?.responses.unwrap_or_default();
-            for item in answer.into_values().flatten() {
+            let answer = request.customize().config_override(impatient()).send().await?;
+            if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+                return Err("the table was too busy to tell of all circuits".into());
+            }
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
                 take(&item, &mut readings);
             }
         }
@@ -80,6 +90,8 @@ impl DynamoCircuits {
             .set_expression_attribute_names(Some(write.names))
             .set_expression_attribute_values(Some(write.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .customize()
+            .config_override(impatient())
             .send()
             .await;
         match sent {
@@ -113,6 +125,12 @@ impl CircuitStore for DynamoCircuits {
             Err(elapsed) => Err(CircuitError(elapsed.into())),
         }
     }
+}
+
+/// Circuits are asked about while a request waits: a second try has to fit into its second.
+fn impatient() -> Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+    Config::builder().timeout_config(timeouts)
 }
 
 fn circuit_key(specialist: &str) -> Attributes {

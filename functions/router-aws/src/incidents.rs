@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_smithy_types::error::display::DisplayErrorContext;
 use futures_util::future::join_all;
 use router_core::incident::{Incident, IncidentLog};
 use router_core::invocation::BoxError;
@@ -39,7 +40,7 @@ impl DynamoIncidents {
             Err(elapsed) => elapsed.into(),
         };
         warn!(
-            error = error.to_string(),
+            error = DisplayErrorContext(&*error).to_string(),
             incident = incident.id,
             specialist.name = incident.specialist.as_ref().map(SpecialistName::as_str),
             reason = incident.reason.as_str(),

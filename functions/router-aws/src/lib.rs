@@ -2,8 +2,8 @@
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
 //! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
-//! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`SystemClock`]
-//! tells the time. Endpoints, region and credentials come from the environment as in every
+//! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`]
+//! exports, [`SystemClock`] tells the time. Endpoints, region and credentials come from the environment as in every
 //! AWS SDK.
 
 pub mod bedrock;
@@ -13,6 +13,7 @@ pub mod incidents;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;
+pub mod otlp;
 pub mod settings;
 pub mod table;
 
@@ -22,6 +23,7 @@ pub use clock::SystemClock;
 pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
+pub use otlp::OtlpTraces;
 pub use settings::Settings;
 pub use table::Table;
 

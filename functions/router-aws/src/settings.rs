@@ -4,11 +4,14 @@
 //! There is no falling back to something harmless: a function that is set up wrongly does
 //! not start.
 
+mod traces;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use router_core::policy::{Mistake, Policy};
 use serde_json::Value;
+pub use traces::{Headers, Sampler, TraceSettings};
 use tracing::level_filters::LevelFilter;
 
 /// The checked settings of a function.
@@ -22,6 +25,8 @@ pub struct Settings {
     pub gateway_injects_session: bool,
     /// CloudWatch's namespace of the metrics.
     pub metrics_namespace: String,
+    /// How traces are exported; `None`: there are none.
+    pub traces: Option<TraceSettings>,
 }
 
 /// All that is wrong with the settings.
@@ -59,14 +64,23 @@ impl Settings {
             .unwrap_or_else(noted(&mut mistakes));
         let metrics_namespace =
             metrics_namespace(var("METRICS_NAMESPACE")).unwrap_or_else(noted(&mut mistakes));
+        let traces = TraceSettings::from_vars(var);
+        let traces = traces.unwrap_or_else(|found| {
+            mistakes.extend(found);
+            None
+        });
         let agents = agents(var("SPECIALIST_AGENTS"));
         let policy = policy_text(var("ROUTING_POLICY"), read_file, default_policy);
         let agents = agents.map_err(|mistake| mistakes.push(mistake)).ok();
         let policy = policy.map_err(|mistake| vec![mistake]);
         match policy.and_then(|text| Policy::parse(&text, agents.as_ref())) {
-            Ok(policy) if mistakes.is_empty() => {
-                Ok(Self { policy, budget_table, gateway_injects_session, metrics_namespace })
-            }
+            Ok(policy) if mistakes.is_empty() => Ok(Self {
+                policy,
+                budget_table,
+                gateway_injects_session,
+                metrics_namespace,
+                traces,
+            }),
             policy => {
                 mistakes.extend(policy.err().into_iter().flatten());
                 Err(SettingsError(mistakes))

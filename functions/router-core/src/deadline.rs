@@ -16,6 +16,9 @@ pub const REPLY_MARGIN: Duration = Duration::from_millis(1_500);
 /// No attempt is started with less time than this: it would only cost money.
 pub const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 
+/// Kept back for settling and replying while a call's circuit is told how it ended.
+const SETTLING_MARGIN: Duration = Duration::from_millis(1_200);
+
 /// Kept back for the reply itself when settling and publishing take their time.
 const POSTING_MARGIN: Duration = Duration::from_millis(200);
 
@@ -31,9 +34,21 @@ pub fn window(remaining: Duration, to_come: usize) -> Option<Duration> {
     (share >= SHORTEST_ATTEMPT).then_some(share)
 }
 
-/// The longest that a request needs for every specialist of its chain to use one whole attempt
-/// up and to wait before all its retries, and to reply. A function's timeout should not be
-/// shorter: specialists would then be cut short in favour of those that follow them.
+/// The time for what comes before a call, its hold above all: with less left than the margin
+/// the call would not be made.
+pub fn before_call(remaining: Duration) -> Duration {
+    remaining.saturating_sub(REPLY_MARGIN)
+}
+
+/// The time for what comes after a call and before settling.
+pub fn after_call(remaining: Duration) -> Duration {
+    remaining.saturating_sub(SETTLING_MARGIN)
+}
+
+/// The shortest time that Lambda must leave a request for every specialist of its chain to have
+/// one whole attempt and to wait before all its retries, whatever those before it needed. A
+/// function's timeout should not be shorter: specialists would then be cut short in favour of
+/// those that may follow them.
 pub fn longest_request(policy: &Policy) -> Duration {
     let of_one = |specialist: &Specialist| {
         let waits = (1..specialist.retry.max_attempts)
@@ -41,9 +56,18 @@ pub fn longest_request(policy: &Policy) -> Duration {
             .sum::<Duration>();
         specialist.timeout + waits
     };
+    // Each gets an equal share of what those before it have left.
     let of_chain = |first| {
-        let fallbacks = fallbacks(first, policy, |_| true);
-        of_one(first) + fallbacks.into_iter().map(of_one).sum::<Duration>()
+        let mut before = Duration::ZERO;
+        let mut longest = Duration::ZERO;
+        let chain = std::iter::once(first).chain(fallbacks(first, policy, |_| true));
+        let times: Vec<Duration> = chain.map(of_one).collect();
+        for (place, time) in times.iter().enumerate() {
+            let shares = u32::try_from(times.len() - place).unwrap_or(u32::MAX);
+            longest = longest.max(before + *time * shares);
+            before += *time;
+        }
+        longest
     };
     policy.specialists().map(of_chain).max().unwrap_or_default() + REPLY_MARGIN
 }
@@ -66,6 +90,9 @@ mod tests {
     fn the_longest_request_is_the_longest_chain_of_specialists_with_all_their_waits() {
         // Orders, support and general: 20 s and two waits of up to 0.1 and 0.2 s each.
         assert_eq!(longest_request(&policy()), ms(3 * 20_300 + 1_500));
+        // An equal share for each of three must be long enough for the longest of them.
+        let unequal = policy().with_timeout("orders", ms(30_000));
+        assert_eq!(longest_request(&unequal), ms(3 * 30_300 + 1_500));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! Stand-ins for the ports, and a policy, for this crate's tests.
 
+mod circuits;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::circuit::{
-    Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Readings, State,
-};
-use crate::incident::{Incident, IncidentLog};
+pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
+
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
     Account, Hold, HoldId, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
     SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
-use crate::policy::{Policy, SpecialistName};
+use crate::policy::Policy;
 use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
 use crate::units::{Clock, Timestamp, Tokens};
 
@@ -250,17 +250,17 @@ pub(crate) struct Scripted {
 /// The agent answers, with 300 input and 40 output tokens reported.
 pub(crate) fn answers(agent: &'static str, text: &str) -> Scripted {
     let usage = Usage::Reported { input: Tokens(300), output: Tokens(40) };
-    scripted(agent, Outcome { result: Ok(text.to_owned()), usage })
+    scripted(agent, Outcome::new(Ok(text.to_owned()), usage))
 }
 
 /// The agent fails, after it may have run.
 pub(crate) fn fails(agent: &'static str, error: InvokeError) -> Scripted {
-    scripted(agent, Outcome { result: Err(error), usage: Usage::UNKNOWN })
+    scripted(agent, Outcome::new(Err(error), Usage::UNKNOWN))
 }
 
 /// The agent's service turns the request down before anything runs.
 pub(crate) fn turns_down(agent: &'static str, error: InvokeError) -> Scripted {
-    scripted(agent, Outcome { result: Err(error), usage: Usage::NotRun })
+    scripted(agent, Outcome::new(Err(error), Usage::NotRun))
 }
 
 /// The agent does the same after a time.
@@ -318,108 +318,6 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
         assert_eq!(next.agent, attempt.agent.agent_id);
         self.clock.advance(next.takes);
         next.outcome
-    }
-}
-
-/// Circuits in memory, changed as the table changes them.
-#[derive(Debug, Default)]
-pub(crate) struct InMemoryCircuits {
-    is_down: bool,
-    readings: Mutex<Readings>,
-    reads: AtomicU64,
-    changes: AtomicU64,
-}
-
-impl InMemoryCircuits {
-    pub(crate) fn that_are_down() -> Self {
-        Self { is_down: true, ..Self::default() }
-    }
-
-    pub(crate) fn force(&self, specialist: &str, forced: Forced) {
-        self.edit(specialist, |circuit| circuit.forced = Some(forced));
-    }
-
-    pub(crate) fn force_all(&self, forced: Forced) {
-        self.readings.lock().unwrap().all = Some(forced);
-    }
-
-    /// Changes a circuit as another process would.
-    pub(crate) fn set(&self, specialist: &str, state: State) {
-        self.edit(specialist, |circuit| {
-            circuit.stamp += 1;
-            circuit.state = state;
-        });
-    }
-
-    pub(crate) fn state(&self, specialist: &str) -> State {
-        self.edit(specialist, |circuit| circuit.state.clone())
-    }
-
-    pub(crate) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
-    }
-
-    fn edit<T>(&self, specialist: &str, edit: impl FnOnce(&mut Circuit) -> T) -> T {
-        let circuits = &mut self.readings.lock().unwrap().circuits;
-        let known = circuits.iter().position(|(name, _)| name.as_str() == specialist);
-        let place = known.unwrap_or_else(|| {
-            circuits.push((SpecialistName::parse(specialist).unwrap(), Circuit::default()));
-            circuits.len() - 1
-        });
-        edit(&mut circuits[place].1)
-    }
-}
-
-impl CircuitStore for InMemoryCircuits {
-    async fn read(
-        &self,
-        _specialists: &[&SpecialistName],
-        _within: Duration,
-    ) -> Result<Readings, CircuitError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        if self.is_down {
-            return Err(CircuitError("the table is down".into()));
-        }
-        Ok(self.readings.lock().unwrap().clone())
-    }
-
-    async fn change(
-        &self,
-        change: &Change<'_>,
-        _within: Duration,
-    ) -> Result<Changed, CircuitError> {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        if self.is_down {
-            return Err(CircuitError("the table is down".into()));
-        }
-        Ok(self.edit(change.specialist.as_str(), |circuit| {
-            if circuit.stamp != change.seen {
-                return Changed::Lost(circuit.clone());
-            }
-            circuit.stamp += 1;
-            circuit.state = change.state.clone();
-            Changed::Stored
-        }))
-    }
-}
-
-/// Keeps what is left behind.
-#[derive(Debug, Default)]
-pub(crate) struct RecordingLog(Mutex<Vec<Incident>>);
-
-impl RecordingLog {
-    pub(crate) fn incidents(&self) -> Vec<Incident> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl IncidentLog for RecordingLog {
-    async fn leave(&self, incidents: &[Incident], _within: Duration) {
-        self.0.lock().unwrap().extend_from_slice(incidents);
     }
 }
 

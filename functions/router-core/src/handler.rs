@@ -22,12 +22,13 @@ use crate::metrics::{Batch, ColdStart, InvocationMetrics, MetricsSink, RequestMe
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Reply, Status};
 use crate::retry::RetryBudget;
-use crate::router::{KeptAnswer, Request, Routed, Router, Unsettled, too_many_routers};
+use crate::router::{KeptAnswer, Request, Routed, Router, Unsettled, spans, too_many_routers};
 use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
+use crate::trace::{Kind, Scope, key};
 use crate::units::{Clock, Timestamp};
 
-/// The longest that publishing metrics may hold a reply up.
+/// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);
 
 /// Answers the events of the action group.
@@ -60,6 +61,10 @@ pub struct LambdaRequest<'a> {
     pub deadline: Timestamp,
     /// Whether it is its environment's first.
     pub cold_start: Option<ColdStart>,
+    /// The published version of the function that serves it, if it is one.
+    pub function_version: Option<String>,
+    /// Where its course is recorded.
+    pub trace: Scope<'a>,
 }
 
 /// A reply's body with what is still to be done before it is sent.
@@ -117,6 +122,8 @@ where
 
     async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
         let started = self.clock.now();
+        let trace = request.trace.begin(Kind::Server, format_args!("request"), started);
+        let request = LambdaRequest { trace, ..request };
         let working = AssertUnwindSafe(self.work(event, &request)).catch_unwind();
         let Answer { body, reprompt, mut metrics, unsettled, kept, incidents } =
             working.await.unwrap_or_else(|_| {
@@ -126,16 +133,19 @@ where
             });
         let now = self.clock.now();
         metrics.cold_start = request.cold_start;
+        metrics.function_version = request.function_version;
         metrics.overhead = now.since(started).saturating_sub(metrics.waited());
         self.log(&body, &metrics, now.since(started));
+        spans::answered(trace, &body, &metrics);
         let batch = Batch { timestamp: now, data: metrics.data() };
         let within = deadline::wind_up(request.deadline.since(now));
         let caller = event.caller.as_ref().ok();
-        let settling = self.settle(caller, unsettled, within);
+        let settling = self.settle(caller, unsettled, within, trace);
         let keeping = self.keep(caller, kept, now, within);
-        let leaving = self.incidents.leave(&incidents, within);
-        let publishing = self.metrics.publish(&batch, within.min(PUBLISHING));
+        let leaving = self.incidents.leave(&incidents, within.min(PUBLISHING));
+        let publishing = self.publish(&batch, within.min(PUBLISHING), trace);
         join(join3(settling, keeping, leaving), publishing).await;
+        trace.end(self.clock.now());
         (body, reprompt)
     }
 
@@ -163,6 +173,7 @@ where
         };
         let named = self.policy.find(&task.specialist).map(|specialist| specialist.name.as_str());
         Span::current().record("specialist.asked", named.unwrap_or("unknown"));
+        request.trace.note(|| [(key::ASKED, named.unwrap_or("unknown").to_owned().into())]);
         let router = Router {
             policy: self.policy,
             ledger: self.ledger,
@@ -171,8 +182,8 @@ where
             retries: self.retries,
             clock: self.clock,
         };
-        let LambdaRequest { id, deadline, .. } = *request;
-        let request = Request { id, place: 0, deadline, caller, task: &task };
+        let LambdaRequest { id, deadline, trace, .. } = *request;
+        let request = Request { id, place: 0, deadline, caller, task: &task, trace };
         let Routed { body, metrics, unsettled, kept, incidents } = router.route(&request).await;
         Answer { body, reprompt: false, metrics, unsettled, kept, incidents }
     }
@@ -182,11 +193,18 @@ where
         caller: Option<&Caller>,
         unsettled: Option<Unsettled>,
         within: Duration,
+        trace: Scope<'_>,
     ) {
-        let (Some(caller), Some(unsettled)) = (caller, unsettled) else { return };
-        if let Err(error) = self.ledger.settle(&unsettled.of(&caller.root), within).await {
-            warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
+        if let (Some(caller), Some(unsettled)) = (caller, unsettled) {
+            unsettled.settle(self.ledger, &caller.root, within, trace, self.clock).await;
         }
+    }
+
+    async fn publish(&self, batch: &Batch, within: Duration, trace: Scope<'_>) {
+        let span = trace.begin(Kind::Internal, format_args!("metrics"), self.clock.now());
+        span.note(|| [(key::DATA, (batch.data.len() as u64).into())]);
+        self.metrics.publish(batch, within).await;
+        span.end(self.clock.now());
     }
 
     async fn keep(

@@ -7,6 +7,7 @@ use crate::circuit::Verdict;
 use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
 use crate::session::Attributes;
+use crate::trace::Step;
 use crate::units::{MicroUsd, Tokens};
 
 /// One attempt to have a specialist answer.
@@ -26,6 +27,8 @@ pub struct Attempt<'a> {
     pub idle_timeout: Duration,
     /// Once more tokens than these are reported, no further model invocation is waited for.
     pub max_tokens: Tokens,
+    /// Whether somebody wants to know what the agent does while it answers.
+    pub wants_steps: bool,
 }
 
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
@@ -35,6 +38,15 @@ pub struct Outcome {
     pub result: Result<String, InvokeError>,
     /// What is known of the tokens it used.
     pub usage: Usage,
+    /// What the agent did, where that was wanted and as far as it told.
+    pub steps: Vec<Step>,
+}
+
+impl Outcome {
+    /// The outcome of an attempt of whose steps nothing is known.
+    pub fn new(result: Result<String, InvokeError>, usage: Usage) -> Self {
+        Self { result, usage, steps: Vec::new() }
+    }
 }
 
 /// Calls specialists.
@@ -184,8 +196,8 @@ impl InvokeError {
     /// What the error says of the specialist's health. Being busy is no illness, and a request
     /// that nobody may or can serve is none either; a guardrail that intervened works.
     ///
-    /// An attempt that our own deadline left less time than the answer of a healthy specialist
-    /// may take, `slow_call`, says nothing when that runs out.
+    /// An attempt that our own deadline left little time, less than half of what the answer of
+    /// a healthy specialist may take (`slow_call`), says nothing when that runs out.
     pub fn verdict(&self, slow_call: Duration) -> Verdict {
         match self {
             Self::ServiceFault(_)
@@ -195,7 +207,9 @@ impl InvokeError {
             | Self::StreamBroken(_)
             | Self::EmptyAnswer
             | Self::GaveUp => Verdict::Failing,
-            Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call => Verdict::Unknown,
+            Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call / 2 => {
+                Verdict::Unknown
+            }
             Self::TimedOut { .. } => Verdict::Failing,
             Self::Guardrail => Verdict::Healthy,
             Self::Throttled

@@ -27,6 +27,7 @@ pub mod retry;
 pub mod router;
 pub mod routing;
 pub mod session;
+pub mod trace;
 pub mod units;
 
 #[cfg(test)]

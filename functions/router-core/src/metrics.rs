@@ -81,6 +81,8 @@ pub struct ColdStart {
 pub struct RequestMetrics {
     /// Whether the request is its environment's first.
     pub cold_start: Option<ColdStart>,
+    /// The published version of the function that served the request, if it is one.
+    pub function_version: Option<String>,
     /// Whether the right specialist was asked, where the router can tell.
     pub accuracy: Option<AccuracySample>,
     /// Every invocation, in order.
@@ -210,6 +212,9 @@ impl RequestMetrics {
             add("BudgetUtilization", Unit::Percent, percent, &[]);
         }
         add("RouterOverhead", Unit::Milliseconds, in_milliseconds(self.overhead), &[]);
+        if let Some(version) = &self.function_version {
+            data.extend(of_version(version, &data));
+        }
         data
     }
 
@@ -217,6 +222,28 @@ impl RequestMetrics {
     pub fn waited(&self) -> Duration {
         self.invocations.iter().map(|invocation| invocation.latency).sum()
     }
+}
+
+/// What a new version of the function is judged by while it is rolled out; the overhead, of which
+/// each request has one, counts its requests.
+const JUDGED_BY_VERSION: [&str; 6] = [
+    "RoutingAccuracy",
+    "SpecialistInvocations",
+    "SpecialistErrors",
+    "SpecialistLatency",
+    "Cost",
+    "RouterOverhead",
+];
+
+/// The same data once more, by the version of the function.
+fn of_version(version: &str, data: &[Datum]) -> Vec<Datum> {
+    let is_judged =
+        |datum: &&Datum| datum.dimensions.is_empty() && JUDGED_BY_VERSION.contains(&datum.name);
+    let by_version = |datum: &Datum| Datum {
+        dimensions: vec![("FunctionVersion", version.to_owned())],
+        ..datum.clone()
+    };
+    data.iter().filter(is_judged).map(by_version).collect()
 }
 
 /// The two dimension sets of a metric that is watched by one dimension and in all.
@@ -258,6 +285,7 @@ mod tests {
                 function_name: "router".to_owned(),
                 service: "agents".to_owned(),
             }),
+            function_version: Some("7".to_owned()),
             accuracy: Some(AccuracySample {
                 intent_class: "delivery".to_owned(),
                 routed_to: orders.clone(),
@@ -313,6 +341,12 @@ mod tests {
                 "UncountedInvocations 1 Count []",
                 "BudgetUtilization 50 Percent []",
                 "RouterOverhead 3 Milliseconds []",
+                "RoutingAccuracy 0 None [FunctionVersion=7]",
+                "SpecialistInvocations 1 Count [FunctionVersion=7]",
+                "SpecialistErrors 0 Count [FunctionVersion=7]",
+                "SpecialistLatency 40 Milliseconds [FunctionVersion=7]",
+                "Cost 0.00165 None [FunctionVersion=7]",
+                "RouterOverhead 3 Milliseconds [FunctionVersion=7]",
             ]
         );
     }

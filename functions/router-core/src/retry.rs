@@ -14,8 +14,8 @@ use crate::ledger::HoldId;
 use crate::policy::{Retry, SpecialistName};
 
 /// What a specialist's budget holds at most, and at first. This, the price and the reward are
-/// those of the AWS SDK's standard mode (aws-smithy-runtime 1.16, `token_bucket.rs`): 100
-/// retries in a row without a success.
+/// those of the AWS SDK's standard mode (Retry 2.0; aws-smithy-runtime 1.16, `token_bucket.rs`):
+/// 100 retries in a row without a success.
 const CAPACITY: u32 = 500;
 /// What one retry takes.
 const PRICE: u32 = 5;
@@ -31,6 +31,11 @@ impl RetryBudget {
     /// Takes a retry, if there is one left.
     pub fn take(&self, specialist: &SpecialistName) -> bool {
         self.change(specialist, |left| left.checked_sub(PRICE))
+    }
+
+    /// Puts back a retry that was not made.
+    pub fn put_back(&self, specialist: &SpecialistName) {
+        self.change(specialist, |left| Some(left.saturating_add(PRICE).min(CAPACITY)));
     }
 
     /// An invocation was answered after `retries` of them, which it gives back.

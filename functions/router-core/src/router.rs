@@ -8,13 +8,17 @@
 mod answer;
 mod course;
 mod messages;
+pub(crate) mod spans;
 
 use std::time::Duration;
 
 use course::Course;
 pub(crate) use messages::too_many_routers;
 
+use tracing::warn;
+
 use crate::arguments::Task;
+use crate::causes::chain;
 use crate::circuit::{CircuitStore, Circuits};
 use crate::incident::Incident;
 use crate::invocation::{Charge, SpecialistInvoker};
@@ -25,6 +29,7 @@ use crate::reply::{Body, Reason};
 use crate::retry::RetryBudget;
 use crate::routing::{Ask, Decision, decide};
 use crate::session::{Caller, Fingerprint, RootSession};
+use crate::trace::{Kind, Scope};
 use crate::units::{Clock, Timestamp};
 
 /// Routes sub-tasks to specialists.
@@ -57,6 +62,8 @@ pub struct Request<'a> {
     pub caller: &'a Caller,
     /// What is asked.
     pub task: &'a Task,
+    /// Where its course is recorded.
+    pub trace: Scope<'a>,
 }
 
 /// What came of a sub-task.
@@ -105,6 +112,23 @@ pub struct Unsettled {
 }
 
 impl Unsettled {
+    /// Settles, for the session that pays. Where the table gives no answer, the hold expires.
+    pub(crate) async fn settle<L: Ledger, C: Clock>(
+        &self,
+        ledger: &L,
+        session: &RootSession,
+        within: Duration,
+        trace: Scope<'_>,
+        clock: &C,
+    ) {
+        let span = spans::settlement(trace, self, clock.now());
+        let settled = ledger.settle(&self.of(session), within).await;
+        spans::settled(span, &settled, clock.now());
+        if let Err(error) = settled {
+            warn!(error = chain(&error), hold = self.id.as_str(), "hold left to expire");
+        }
+    }
+
     /// The settlement, for the session that pays.
     pub fn of<'a>(&'a self, session: &'a RootSession) -> Settlement<'a> {
         let Self { id, specialist, held, used, forget } = self;
@@ -122,7 +146,10 @@ where
     /// Has a sub-task answered, if it may be and can be.
     pub async fn route(&self, request: &Request<'_>) -> Routed {
         let ask = Ask { specialist: &request.task.specialist, confidence: request.task.confidence };
-        match decide(&ask, request.caller, self.policy) {
+        let span = request.trace.begin(Kind::Internal, format_args!("decision"), self.clock.now());
+        let decision = decide(&ask, request.caller, self.policy);
+        spans::decided(span, &decision, self.clock.now());
+        match decision {
             Decision::Invoke(plan) => Course::new(self, request, &plan).run_through().await,
             Decision::RefuseLoop => {
                 let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };

@@ -1,16 +1,24 @@
 //! The supervisor's action group as an AWS Lambda function.
 //!
 //! The function reads an event, has `router-core` answer it over the AWS adapters of
-//! `router-aws`, and writes the reply. Everything else is decided there.
+//! `router-aws`, and writes the reply. Everything else is decided there. A request's trace, where
+//! somebody wants it, is exported when the reply is out.
+
+mod after_reply;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use after_reply::AfterReply;
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::layer::layer_fn;
+use lambda_runtime::tower::util::option_layer;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
+use router_aws::otlp::Invocation;
 use router_aws::settings::{LogSettings, SettingsError};
 use router_aws::{
-    BedrockInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, Settings,
-    SystemClock, Table, aws_configuration, logging,
+    BedrockInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, OtlpTraces,
+    Settings, SystemClock, Table, aws_configuration, logging,
 };
 use router_core::Handler;
 use router_core::circuit::Circuits;
@@ -18,6 +26,7 @@ use router_core::event::{Event, GATEWAY_TOOL_NAME};
 use router_core::handler::LambdaRequest;
 use router_core::metrics::ColdStart;
 use router_core::retry::RetryBudget;
+use router_core::trace::{Recorder, Scope};
 use router_core::units::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -47,7 +56,12 @@ async fn main() -> ExitCode {
     };
     let function = Function::new(settings, log_settings.service).await;
     let function = &function;
-    match lambda_runtime::run(service_fn(|event| function.answer(event))).await {
+    let export = function.traces.as_ref();
+    let export = export.map(|traces| layer_fn(move |inner| AfterReply { inner, traces }));
+    let runtime = Runtime::new(service_fn(|event| function.answer(event)))
+        .layer(option_layer(export))
+        .layer(TracingLayer::new());
+    match runtime.run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!(error = failure.to_string(), "the runtime stopped");
@@ -77,12 +91,13 @@ struct Function {
     retries: RetryBudget,
     incidents: DynamoIncidents,
     metrics: CloudWatchMetrics,
+    traces: Option<OtlpTraces>,
     /// Whether the next invocation is this environment's first.
     is_cold: AtomicBool,
 }
 
 impl Function {
-    async fn new(settings: Settings, service: String) -> Self {
+    async fn new(mut settings: Settings, service: String) -> Self {
         let config = aws_configuration().await;
         let table = Table::new(&config, &settings.budget_table);
         Self {
@@ -92,6 +107,7 @@ impl Function {
             retries: RetryBudget::default(),
             incidents: DynamoIncidents::new(table),
             metrics: CloudWatchMetrics::new(&config, &settings.metrics_namespace),
+            traces: settings.traces.take().map(|traces| OtlpTraces::new(&config, traces)),
             is_cold: AtomicBool::new(true),
             settings,
             service,
@@ -128,13 +144,31 @@ impl Function {
             metrics: &self.metrics,
             clock: &SystemClock,
         };
-        let deadline = Timestamp(context.deadline);
-        let request = LambdaRequest { id: &context.request_id, deadline, cold_start };
+        let session = event.caller.as_ref().ok().map(|caller| &caller.root);
+        let traces = self.traces.as_ref();
+        let recorder = traces.and_then(|traces| traces.recorder(session, &context.request_id));
+        let request = LambdaRequest {
+            id: &context.request_id,
+            deadline: Timestamp(context.deadline),
+            cold_start,
+            function_version: published_version(&context),
+            trace: recorder.as_ref().map_or(Scope::OFF, Recorder::scope),
+        };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
-        let reply = Box::pin(handler.handle(&event, request)).instrument(span).await;
+        let reply = Box::pin(handler.handle(&event, request)).instrument(span.clone()).await;
+        if let (Some(traces), Some(recorder)) = (traces, recorder) {
+            let invocation = Invocation { is_cold, xray_trace: context.xray_trace_id };
+            span.in_scope(|| traces.keep(recorder.finish(), invocation));
+        }
         RawValue::from_string(reply.render(&event.form))
             .map_err(|error| diagnostic("MalformedReply", &error))
     }
+}
+
+/// The version that serves the invocation, unless it is the unpublished one.
+fn published_version(context: &Context) -> Option<String> {
+    let version = &context.env_config.version;
+    (version != "$LATEST").then(|| version.clone())
 }
 
 /// The keys that Powertools gives every line of an invocation.

@@ -1,4 +1,5 @@
-//! A model check of the budget ledger: of how holds are taken, settled and expire.
+//! A model check of the budget ledger: of how holds are taken, settled and expire; and, in
+//! [`circuit`], one of the circuits.
 //!
 //! `router-aws` keeps a session's budget by conditional writes to two items. Whether the
 //! conditions are enough is a question about every order in which the writes of several
@@ -25,6 +26,7 @@
 //! That a rule is kept says little unless it can be broken. [`Flaw`] has the protocol with one
 //! condition missing, and a test finds the state in which each shows.
 
+pub mod circuit;
 pub mod flaw;
 pub mod history;
 pub mod properties;

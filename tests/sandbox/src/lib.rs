@@ -7,6 +7,7 @@
 //! - [`table`] DynamoDB, by an emulator within this process, which fails as told
 //!   ([`table_faults`]),
 //! - [`metrics`] CloudWatch,
+//! - [`traces`] X-Ray, or a collector, for who asks for it,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
 //! [`events`] plays the repository's event files on it and compares what comes back with what is
@@ -36,5 +37,6 @@ mod presence;
 mod sandbox;
 pub mod table;
 pub mod table_faults;
+pub mod traces;
 
 pub use crate::sandbox::{FUNCTION, Options, Sandbox, SandboxError};

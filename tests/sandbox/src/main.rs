@@ -7,6 +7,7 @@ mod incidents;
 mod injected;
 mod item;
 mod last_run;
+mod page;
 mod paint;
 mod play;
 mod report;
@@ -23,6 +24,7 @@ use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 use crate::budget::BudgetError;
 use crate::circuits::CircuitsError;
 use crate::incidents::IncidentsError;
+use crate::page::ReportFile;
 use crate::paint::Paint;
 use crate::play::PlayError;
 
@@ -65,6 +67,10 @@ struct Arguments {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     processes: u16,
 
+    /// Write a page about the run; to a FILE.svg, its overview as a picture. May be repeated
+    #[arg(long, value_name = "FILE.html", value_parser = ReportFile::parse)]
+    report: Vec<ReportFile>,
+
     /// Show each reply's body and all lines that the function writes
     #[arg(long)]
     logs: bool,
@@ -96,6 +102,7 @@ Examples:
   cargo run -p sandbox                                   all events of the repository
   cargo run -p sandbox -- events/NAME.json --logs        one event, with the function's log
   cargo run -p sandbox -- --agents broken.toml --policy strict.toml
+  cargo run -p sandbox -- --report run.html              all of it as a page, with plots
   cargo run -p sandbox -- budget                         the sessions of the last run
   cargo run -p sandbox -- budget SESSION                 one session's limits, holds and money
   cargo run -p sandbox -- budget SESSION --raise steps=20,cost_usd=1.0
@@ -137,6 +144,8 @@ Files:
                                 table while the event is played, in new processes of the function
   --agents FILE                 the format is described at the top of tests/sandbox/agents.toml
   --policy FILE                 handed to the function in ROUTING_POLICY
+  --report FILE.html            one file without scripts that refers to nothing outside itself. It
+                                has names, numbers and statuses, no requests and no answers
   TARGET/sandbox/table.db       the table, kept for `budget`, `circuits` and `incidents`; each run
                                 begins it anew. TARGET is cargo's target folder
 
@@ -220,6 +229,7 @@ impl Arguments {
             ("--fail", !self.fail.is_empty()),
             ("--timeout", seconds(USUAL_TIMEOUT) != Ok(self.timeout)),
             ("--processes", self.processes != 1),
+            ("--report", !self.report.is_empty()),
             ("--logs", self.logs),
         ];
         unused.into_iter().find_map(|(name, given)| given.then_some((command, name)))
@@ -281,6 +291,7 @@ mod tests {
         );
         assert_eq!(unused(&["--fail", "a=hang", "circuits"]), Some(("circuits", "--fail")));
         assert_eq!(unused(&["--timeout", "4", "incidents"]), Some(("incidents", "--timeout")));
+        assert_eq!(unused(&["--report", "r.svg", "circuits"]), Some(("circuits", "--report")));
         assert_eq!(unused(&["incidents", "--jsonl"]), None);
         assert_eq!(unused(&["budget", "--policy", "p.toml"]), None);
         assert_eq!(unused(&["--logs", "a.json"]), None);
@@ -299,6 +310,15 @@ mod tests {
         assert_eq!(arguments.fail, ["a=hang,b=empty", "c=slow=2s:0.5"]);
         let forced = parse(&["circuits", "--force", "a=open,b=none", "--force", "*=closed"]);
         assert!(matches!(forced.unwrap().command, Some(Command::Circuits(_))));
+    }
+
+    #[test]
+    fn a_report_goes_to_a_file_whose_name_says_what_it_shows() {
+        let files = |words: &[&str]| parse(words).map(|it| it.report.len()).ok();
+        assert_eq!(files(&["--report", "r.html", "--report", "./r.svg"]), Some(2));
+        for wrong in ["r.pdf", "html", "no-such-folder/r.html", ""] {
+            assert_eq!(files(&["--report", wrong]), None, "{wrong}");
+        }
     }
 
     #[test]

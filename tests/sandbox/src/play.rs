@@ -1,16 +1,19 @@
 //! Playing events, which is what the program does when it is asked for nothing else.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sandbox::events::{self, Case};
 use sandbox::lambda::build_function;
+use sandbox::traces::Traces;
 use sandbox::{FUNCTION, Options, Sandbox, clock};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::Arguments;
 use crate::injected::Injected;
-use crate::last_run::{KeepError, LastRun};
+use crate::last_run::{KeepError, LastRun, SHIPPED_POLICY};
+use crate::page::{ReportFile, Request, Run, Setting, Span};
 use crate::paint::{Paint, counted};
 use crate::report::Report;
 
@@ -35,6 +38,14 @@ pub(crate) enum PlayError {
     Table(#[from] sandbox::table::TableError),
     #[error(transparent)]
     Keep(#[from] KeepError),
+    #[error("cannot tell the specialists and limits of the policy")]
+    Policy(#[from] toml::de::Error),
+    #[error("cannot write {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot write the report")]
     Output(#[from] io::Error),
 }
@@ -45,18 +56,23 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
     let cases = cases(&arguments.events)?;
     let fail = (!arguments.fail.is_empty()).then(|| arguments.fail.join(","));
     let mut options = Options {
-        policy: read(arguments.policy)?,
-        agents: read(arguments.agents)?,
+        policy: read(arguments.policy.as_deref())?,
+        agents: read(arguments.agents.as_deref())?,
         fail,
         processes: usize::from(arguments.processes),
         lambda_timeout: arguments.timeout,
         ..Options::default()
     };
     let mut injected = Injected::new(&options)?;
+    let mut waterfalls = None;
+    if !arguments.report.is_empty() {
+        waterfalls = Some(Waterfalls::start(&mut options).await?);
+    }
 
     report.progress(&format!("Building {FUNCTION} …"))?;
     build_function(FUNCTION).await.map_err(sandbox::SandboxError::from)?;
     let this_run = LastRun::find().begin(options.policy.as_deref())?;
+    let policy = options.policy.clone();
     options.table_file = this_run.as_ref().map(|run| run.table.clone());
     let started = Instant::now();
     let sandbox = Sandbox::start(options).await?;
@@ -75,6 +91,7 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
     }
 
     let (mut wrong, mut unjudged) = (0, 0);
+    let mut requests = Vec::new();
     for case in &cases {
         let played = events::play(&sandbox, case).await?;
         injected.count(case, &played);
@@ -83,13 +100,73 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         wrong += usize::from(!mismatches.is_empty());
         unjudged += usize::from(judged.expectation.is_none());
         report.event(&judged, &played, &mismatches)?;
+        let spans = match &mut waterfalls {
+            Some(waterfalls) => waterfalls.next().await,
+            None => Vec::new(),
+        };
+        requests.push(Request::new(case, &judged, &played, &mismatches, spans));
     }
-    report.metrics(&sandbox.metrics().batches())?;
-    report.table(&sandbox.table().scan().await?, clock::now_ms())?;
+    let (batches, now_ms) = (sandbox.metrics().batches(), clock::now_ms());
+    let items = sandbox.table().scan().await?;
+    report.metrics(&batches)?;
+    report.table(&items, now_ms)?;
     sandbox.stop().await;
     report.injected(&injected)?;
+    if !arguments.report.is_empty() {
+        let setting = Setting {
+            ended: now_ms / 1_000,
+            all_events: arguments.events.is_empty(),
+            policy: arguments.policy,
+            agents: arguments.agents,
+            processes: usize::from(arguments.processes),
+            timeout: arguments.timeout,
+        };
+        let policy = policy.as_deref().unwrap_or(SHIPPED_POLICY);
+        let run = Run::new(setting, requests, batches, policy, (&items, now_ms))?;
+        for written in write(&run.under(&injected), &arguments.report)? {
+            report.progress(&format!("\nReport in {}", written.display()))?;
+        }
+    }
     report.summary(cases.len(), wrong, unjudged)?;
     Ok(wrong)
+}
+
+/// The longest that the trace of a request is waited for. It is exported when the reply is out.
+const EXPORTED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The traces of a run, where somebody wants to see them.
+struct Waterfalls {
+    receiver: Traces,
+    seen: usize,
+}
+
+impl Waterfalls {
+    /// Has the function export to a receiver of this run.
+    async fn start(options: &mut Options) -> io::Result<Self> {
+        let receiver = Traces::start().await?;
+        options.env.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), receiver.url());
+        Ok(Self { receiver, seen: 0 })
+    }
+
+    /// The spans of the event that was played last. An event that the function could not read
+    /// has none.
+    async fn next(&mut self) -> Vec<Span> {
+        let exported = timeout(EXPORTED_WITHIN, self.receiver.exports(self.seen + 1));
+        let exports = exported.await.unwrap_or_default();
+        let spans = exports.iter().skip(self.seen).flat_map(|export| &export.spans);
+        let spans = spans.map(Span::from).collect();
+        self.seen = self.seen.max(exports.len());
+        spans
+    }
+}
+
+/// Writes the files about a run, and returns where they are.
+fn write<'f>(run: &Run, files: &'f [ReportFile]) -> Result<Vec<&'f Path>, PlayError> {
+    let write = |file: &'f ReportFile| match file.write(run) {
+        Ok(()) => Ok(file.path()),
+        Err(source) => Err(PlayError::Write { path: file.path().to_owned(), source }),
+    };
+    files.iter().map(write).collect()
 }
 
 fn cases(files: &[PathBuf]) -> Result<Vec<Case>, PlayError> {
@@ -100,8 +177,8 @@ fn cases(files: &[PathBuf]) -> Result<Vec<Case>, PlayError> {
     if cases.is_empty() { Err(PlayError::NoEvents(events::folder())) } else { Ok(cases) }
 }
 
-fn read(path: Option<PathBuf>) -> Result<Option<String>, PlayError> {
+fn read(path: Option<&Path>) -> Result<Option<String>, PlayError> {
     let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(&path);
-    text.map(Some).map_err(|source| PlayError::Read { path, source })
+    let text = std::fs::read_to_string(path);
+    text.map(Some).map_err(|source| PlayError::Read { path: path.to_owned(), source })
 }

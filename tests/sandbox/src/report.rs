@@ -259,7 +259,7 @@ fn batch_count(count: usize) -> String {
 }
 
 /// `billing → general`; several tasks are joined with `+`.
-fn route(body: Option<&Value>) -> String {
+pub(crate) fn route(body: Option<&Value>) -> String {
     let Some(body) = body else { return "-".to_owned() };
     let tasks = match &body["results"] {
         Value::Array(results) if !results.is_empty() => results.iter().collect(),
@@ -273,7 +273,7 @@ fn route(body: Option<&Value>) -> String {
 }
 
 /// `fell_back (throttled)`
-fn status(body: Option<&Value>, outcome: &Outcome) -> String {
+pub(crate) fn status(body: Option<&Value>, outcome: &Outcome) -> String {
     match outcome {
         Outcome::TimedOut => return "timed out".to_owned(),
         Outcome::FunctionError(error) => return format!("error {}", error.error_type),
@@ -316,7 +316,7 @@ fn costs(played: &Played, body: Option<&Value>) -> String {
 }
 
 /// The usage that was published in metrics.
-fn reported_tokens(played: &Played) -> u64 {
+pub(crate) fn reported_tokens(played: &Played) -> u64 {
     let data = played.batches.iter().flat_map(|batch| &batch.data);
     let tokens = data.filter(|datum| {
         ["InputTokens", "OutputTokens"].contains(&&*datum.name) && datum.dimensions.is_empty()
@@ -325,7 +325,7 @@ fn reported_tokens(played: &Played) -> u64 {
 }
 
 /// What the reply says is left; `None`: no budget was looked at.
-fn left(body: Option<&Value>) -> Option<String> {
+pub(crate) fn left(body: Option<&Value>) -> Option<String> {
     let budget = &body?["budget"];
     let count = |key: &str| budget[key].as_u64().map(grouped);
     let (steps, tokens) = (count("steps_left")?, count("tokens_left")?);

@@ -50,7 +50,7 @@ pub(super) fn before_the_stream(error: SdkError<InvokeAgentError, HttpResponse>)
         }
         other => (InvokeError::ConnectionLost(other.into()), usage),
     };
-    Outcome { result: Err(result), usage }
+    Outcome::new(Err(result), usage)
 }
 
 /// An error whose name the SDK does not know, such as those of a gateway in between or of the

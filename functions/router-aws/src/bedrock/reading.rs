@@ -1,11 +1,13 @@
 //! What is gathered from the events of one answer's stream.
 
 use aws_sdk_bedrockagentruntime::types::{
-    GuardrailAction, Metadata, OrchestrationTrace, PostProcessingTrace, PreProcessingTrace,
-    ResponseStream, RoutingClassifierTrace, Trace, TracePart,
+    GuardrailAction, Metadata, ResponseStream, Trace, TracePart,
 };
 use router_core::invocation::{InvokeError, Outcome, Usage};
 use router_core::units::Tokens;
+
+use super::steps::Steps;
+use super::told::Told;
 
 /// An answer as far as it was read.
 #[derive(Debug, Default)]
@@ -19,9 +21,15 @@ pub(super) struct Reading {
     gave_up: bool,
     guardrail_intervened: bool,
     returned_control: bool,
+    steps: Steps,
 }
 
 impl Reading {
+    /// An answer of which nothing was read, with or without what the agent does meanwhile.
+    pub(super) fn new(wants_steps: bool) -> Self {
+        Self { steps: Steps::wanted(wants_steps), ..Self::default() }
+    }
+
     /// Takes an event in. Usage may come after the last chunk, so the stream has to be read
     /// to its end.
     pub(super) fn take(&mut self, event: ResponseStream) {
@@ -57,7 +65,7 @@ impl Reading {
         } else {
             String::from_utf8(self.bytes).map_err(|error| InvokeError::StreamBroken(error.into()))
         };
-        Outcome { result, usage }
+        Outcome { result, usage, steps: self.steps.finish() }
     }
 
     /// The stream ended otherwise: text received before is no answer, and usage reported
@@ -65,15 +73,14 @@ impl Reading {
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
         let usage = Usage::AtLeast { input: Tokens(self.input), output: Tokens(self.output) };
         let error = if self.guardrail_intervened { InvokeError::Guardrail } else { error };
-        Outcome { result: Err(error), usage }
+        Outcome { result: Err(error), usage, steps: self.steps.finish() }
     }
 
     /// The stream is left, since another model invocation begins and more tokens than `max`
     /// have been used before it.
     pub(super) fn cut(self, max: Tokens) -> Outcome {
         let usage = Usage::Cut { input: Tokens(self.input), output: Tokens(self.output) };
-        let Outcome { result, .. } = self.broken_off(InvokeError::TooManyTokens { max });
-        Outcome { result, usage }
+        Outcome { usage, ..self.broken_off(InvokeError::TooManyTokens { max }) }
     }
 
     /// Whether this event begins a model invocation that `max` tokens do not allow any more.
@@ -91,9 +98,14 @@ impl Reading {
                 let intervened = trace.action == Some(GuardrailAction::Intervened);
                 self.guardrail_intervened |= is_own && intervened;
             }
-            Some(trace) => self.take_usage(model_invocation(trace)),
+            Some(trace) => {
+                if let Some(Told::ModelEnds { metadata, .. }) = Told::by(trace) {
+                    self.take_usage(metadata);
+                }
+            }
             None => {}
         }
+        self.steps.take(part);
     }
 
     fn take_usage(&mut self, metadata: Option<&Metadata>) {
@@ -108,35 +120,7 @@ impl Reading {
 
 fn begins_model_invocation(event: &ResponseStream) -> bool {
     let ResponseStream::Trace(part) = event else { return false };
-    matches!(
-        part.trace,
-        Some(
-            Trace::OrchestrationTrace(OrchestrationTrace::ModelInvocationInput(_))
-                | Trace::PreProcessingTrace(PreProcessingTrace::ModelInvocationInput(_))
-                | Trace::PostProcessingTrace(PostProcessingTrace::ModelInvocationInput(_))
-                | Trace::RoutingClassifierTrace(RoutingClassifierTrace::ModelInvocationInput(_))
-        )
-    )
-}
-
-/// The metadata of a model invocation's output. Other parts of a trace may carry usage too,
-/// which would count the same tokens twice.
-fn model_invocation(trace: &Trace) -> Option<&Metadata> {
-    match trace {
-        Trace::OrchestrationTrace(OrchestrationTrace::ModelInvocationOutput(output)) => {
-            output.metadata.as_ref()
-        }
-        Trace::PreProcessingTrace(PreProcessingTrace::ModelInvocationOutput(output)) => {
-            output.metadata.as_ref()
-        }
-        Trace::PostProcessingTrace(PostProcessingTrace::ModelInvocationOutput(output)) => {
-            output.metadata.as_ref()
-        }
-        Trace::RoutingClassifierTrace(RoutingClassifierTrace::ModelInvocationOutput(output)) => {
-            output.metadata.as_ref()
-        }
-        _ => None,
-    }
+    matches!(part.trace.as_ref().and_then(Told::by), Some(Told::ModelBegins(_)))
 }
 
 #[cfg(test)]
@@ -144,7 +128,7 @@ mod tests {
     use aws_sdk_bedrockagentruntime::primitives::Blob;
     use aws_sdk_bedrockagentruntime::types::{
         Caller, FailureTrace, GuardrailTrace, ModelInvocationInput, Observation,
-        OrchestrationModelInvocationOutput, PayloadPart, Usage as TraceUsage,
+        OrchestrationModelInvocationOutput, OrchestrationTrace, PayloadPart, Usage as TraceUsage,
     };
 
     use super::*;

@@ -2,8 +2,8 @@
 //!
 //! What the table says is remembered for [`REMEMBERED`], for all specialists at once: healthy
 //! traffic reads once in that time and writes nothing. A process that changes a circuit knows
-//! the new state at once. Where the table gives no answer, everybody passes: a circuit protects
-//! from failures, and must not become one.
+//! the new state at once. Where the table gives no answer, whoever is not known to be ill passes: a
+//! circuit protects from failures, and must not become one.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +15,20 @@ use super::{
     Change, Changed, Circuit, CircuitStore, Forced, Gate, Probe, Readings, State, Verdict,
 };
 use crate::causes::chain;
-use crate::policy::{CircuitRules, Specialist, SpecialistName};
-use crate::units::Timestamp;
+use crate::policy::{Specialist, SpecialistName};
+use crate::units::{Clock, Timestamp};
 
 /// How long a process goes by what it has read.
 pub const REMEMBERED: Duration = Duration::from_secs(5);
 
-/// The longest that a request waits for the table's word about circuits.
+/// The longest that one question about a circuit, or one change of it, may take in all.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A probe's place is free again this long after its attempt should have ended.
+/// The time between the word that a probe may go and its attempt: taking its hold, mostly.
+const PREPARATION: Duration = Duration::from_secs(5);
+
+/// A probe's place is free again this long after its attempt must have ended, by clocks that may
+/// differ a little.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
 
 /// How often a change is made anew when others change the same circuit. Everybody who is first
@@ -34,8 +38,11 @@ const ROUNDS: u32 = 8;
 /// Whether an attempt may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
-    Pass,
+    /// It may, and has to end by then.
+    Pass {
+        /// When the place of a probe is given to another one; for other attempts, never.
+        until: Timestamp,
+    },
     /// The specialist is not to be called; another one may be.
     Reject,
     /// An operator has stopped all calls.
@@ -57,6 +64,43 @@ struct Memory {
     circuits: BTreeMap<SpecialistName, Circuit>,
 }
 
+impl Memory {
+    /// Whether it is time to read. Others who come while that goes on go by what is known.
+    fn claim_read(&mut self, now: Timestamp) -> bool {
+        let is_fresh = self.read_at.is_some_and(|read_at| now.since(read_at) < REMEMBERED);
+        if !is_fresh {
+            self.read_at = Some(now);
+        }
+        !is_fresh
+    }
+
+    /// Takes in what the table says. What this process has changed while it was read is newer.
+    fn take(&mut self, readings: Readings) {
+        self.all = readings.all;
+        let known = std::mem::take(&mut self.circuits);
+        for (name, read) in readings.circuits {
+            let newer = known.get(&name).filter(|known| known.stamp > read.stamp);
+            let circuit = match newer {
+                Some(known) => Circuit { forced: read.forced, ..known.clone() },
+                None => read,
+            };
+            self.circuits.insert(name, circuit);
+        }
+    }
+}
+
+/// What an operator's word comes to, if there is one.
+fn forced(all: Option<Forced>, circuit: &Circuit) -> Option<Admission> {
+    match (all, circuit.forced) {
+        (Some(Forced::Open), _) => Some(Admission::RejectAll),
+        (_, Some(Forced::Open)) => Some(Admission::Reject),
+        (Some(Forced::Closed), _) | (_, Some(Forced::Closed)) => {
+            Some(Admission::Pass { until: Timestamp(u64::MAX) })
+        }
+        (None, None) => None,
+    }
+}
+
 impl<S: CircuitStore> Circuits<S> {
     /// The circuits that `store` keeps.
     pub fn new(store: S) -> Self {
@@ -68,93 +112,109 @@ impl<S: CircuitStore> Circuits<S> {
         &self.store
     }
 
-    /// Reads the circuits of `specialists` unless that was done a moment ago.
-    pub async fn refresh(
+    /// Reads the circuits of `specialists` unless that was done a moment ago. Where the table
+    /// gives no answer, what was known before holds on: a circuit that is open ends by its own
+    /// time, and one of which nothing is known is closed.
+    pub async fn refresh<C: Clock>(
         &self,
         specialists: impl Iterator<Item = &SpecialistName>,
-        now: Timestamp,
+        clock: &C,
         within: Duration,
     ) {
-        let is_fresh = |memory: &mut Memory| {
-            let is_fresh = memory.read_at.is_some_and(|read_at| now.since(read_at) < REMEMBERED);
-            // Others who come while this reads go by what is known.
-            memory.read_at = if is_fresh { memory.read_at } else { Some(now) };
-            is_fresh
-        };
-        if self.with_memory(is_fresh) {
+        let now = clock.now();
+        if !self.with_memory(|memory| memory.claim_read(now)) {
             return;
         }
         let names: Vec<&SpecialistName> = specialists.collect();
-        let Readings { all, circuits } =
-            self.store.read(&names, within.min(LONGEST_WAIT)).await.unwrap_or_else(|error| {
-                warn!(error = chain(&error), "circuits are taken for closed");
-                Readings::default()
-            });
-        self.with_memory(|memory| {
-            memory.all = all;
-            memory.circuits = circuits.into_iter().collect();
-        });
+        match self.store.read(&names, within.min(LONGEST_WAIT)).await {
+            Ok(readings) => self.with_memory(|memory| memory.take(readings)),
+            Err(error) => warn!(error = chain(&error), "circuits are not known"),
+        }
     }
 
-    /// Whether the attempt `owner`, which may take `timeout`, may go. Where it goes as the probe
-    /// of a circuit that was open, its place is taken when this returns, and
+    /// Whether the specialist is certainly not called at `now`, as far as this process knows.
+    pub fn rejects(&self, specialist: &Specialist, now: Timestamp) -> bool {
+        let (all, circuit) = self.known(&specialist.name);
+        match forced(all, &circuit) {
+            Some(admission) => !matches!(admission, Admission::Pass { .. }),
+            None => circuit.state.gate(now) == Gate::Reject,
+        }
+    }
+
+    /// Whether `attempt` of `specialist` may go, which ends by `deadline` in any case. Where it
+    /// goes as the probe of a circuit that was open, its place is taken when this returns, and
     /// [`Circuits::report`] has to follow.
-    pub async fn admit(
+    pub async fn admit<C: Clock>(
         &self,
         specialist: &Specialist,
-        owner: &str,
-        timeout: Duration,
-        now: Timestamp,
+        attempt: &str,
+        deadline: Timestamp,
+        clock: &C,
         within: Duration,
     ) -> Admission {
         let (all, mut circuit) = self.known(&specialist.name);
-        match (all, circuit.forced) {
-            (Some(Forced::Open), _) => return Admission::RejectAll,
-            (_, Some(Forced::Open)) => return Admission::Reject,
-            (Some(Forced::Closed), _) | (_, Some(Forced::Closed)) => return Admission::Pass,
-            (None, None) => {}
-        }
+        let patience = clock.now().after(within.min(LONGEST_WAIT));
+        let pass = Admission::Pass { until: Timestamp(u64::MAX) };
         for _ in 0..ROUNDS {
+            if let Some(admission) = forced(all, &circuit) {
+                return admission;
+            }
+            let now = clock.now();
             match circuit.state.gate(now) {
-                Gate::Pass => return Admission::Pass,
+                Gate::Pass => return pass,
                 Gate::Reject => return Admission::Reject,
                 Gate::Probe => {}
             }
-            let until = now.after(timeout).after(PROBE_GRACE);
-            let next = circuit.state.probed(Probe { owner: owner.to_owned(), until });
-            let author = format!("{owner}?");
-            match self.change(&specialist.name, &circuit, next, &author, now, within).await {
-                Some(Changed::Stored) | None => return Admission::Pass,
+            let until = deadline.min(now.after(PREPARATION).after(specialist.timeout));
+            let place = Probe { owner: attempt.to_owned(), until: until.after(PROBE_GRACE) };
+            let next = circuit.state.probed(place);
+            let author = format!("{attempt}?");
+            let left = patience.since(now);
+            match self.change(&specialist.name, &circuit, &next, &author, now, left).await {
+                Some(Changed::Stored) => return Admission::Pass { until },
                 Some(Changed::Lost(found)) => circuit = found,
+                None => {
+                    // The change may have been stored. Then the report has to follow it.
+                    let stamp = circuit.stamp + 1;
+                    self.remember(&specialist.name, Circuit { stamp, state: next, ..circuit });
+                    return Admission::Pass { until };
+                }
             }
         }
         Admission::Reject
     }
 
-    /// Takes the verdict of the attempt `owner` in. Returns whether that opened the circuit.
-    pub async fn report(
+    /// Takes the verdict of `attempt` in, which began at `started`. Returns whether that opened
+    /// the circuit.
+    pub async fn report<C: Clock>(
         &self,
         specialist: &Specialist,
-        owner: &str,
+        attempt: &str,
         verdict: Verdict,
-        now: Timestamp,
+        started: Timestamp,
+        clock: &C,
         within: Duration,
     ) -> bool {
         let (all, mut circuit) = self.known(&specialist.name);
-        if all.or(circuit.forced).is_some() {
-            return false;
-        }
-        let author = format!("{owner}!");
+        let patience = clock.now().after(within.min(LONGEST_WAIT));
+        let author = format!("{attempt}!");
         for _ in 0..ROUNDS {
-            let rules: &CircuitRules = &specialist.circuit;
-            let Some(next) = circuit.state.after(verdict, owner, now, rules) else { return false };
+            let now = clock.now();
+            if all.or(circuit.forced).is_some() {
+                return false;
+            }
+            let next = circuit.state.after(verdict, attempt, now, &specialist.circuit);
+            let Some(next) = next else { return false };
             let opens = matches!(next, State::Open { .. });
-            let ends_a_run =
-                matches!((&circuit.state, verdict), (State::Closed { .. }, Verdict::Healthy));
-            match self.change(&specialist.name, &circuit, next, &author, now, within).await {
+            let left = patience.since(now);
+            match self.change(&specialist.name, &circuit, &next, &author, now, left).await {
                 Some(Changed::Stored) => return opens,
-                // Whoever was first failed after this one had begun: its failure stands.
-                Some(Changed::Lost(_)) if ends_a_run => return false,
+                // Somebody failed after this one had begun: that failure stands.
+                Some(Changed::Lost(Circuit { state: State::Closed { since, .. }, .. }))
+                    if verdict == Verdict::Healthy && since > started =>
+                {
+                    return false;
+                }
                 Some(Changed::Lost(found)) => circuit = found,
                 None => return false,
             }
@@ -167,31 +227,35 @@ impl<S: CircuitStore> Circuits<S> {
         &self,
         specialist: &SpecialistName,
         circuit: &Circuit,
-        next: State,
+        next: &State,
         author: &str,
         now: Timestamp,
         within: Duration,
     ) -> Option<Changed> {
-        let change = Change { specialist, seen: circuit.stamp, state: &next, author, now };
-        let changed = match self.store.change(&change, within.min(LONGEST_WAIT)).await {
+        let change = Change { specialist, seen: circuit.stamp, state: next, author, now };
+        let changed = match self.store.change(&change, within).await {
             Ok(changed) => changed,
             Err(error) => {
                 warn!(error = chain(&error), specialist.name = %specialist, "circuit not changed");
                 return None;
             }
         };
-        let known = match &changed {
+        match &changed {
             Changed::Stored => {
                 if circuit.state.as_str() != next.as_str() {
                     let (from, to) = (circuit.state.as_str(), next.as_str());
                     warn!(specialist.name = %specialist, from, to, "circuit changed");
                 }
-                Circuit { stamp: circuit.stamp + 1, state: next, forced: circuit.forced }
+                let (stamp, forced) = (circuit.stamp + 1, circuit.forced);
+                self.remember(specialist, Circuit { stamp, state: next.clone(), forced });
             }
-            Changed::Lost(found) => found.clone(),
-        };
-        self.with_memory(|memory| memory.circuits.insert(specialist.clone(), known));
+            Changed::Lost(found) => self.remember(specialist, found.clone()),
+        }
         Some(changed)
+    }
+
+    fn remember(&self, specialist: &SpecialistName, circuit: Circuit) {
+        self.with_memory(|memory| memory.circuits.insert(specialist.clone(), circuit));
     }
 
     fn known(&self, specialist: &SpecialistName) -> (Option<Forced>, Circuit) {

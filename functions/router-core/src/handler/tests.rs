@@ -1,3 +1,5 @@
+mod traces;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -8,8 +10,13 @@ use crate::doubles::{
 use crate::invocation::{Attempt, InvokeError, Outcome};
 use crate::ledger::Account;
 
-const REQUEST: LambdaRequest<'_> =
-    LambdaRequest { id: "r-1", deadline: Timestamp(60_000), cold_start: None };
+const REQUEST: LambdaRequest<'_> = LambdaRequest {
+    id: "r-1",
+    deadline: Timestamp(60_000),
+    cold_start: None,
+    function_version: None,
+    trace: Scope::OFF,
+};
 
 fn event(arguments: Value) -> Event {
     let parameters: Vec<Value> = arguments
@@ -49,6 +56,15 @@ async fn play(
     script: impl IntoIterator<Item = crate::doubles::Scripted>,
     event: &Event,
 ) -> Played {
+    play_request(ledger, script, event, REQUEST).await
+}
+
+async fn play_request(
+    ledger: InMemoryLedger,
+    script: impl IntoIterator<Item = crate::doubles::Scripted>,
+    event: &Event,
+    request: LambdaRequest<'_>,
+) -> Played {
     let clock = ManualClock::default();
     let invoker = ScriptedInvoker::new(&clock, script);
     let (metrics, incidents) = (RecordingSink::default(), RecordingLog::default());
@@ -62,7 +78,7 @@ async fn play(
         metrics: &metrics,
         clock: &clock,
     };
-    let reply = handler.handle(event, REQUEST).await;
+    let reply = handler.handle(event, request).await;
     let batches = metrics.batches();
     assert!(batches.len() <= 1, "one batch a request");
     let data = batches.into_iter().flat_map(|batch| batch.data).collect();
@@ -203,7 +219,19 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     };
     let ask = async |event: &Event, id| {
         let deadline = clock.now().after(Duration::from_secs(60));
-        handler.handle(event, LambdaRequest { id, deadline, cold_start: None }).await.body
+        handler
+            .handle(
+                event,
+                LambdaRequest {
+                    id,
+                    deadline,
+                    cold_start: None,
+                    function_version: None,
+                    trace: Scope::OFF,
+                },
+            )
+            .await
+            .body
     };
     let first = ask(&ask_orders(), "r-1").await;
     let again = ask(&ask_orders(), "r-2").await;

@@ -10,17 +10,18 @@ use tracing::{Instrument, warn};
 
 use super::answer::Answer;
 use super::messages;
-use super::{KeptAnswer, Request, Routed, Router, Unsettled};
+use super::{KeptAnswer, Request, Routed, Router, Unsettled, spans};
 use crate::causes::chain;
-use crate::circuit::{CircuitStore, Verdict};
+use crate::circuit::CircuitStore;
 use crate::deadline;
 use crate::incident::Incident;
-use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
+use crate::invocation::{Charge, InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{Account, Ledger};
 use crate::metrics::{AccuracySample, InvocationMetrics, RequestMetrics, intent_class};
 use crate::policy::{Specialist, SpecialistName};
 use crate::reply::{Body, Reason, Status};
 use crate::routing::{Plan, may_serve};
+use crate::trace::Scope;
 use crate::units::Clock;
 
 /// The state of one sub-task.
@@ -44,6 +45,8 @@ pub(super) struct Course<'r, L, I, K, C> {
     kept: Option<KeptAnswer>,
     incidents: Vec<Incident>,
     metrics: RequestMetrics,
+    /// The span that what is done now is a part of.
+    trace: Scope<'r>,
 }
 
 /// A specialist that is to be asked, and on whose behalf.
@@ -119,6 +122,7 @@ where
             kept: None,
             incidents,
             metrics,
+            trace: request.trace,
         }
     }
 
@@ -148,32 +152,53 @@ where
             return self.out_of_time();
         }
         self.settle_previous().await;
+        let now = self.router.clock.now();
+        self.trace = spans::invocation(self.request.trace, next.specialist, now);
+        let progress = self.recall_or_invoke(next).await;
+        if let Progress::NotReserved { reason, .. } = &progress {
+            spans::outcome(self.trace, reason.as_str());
+        }
+        self.trace.end(self.router.clock.now());
+        self.trace = self.request.trace;
+        progress
+    }
+
+    async fn recall_or_invoke(&mut self, next: &Next<'r>) -> Progress {
         if let Some(answer) = self.recall(next).await {
+            self.note_fallback(next);
+            spans::outcome(self.trace, "answered_as_before");
             return Progress::Answered(answer);
         }
         let id = self.next_hold();
-        if let Err(progress) = self.pass_circuit(next.specialist, &id).await {
-            return progress;
-        }
         let first_attempt = asking::owner(&id, 1);
-        let granted = match self.reserve(next, id).await {
+        let until = match self.pass_circuit(next.specialist, &first_attempt).await {
+            Ok(until) => until,
+            Err(progress) => return progress,
+        };
+        let granted = match self.reserve(next, id, until).await {
             Ok(granted) => granted,
             Err(progress) => {
-                self.report(next.specialist, &first_attempt, Verdict::Unknown).await;
+                self.withdraw(next.specialist, &first_attempt).await;
                 return progress;
             }
         };
         let Some(window) = self.time_for(next.specialist) else {
-            self.report(next.specialist, &first_attempt, Verdict::Unknown).await;
-            self.unsettled = granted.unused(&next.specialist.name);
+            self.withdraw(next.specialist, &first_attempt).await;
+            if let Some(hold) = granted.hold {
+                self.charge(next.specialist, granted.id, hold, Charge::default());
+            }
             return self.out_of_time();
         };
-        if let Role::Fallback { of } = next.role {
-            self.metrics.fallbacks.push(of.name.clone());
-        }
+        self.note_fallback(next);
         self.asked.push(&next.specialist.name);
         let span = granted.span(&self.request.caller.root, next.specialist);
         self.invoke(next.specialist, granted, window).instrument(span).await
+    }
+
+    fn note_fallback(&mut self, next: &Next<'r>) {
+        if let Role::Fallback { of } = next.role {
+            self.metrics.fallbacks.push(of.name.clone());
+        }
     }
 
     /// The time for one invocation and all its attempts, if there is enough left to start it.
@@ -181,10 +206,13 @@ where
         deadline::window(self.remaining(), self.followers(specialist))
     }
 
-    /// How many may still be asked after `specialist`.
+    /// How many may still be asked after `specialist`, as far as is known now.
     fn followers(&self, specialist: &Specialist) -> usize {
+        let now = self.router.clock.now();
         let is_left = |next: &&Next<'r>| {
-            next.specialist.name != specialist.name && !self.asked.contains(&&next.specialist.name)
+            next.specialist.name != specialist.name
+                && !self.asked.contains(&&next.specialist.name)
+                && !self.router.circuits.rejects(next.specialist, now)
         };
         self.queue.iter().filter(is_left).count()
     }
@@ -280,7 +308,7 @@ where
             }
             End::NotReserved { .. } | End::NobodyLeft => self.failed(),
         };
-        if nobody_was_called {
+        if body.status == Status::Refused {
             self.metrics.accuracy = None;
             self.metrics.fallbacks.clear();
             self.incidents.clear();

@@ -42,10 +42,10 @@ pub(super) fn stopped() -> String {
     "All specialists are switched off at the moment. Answer the user with what you have.".to_owned()
 }
 
-/// Whoever could be asked fails too often.
+/// Whoever could be asked fails too often, or is switched off.
 pub(super) fn all_circuits_open() -> String {
-    "The specialists that could answer this have been failing and are not being asked for a \
-     moment. Answer the user with what you have, or try again later."
+    "The specialists that could answer this are not being asked at the moment. Answer the user \
+     with what you have, or try again later."
         .to_owned()
 }
 
@@ -119,9 +119,9 @@ pub(super) fn fell_back(
         Reason::LowConfidence => {
             format!("Your confidence in `{asked}` was low; `{answered}` answered.")
         }
-        Reason::CircuitOpen => format!(
-            "`{asked}` has been failing and is not being asked for a moment; `{answered}` answered."
-        ),
+        Reason::CircuitOpen => {
+            format!("`{asked}` is not being asked at the moment; `{answered}` answered.")
+        }
         Reason::OutOfScope => {
             format!("This is not the job of `{asked}`; `{answered}` answered.")
         }

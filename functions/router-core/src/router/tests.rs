@@ -76,7 +76,8 @@ impl Stage {
 
     async fn route_task(&self, task: &Task, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
         let deadline = self.clock.now().after(Duration::from_secs(60));
-        let request = Request { id, place: 0, deadline, caller: &self.caller, task };
+        let trace = Scope::OFF;
+        let request = Request { id, place: 0, deadline, caller: &self.caller, task, trace };
         let routed = self.router(invoker).route(&request).await;
         if let Some(unsettled) = &routed.unsettled {
             let settlement = unsettled.of(&self.caller.root);
@@ -292,8 +293,11 @@ async fn a_specialist_whose_session_is_in_use_is_asked_in_another_one() {
 async fn a_conflict_inside_the_stream_is_charged_and_tried_in_another_session_too() {
     let stage = Stage::new();
     let script = [fails("ORDERS", InvokeError::Conflict), answers("ORDERS", "there")];
-    let (routed, _) = stage.play("orders", script).await;
+    let invoker = ScriptedInvoker::new(&stage.clock, script);
+    let routed = stage.route("orders", &invoker, "r-1").await;
     assert_eq!((routed.body.status, routed.body.attempts), (Status::Answered, 2));
+    let sent = invoker.sent();
+    assert_ne!(sent[0].session_id, sent[1].session_id, "also under its new hold");
     assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders().plus(ANSWER));
 }
 

@@ -179,7 +179,7 @@ async fn a_table_that_is_down_leaves_all_circuits_closed() {
     let told = world.ask(&Ask::orders("Where is it?")).await;
     assert_eq!(told.outcome(), ("answered", None));
     let warnings = |lines: &[String]| {
-        lines.iter().filter(|line| line.contains("circuits are taken for closed")).count()
+        lines.iter().filter(|line| line.contains("circuits are not known")).count()
     };
     assert_eq!(warnings(&told.lines), 1);
 }

@@ -21,8 +21,8 @@ fn decisions_know_nothing_of_aws_of_a_runtime_or_of_the_network() {
     let foreign: Vec<String> = needs("router-core")
         .into_iter()
         .filter(|name| {
-            name.starts_with("aws-")
-                || ["lambda_runtime", "tokio", "hyper", "reqwest"].contains(&name.as_str())
+            ["aws-", "opentelemetry"].iter().any(|prefix| name.starts_with(prefix))
+                || ["lambda_runtime", "tokio", "hyper", "reqwest", "prost"].contains(&name.as_str())
         })
         .collect();
     assert!(foreign.is_empty(), "router-core needs {foreign:?}");

@@ -33,3 +33,4 @@ mod settings;
 mod storm;
 mod support;
 mod template;
+mod traces;

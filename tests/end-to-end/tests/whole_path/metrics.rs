@@ -127,6 +127,20 @@ async fn the_first_request_of_a_process_tells_so_as_powertools_does() {
 }
 
 #[tokio::test]
+async fn a_published_version_tells_once_more_what_it_is_judged_by() {
+    let version = ("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), "7".to_owned());
+    let options = Options { env: [version].into(), ..World::options(Limits::NONE) };
+    let world = World::start(options).await;
+    let told = world.ask(&Ask::orders("Where is it?")).await;
+    for name in
+        ["RoutingAccuracy", "SpecialistErrors", "SpecialistLatency", "Cost", "RouterOverhead"]
+    {
+        let by_version = told.metric(name, "FunctionVersion=7");
+        assert!(by_version.is_some() && by_version == told.metric(name, ""), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_invocation_tells_all_its_metrics_also_those_that_are_zero() {
     let world = World::with(Limits::NONE).await;
     let told = world.ask(&Ask::orders("Where is it?")).await;

@@ -63,6 +63,7 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
         (env([("SPECIALIST_AGENTS", "{}")]), "specialists.orders.agent"),
         (env([("ROUTING_POLICY", "file:/nowhere.toml")]), "the file cannot be read"),
         (env([("ROUTING_POLICY", "[routing")]), "not TOML, line 1"),
+        (env([("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4318")]), "`OTEL_EXPORTER_OTLP_ENDPOINT` is"),
         (env([("ROUTING_POLICY", "")]), ""),
     ];
     for (env, expected) in cases {

@@ -38,8 +38,9 @@ fn the_functions_timeout_covers_the_shipped_policys_longest_request() {
 
 #[test]
 fn a_policy_that_does_not_fit_into_the_functions_timeout_is_found() {
-    assert!(fits(&policy_with(Limits::NONE, "timeout_ms = 29_000")), "58 s and a margin of 1.5 s");
-    assert!(!fits(&policy_with(Limits::NONE, "timeout_ms = 30_000")), "60 s are too long");
+    let all = |keys: &str| policy_with(Limits::NONE, keys);
+    assert!(fits(&all("timeout_ms = 28_500")), "57 s, four short waits and a margin");
+    assert!(!fits(&all("timeout_ms = 29_500")), "59 s, the waits and the margin are too long");
     let patient = "timeout_ms = 28_500\nretry = { base_delay_ms = 500, max_delay_ms = 1_000 }";
-    assert!(!fits(&policy_with(Limits::NONE, patient)), "waits of 1.5 s each do not fit");
+    assert!(!fits(&all(patient)), "and so are longer waits");
 }

@@ -14,11 +14,11 @@ use aws_sdk_dynamodb::error::BoxError;
 use sandbox::clock;
 use sandbox::table::{Item, TableError};
 
-pub(crate) use self::circuit::Circuit;
+pub(crate) use self::circuit::{Circuit, State};
+pub(crate) use self::rules::Policy;
 
 use self::circuit::ALL;
 use self::force::{Force, Mistake};
-use self::rules::Policy;
 use self::view::View;
 use crate::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 use crate::paint::{Paint, counted};
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<(), Circui
 
 /// The circuits of all specialists that the policy knows or that have one, by name; first what
 /// is forced for all.
-fn all(items: &[Item], policy: &Policy) -> Vec<Circuit> {
+pub(crate) fn all(items: &[Item], policy: &Policy) -> Vec<Circuit> {
     let mut circuits: Vec<Circuit> = items.iter().filter_map(Circuit::parse).collect();
     let has_one = |name: &str| circuits.iter().any(|circuit| circuit.specialist == name);
     let missing: Vec<Circuit> =

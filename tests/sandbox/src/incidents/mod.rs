@@ -10,7 +10,8 @@ use std::io;
 
 use sandbox::table::{Item, TableError};
 
-use self::incident::Incident;
+pub(crate) use self::incident::Incident;
+
 use crate::last_run::{LastRun, OpenError};
 use crate::paint::Paint;
 
@@ -70,7 +71,7 @@ pub(crate) fn count(items: &[Item]) -> usize {
 }
 
 /// The incidents among the items, oldest first.
-fn all(items: &[Item]) -> Vec<Incident<'_>> {
+pub(crate) fn all(items: &[Item]) -> Vec<Incident<'_>> {
     let mut incidents: Vec<Incident<'_>> = items.iter().filter_map(Incident::parse).collect();
     incidents.sort_by_key(|incident| (incident.number("at_ms"), incident.date, incident.id));
     incidents

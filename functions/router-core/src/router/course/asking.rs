@@ -1,5 +1,7 @@
 //! Asking one specialist: whether its circuit lets it be asked, and the hold that pays for it.
 
+use std::time::Duration;
+
 use tracing::{Span, debug, error, field, info_span, warn};
 
 use super::{Course, Next, Progress, Role};
@@ -13,9 +15,9 @@ use crate::ledger::{
 };
 use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
-use crate::router::{KeptAnswer, Request, Unsettled, messages};
+use crate::router::{KeptAnswer, Request, Router, Unsettled, messages, spans};
 use crate::session::{Fingerprint, Lane, RootSession};
-use crate::units::Clock;
+use crate::units::{Clock, Timestamp};
 
 /// The right to invoke a specialist once.
 pub(super) struct Granted {
@@ -24,30 +26,31 @@ pub(super) struct Granted {
     /// The hold that pays; `None` when the policy lets invocations go uncounted.
     pub(super) hold: Option<TakenHold>,
     pub(super) lane: Lane,
+    /// When the first attempt must have ended; see [`Admission::Pass`].
+    pub(super) until: Timestamp,
     /// Whether so much of the budget is used that the cheaper agent is to answer.
     pub(super) is_degraded: bool,
 }
 
 /// A hold, and what its settlement has to know.
 pub(super) struct TakenHold {
-    pub(super) id: HoldId,
     pub(super) held: Charge,
     pub(super) stale: Vec<Fingerprint>,
 }
 
 impl TakenHold {
-    pub(super) fn unsettled(self, specialist: &SpecialistName, used: Charge) -> Unsettled {
-        let Self { id, held, stale } = self;
+    pub(super) fn unsettled(
+        self,
+        id: HoldId,
+        specialist: &SpecialistName,
+        used: Charge,
+    ) -> Unsettled {
+        let Self { held, stale } = self;
         Unsettled { id, specialist: specialist.clone(), held, used, forget: stale }
     }
 }
 
 impl Granted {
-    /// What is to be settled when nobody was invoked after all.
-    pub(super) fn unused(self, specialist: &SpecialistName) -> Option<Unsettled> {
-        self.hold.map(|hold| hold.unsettled(specialist, Charge::default()))
-    }
-
     pub(super) fn span(&self, session: &RootSession, specialist: &Specialist) -> Span {
         info_span!(
             "invoke_specialist",
@@ -78,15 +81,10 @@ where
     /// Settles the invocation before: its hold would count against the next reservation.
     pub(super) async fn settle_previous(&mut self) {
         if let Some(unsettled) = self.unsettled.take() {
-            self.settle(&unsettled).await;
-        }
-    }
-
-    pub(super) async fn settle(&self, unsettled: &Unsettled) {
-        let settlement = unsettled.of(&self.request.caller.root);
-        let within = deadline::wind_up(self.remaining());
-        if let Err(error) = self.router.ledger.settle(&settlement, within).await {
-            warn!(error = chain(&error), hold = unsettled.id.as_str(), "hold left to expire");
+            let within = deadline::wind_up(self.remaining());
+            let Router { ledger, clock, .. } = *self.router;
+            let session = &self.request.caller.root;
+            unsettled.settle(ledger, session, within, self.trace, clock).await;
         }
     }
 
@@ -128,19 +126,24 @@ where
         id
     }
 
-    /// Whether the specialist's circuit lets the first attempt under the hold `id` go.
+    /// Whether the specialist's circuit lets `attempt`, the first of an invocation, go, and until
+    /// when.
     pub(super) async fn pass_circuit(
         &mut self,
         specialist: &'r Specialist,
-        id: &HoldId,
-    ) -> Result<(), Progress> {
-        match self.admit(specialist, &owner(id, 1)).await {
-            Admission::Pass => Ok(()),
+        attempt: &str,
+    ) -> Result<Timestamp, Progress> {
+        match self.admit(specialist, attempt).await {
+            Admission::Pass { until } => Ok(until),
             Admission::Reject => {
                 debug!(specialist.name = %specialist.name, "not called: its circuit is open");
                 let reason = Reason::CircuitOpen;
+                spans::outcome(self.trace, reason.as_str());
                 self.reason.get_or_insert(reason);
-                self.incidents.push(Incident::without_call(reason, Some(specialist.name.clone())));
+                let incident = Incident::without_call(reason, Some(specialist.name.clone()));
+                if !self.incidents.contains(&incident) {
+                    self.incidents.push(incident);
+                }
                 Err(Progress::GoOn)
             }
             Admission::RejectAll => {
@@ -150,23 +153,35 @@ where
         }
     }
 
-    /// Whether the attempt `owner` may go.
-    pub(super) async fn admit(&self, specialist: &Specialist, owner: &str) -> Admission {
-        let circuits = self.router.circuits;
-        let now = self.router.clock.now();
-        let within = deadline::wind_up(self.remaining());
-        let names = self.router.policy.specialists().map(|specialist| &specialist.name);
-        circuits.refresh(names, now, within).await;
-        circuits.admit(specialist, owner, specialist.timeout, now, within).await
+    /// Whether `attempt` may go.
+    pub(super) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
+        let Router { circuits, clock, policy, .. } = self.router;
+        let within = deadline::before_call(self.remaining());
+        let names = policy.specialists().map(|specialist| &specialist.name);
+        circuits.refresh(names, *clock, within).await;
+        let within = deadline::before_call(self.remaining());
+        circuits.admit(specialist, attempt, self.request.deadline, *clock, within).await
     }
 
-    /// Tells the circuit what the attempt `owner` came to.
-    pub(super) async fn report(&mut self, specialist: &Specialist, owner: &str, verdict: Verdict) {
-        let now = self.router.clock.now();
-        let within = deadline::wind_up(self.remaining());
-        if self.router.circuits.report(specialist, owner, verdict, now, within).await {
+    /// Tells the circuit what `attempt`, which began at `started`, came to.
+    pub(super) async fn report(
+        &mut self,
+        specialist: &Specialist,
+        attempt: &str,
+        verdict: Verdict,
+        started: Timestamp,
+    ) {
+        let Router { circuits, clock, .. } = self.router;
+        let within = deadline::after_call(self.remaining());
+        if circuits.report(specialist, attempt, verdict, started, *clock, within).await {
             self.metrics.circuits_opened.push(specialist.name.clone());
         }
+    }
+
+    /// Frees the place of a probe that is not made after all.
+    pub(super) async fn withdraw(&mut self, specialist: &Specialist, attempt: &str) {
+        let now = self.router.clock.now();
+        self.report(specialist, attempt, Verdict::Unknown, now).await;
     }
 
     /// Takes a hold, or says how the course goes on without one.
@@ -174,16 +189,18 @@ where
         &mut self,
         next: &Next<'r>,
         id: HoldId,
+        until: Timestamp,
     ) -> Result<Granted, Progress> {
         let ask = Charge::hold(next.specialist);
         let is_handoff = next.role == Role::Handoff;
         let purpose = if is_handoff { Purpose::Handoff } else { Purpose::Invocation };
         let session = &self.router.policy.session;
-        let error = match self.take_hold(next.specialist, &id, purpose).await {
+        let within = deadline::before_call(self.remaining());
+        let error = match self.take_hold(next.specialist, &id, purpose, within).await {
             Ok(Hold { account, lane, stale, .. }) => {
                 let is_degraded = account.before(ask).has_reached(session.degrade_at);
-                let hold = TakenHold { id: id.clone(), held: ask, stale };
-                return Ok(Granted { id, hold: Some(hold), lane, is_degraded });
+                let hold = Some(TakenHold { held: ask, stale });
+                return Ok(Granted { id, hold, lane, until, is_degraded });
             }
             Err(error) => error,
         };
@@ -199,7 +216,8 @@ where
             ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
                 error!(error = chain(&error), "the invocation goes uncounted");
                 self.metrics.uncounted_invocations += 1;
-                Ok(Granted { id, hold: None, lane: Lane::default(), is_degraded: false })
+                let lane = Lane::default();
+                Ok(Granted { id, hold: None, lane, until, is_degraded: false })
             }
             ReserveError::OtherTenant => {
                 error!(error = chain(&error), "refused");
@@ -218,13 +236,14 @@ where
         }
     }
 
-    /// Takes a hold for one call of `specialist`, and notes down what its answer says of the
+    /// Takes a hold for one call of `specialist` within `within`, and notes down what its answer says of the
     /// session.
     pub(super) async fn take_hold(
         &mut self,
         specialist: &Specialist,
         id: &HoldId,
         purpose: Purpose,
+        within: Duration,
     ) -> Result<Hold, ReserveError> {
         let Course { router, request, .. } = *self;
         let session = &router.policy.session;
@@ -243,8 +262,9 @@ where
             now: router.clock.now(),
             expires: request.deadline.after(HOLD_GRACE),
         };
-        let within = deadline::wind_up(self.remaining());
+        let span = spans::reservation(self.trace, reservation.ask, reservation.now);
         let reserved = router.ledger.reserve(&reservation, within).await;
+        spans::reserved(span, reserved.as_ref().err(), router.clock.now());
         match &reserved {
             Ok(hold) => {
                 self.account = Some(hold.account);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use tracing::{Instrument, Span, debug, field, info_span, warn};
+use tracing::{Instrument, Span, error, field, info_span, warn};
 
 use super::asking::{Granted, TakenHold, owner};
 use super::{Course, Progress};
@@ -12,14 +12,15 @@ use crate::causes::chain;
 use crate::circuit::{Admission, CircuitStore, Verdict};
 use crate::deadline;
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
-use crate::ledger::{HoldId, Ledger, Purpose};
+use crate::ledger::{HoldId, Ledger, Purpose, ReserveError};
 use crate::metrics::InvocationMetrics;
-use crate::policy::Specialist;
+use crate::policy::{OnLedgerFailure, Specialist};
 use crate::reply::Reason;
 use crate::retry;
-use crate::router::Request;
 use crate::router::answer::Answer;
+use crate::router::{Request, Router, spans};
 use crate::session::{Lane, specialist_session_id};
+use crate::trace::{Scope, key};
 use crate::units::{Clock, Timestamp, Tokens};
 
 /// An invocation that is under way.
@@ -36,6 +37,10 @@ struct Running {
     may_move: bool,
     /// When its time is up.
     until: Timestamp,
+    /// When the next attempt must have ended, since it is a probe.
+    probe_until: Timestamp,
+    /// When the last attempt ended.
+    ended: Timestamp,
     /// Attempts made.
     attempts: u64,
     /// How many of them were tried again for an error that may pass.
@@ -48,10 +53,12 @@ struct Running {
 
 impl Running {
     fn begin(granted: Granted, until: Timestamp) -> Self {
-        let Granted { id, hold, lane, is_degraded } = granted;
+        let Granted { id, hold, lane, until: probe_until, is_degraded } = granted;
         Self {
             id,
             hold,
+            probe_until,
+            ended: Timestamp(0),
             used_of_hold: Charge::default(),
             lane,
             is_degraded,
@@ -101,11 +108,11 @@ where
     ) -> Progress {
         let started = self.router.clock.now();
         let mut running = Running::begin(granted, started.after(window));
-        let outcome = self.attempt_until_settled(specialist, &mut running).await;
-        let latency = self.router.clock.now().since(started);
+        let outcome = self.attempt_until_final(specialist, &mut running).await;
+        let latency = running.ended.since(started);
         let generation = running.lane.generation;
         if let Some(hold) = running.hold.take() {
-            self.charge(specialist, hold, running.used_of_hold);
+            self.charge(specialist, running.id.clone(), hold, running.used_of_hold);
         }
         let (progress, failure) = self.judge(specialist, outcome);
         if let Progress::Answered(answer) = &progress {
@@ -128,6 +135,7 @@ where
             output: running.output,
             cost: running.used.cost,
         };
+        spans::invoked(self.trace, &invocation, failure);
         if let Some(reason) = failure {
             self.note_incident(reason, &invocation);
         }
@@ -136,14 +144,15 @@ where
     }
 
     /// Makes attempts until the last one's outcome is the invocation's.
-    async fn attempt_until_settled(
+    async fn attempt_until_final(
         &mut self,
         specialist: &'r Specialist,
         running: &mut Running,
     ) -> Outcome {
         loop {
-            let now = self.router.clock.now();
-            let timeout = specialist.timeout.min(running.until.since(now));
+            let started = self.router.clock.now();
+            let timeout = specialist.timeout.min(running.until.since(started));
+            let timeout = timeout.min(running.probe_until.since(started));
             running.attempts += 1;
             self.attempts += 1;
             let span = info_span!(
@@ -156,16 +165,21 @@ where
                 cost_micro_usd = field::Empty,
                 outcome = field::Empty,
             );
-            let attempting = self.attempt(specialist, running, timeout);
-            let outcome = attempting.instrument(span.clone()).await;
+            let trace = spans::attempt(self.trace, specialist, running.attempts, started);
+            let attempting = self.attempt(specialist, running, timeout, trace);
+            let mut outcome = attempting.instrument(span.clone()).await;
+            running.ended = self.router.clock.now();
             running.take(specialist, &outcome);
             record(&span, &outcome, running.used_of_hold);
-            let took = self.router.clock.now().since(now);
-            let verdict = verdict(specialist, &outcome, took);
-            self.report(specialist, &running.owner(), verdict).await;
+            spans::attempted(trace, &mut outcome, running.used_of_hold, running.ended);
+            let verdict = verdict(specialist, &outcome, running.ended.since(started));
+            self.report(specialist, &running.owner(), verdict, started).await;
             let is_final = match &outcome.result {
                 Ok(_) => true,
-                Err(error) => !self.prepare_another(specialist, running, error).await,
+                Err(error) => {
+                    let again = self.prepare_another(specialist, running, error);
+                    !again.instrument(span).await
+                }
             };
             if is_final {
                 return outcome;
@@ -178,17 +192,21 @@ where
         specialist: &Specialist,
         running: &Running,
         timeout: Duration,
+        trace: Scope<'_>,
     ) -> Outcome {
         let Request { caller, task, .. } = self.request;
         let cheaper = specialist.degraded_agent.as_ref().filter(|_| running.is_degraded);
+        let agent = cheaper.unwrap_or(&specialist.agent);
+        trace.note(|| [(key::AGENT_ID, agent.agent_id.clone().into())]);
         let attempt = Attempt {
-            agent: cheaper.unwrap_or(&specialist.agent),
+            agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, running.lane),
             attributes: &caller.forwarded_attributes(),
             request: &task.request,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
+            wants_steps: trace.is_on(),
         };
         self.router.invoker.invoke(&attempt).await
     }
@@ -220,70 +238,108 @@ where
         if moves {
             running.lane = running.lane.beside();
             running.may_move = false;
-        } else {
-            running.retries += 1;
         }
+        let goes = self.make_ready(specialist, running, delay).await;
+        if goes {
+            warn!(error = chain(error), "trying again");
+            running.retries += u64::from(retries);
+        } else if retries {
+            self.router.retries.put_back(&specialist.name);
+        }
+        goes
+    }
+
+    /// Waits for `delay` and gets what another attempt needs: the word of its circuit, a whole
+    /// hold, and time.
+    async fn make_ready(
+        &mut self,
+        specialist: &'r Specialist,
+        running: &mut Running,
+        delay: Duration,
+    ) -> bool {
         let is_covered = running.hold.is_none() || running.used_of_hold == Charge::default();
         let id = if is_covered { running.id.clone() } else { self.next_hold() };
         let next = owner(&id, running.attempts + 1);
         // A circuit that has opened meanwhile, perhaps by this very failure, ends it.
-        if self.admit(specialist, &next).await != Admission::Pass {
-            return false;
-        }
-        debug!(error = chain(error), delay_ms = delay.as_millis() as u64, "trying again");
+        let Admission::Pass { until } = self.admit(specialist, &next).await else { return false };
+        running.probe_until = until;
+        let mut goes = true;
         if is_covered {
             self.router.clock.sleep(delay).await;
         } else {
-            self.renew_hold(specialist, running, id, delay).await;
+            goes = self.renew_hold(specialist, running, id, delay).await;
         }
-        let goes = self.is_time_for_another(running, Duration::ZERO)
-            && (is_covered || running.hold.is_some());
+        goes &= self.is_time_for_another(running, Duration::ZERO);
         if !goes {
-            self.report(specialist, &next, Verdict::Unknown).await;
+            self.withdraw(specialist, &next).await;
         }
         goes
     }
 
     fn is_time_for_another(&self, running: &Running, delay: Duration) -> bool {
-        let left = running.until.since(self.router.clock.now()).saturating_sub(delay);
+        let until = running.until.min(running.probe_until);
+        let left = until.since(self.router.clock.now()).saturating_sub(delay);
         left >= deadline::SHORTEST_ATTEMPT
     }
 
     /// Waits for `delay` while the hold is settled at what was used of it, and takes another one
-    /// for the next attempt, so that all attempts together never use more than was reserved.
-    /// Where there is no room for one, there is no hold afterwards.
+    /// for the next attempt, so that all attempts together never use more than was reserved. All
+    /// that within the invocation's own time: others may have to be asked after it. Returns
+    /// whether another attempt may be made.
     async fn renew_hold(
         &mut self,
         specialist: &'r Specialist,
         running: &mut Running,
         id: HoldId,
         delay: Duration,
-    ) {
+    ) -> bool {
         if let Some(hold) = running.hold.take() {
-            self.charge(specialist, hold, running.used_of_hold);
+            self.charge(specialist, running.id.clone(), hold, running.used_of_hold);
         }
         running.used_of_hold = Charge::default();
+        let Router { ledger, clock, .. } = *self.router;
         let unsettled = self.unsettled.take();
+        let within = running.until.since(clock.now());
         let settling = async {
             if let Some(unsettled) = &unsettled {
-                self.settle(unsettled).await;
+                let session = &self.request.caller.root;
+                unsettled.settle(ledger, session, within, self.trace, clock).await;
             }
         };
-        join(self.router.clock.sleep(delay), settling).await;
-        match self.take_hold(specialist, &id, Purpose::Retry).await {
+        join(clock.sleep(delay), settling).await;
+        let within = running.until.since(clock.now());
+        match self.take_hold(specialist, &id, Purpose::Retry, within).await {
             Ok(hold) => {
-                let held = Charge::hold(specialist);
-                running.id = id.clone();
+                running.id = id;
                 // Somebody else may have taken the lane while nothing was held.
-                running.lane = hold.lane;
-                running.hold = Some(TakenHold { id, held, stale: hold.stale });
+                let has_moved = !running.may_move;
+                running.lane = if has_moved { hold.lane.beside() } else { hold.lane };
+                running.hold =
+                    Some(TakenHold { held: Charge::hold(specialist), stale: hold.stale });
+                true
             }
-            Err(error) => warn!(error = chain(&error), "no retry: nothing would pay for it"),
+            Err(error @ ReserveError::Unavailable(_))
+                if self.router.policy.session.on_ledger_failure == OnLedgerFailure::Allow =>
+            {
+                error!(error = chain(&error), "the attempt goes uncounted");
+                running.id = id;
+                true
+            }
+            Err(error) => {
+                warn!(error = chain(&error), "no retry: nothing would pay for it");
+                false
+            }
         }
     }
 
     /// Notes down what is to be settled, and says so where it is more than was held.
-    fn charge(&mut self, specialist: &Specialist, hold: TakenHold, used: Charge) {
+    pub(super) fn charge(
+        &mut self,
+        specialist: &Specialist,
+        id: HoldId,
+        hold: TakenHold,
+        used: Charge,
+    ) {
         let held = hold.held;
         self.account = self.account.map(|account| account.settled(held, used));
         if used.tokens > held.tokens || used.cost > held.cost {
@@ -295,7 +351,7 @@ where
                 "the invocation used more than its hold"
             );
         }
-        self.unsettled = Some(hold.unsettled(&specialist.name, used));
+        self.unsettled = Some(hold.unsettled(id, &specialist.name, used));
     }
 }
 
@@ -316,6 +372,10 @@ fn record(span: &Span, outcome: &Outcome, charge: Charge) {
     span.record("input_tokens", input.0);
     span.record("output_tokens", output.0);
     span.record("cost_micro_usd", charge.cost.0);
-    let reason = outcome.result.as_ref().err().map(InvokeError::reason);
+    let reason = match &outcome.result {
+        Ok(text) if Answer::is_empty(text) => Some(Reason::EmptyAnswer),
+        Ok(_) => None,
+        Err(error) => Some(error.reason()),
+    };
     span.record("outcome", reason.map_or("answered", Reason::as_str));
 }

@@ -185,7 +185,8 @@ async fn nobody_waits_for_a_retry_that_would_not_fit_into_the_time() {
     let invoker = ScriptedInvoker::new(&stage.clock, script);
     let deadline = Timestamp(3_000);
     let task = task("orders");
-    let request = Request { id: "r", place: 0, deadline, caller: &stage.caller, task: &task };
+    let (caller, trace) = (&stage.caller, Scope::OFF);
+    let request = Request { id: "r", place: 0, deadline, caller, task: &task, trace };
     let routed = stage.router(&invoker).route(&request).await;
     assert_eq!(routed.body.reason, Some(Reason::StreamBroken));
     let timeouts: Vec<u128> = invoker.sent().iter().map(|sent| sent.timeout.as_millis()).collect();

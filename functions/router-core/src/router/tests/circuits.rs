@@ -1,7 +1,7 @@
 //! Circuits: when a specialist is not called, who tries it again, and what that costs.
 
 use super::*;
-use crate::circuit::{Forced, Probe, State};
+use crate::circuit::{Admission, Forced, Probe, State};
 use crate::doubles::after;
 
 // The circuit of orders opens after 5 failures for 30 s, and closes after 3 probes.
@@ -55,7 +55,7 @@ async fn a_specialist_that_keeps_failing_is_not_called_any_more() {
     assert!(matches!(stage.orders(), State::Open { .. }));
     let routed = stage.finds_orders_open().await;
     let message = routed.body.message.unwrap();
-    assert!(message.contains("is not being asked for a moment; `general` answered"), "{message}");
+    assert!(message.contains("is not being asked at the moment; `general` answered"), "{message}");
     assert_eq!(routed.metrics.fallbacks.len(), 1);
     assert_eq!(routed.metrics.accuracy, None, "it may have been the right one to ask");
     assert_eq!(
@@ -216,11 +216,58 @@ async fn when_every_circuit_is_open_nobody_is_called_and_nothing_is_charged() {
 
 #[tokio::test]
 async fn a_table_without_circuits_lets_everybody_pass() {
-    let circuits = Circuits::new(InMemoryCircuits::that_are_down());
-    let stage = Stage { circuits, ..after_failures(0).await };
+    let stage = after_failures(0).await;
+    stage.circuits.store().go_down();
     for _ in 0..2 {
         let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
         assert_eq!(routed.body.reason, Some(Reason::AgentError));
     }
     assert_eq!(stage.circuits.store().reads(), 1, "not asked again at once");
+}
+
+#[tokio::test]
+async fn a_table_that_falls_silent_lifts_no_switch_and_closes_no_circuit() {
+    let stage = after_failures(5).await;
+    stage.circuits.store().force("general", Forced::Open);
+    stage.wait(5);
+    stage.play("orders", []).await;
+    stage.circuits.store().go_down();
+    stage.wait(5);
+    let (routed, called) = stage.play("orders", []).await;
+    assert!(called.is_empty());
+    assert_eq!(routed.body.reason, Some(Reason::CircuitOpen));
+    stage.wait(30);
+    let (_, called) = stage.play("orders", [answers("ORDERS", "there")]).await;
+    assert_eq!(called, ["ORDERS"], "its time is up, and nobody can say who has the probe");
+}
+
+#[tokio::test]
+async fn a_success_ends_the_run_also_where_others_have_failed_before_it() {
+    let stage = after_failures(1).await;
+    stage.wait(1);
+    let since = stage.clock.now();
+    stage.circuits.store().set("orders", State::Closed { failures: 3, since });
+    stage.wait(1);
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    assert!(matches!(stage.orders(), State::Closed { failures: 0, .. }));
+}
+
+#[tokio::test]
+async fn the_place_of_a_probe_is_taken_for_as_long_as_it_may_be_out_and_not_for_ever() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    // Orders may take 20 s, and 5 s until it is asked; the clocks of others may differ by 1 s.
+    let now = stage.clock.now();
+    let orders = stage.policy.find("orders").unwrap();
+    for (deadline, until) in [(60_000, 25_000), (10_000, 10_000)] {
+        let deadline = Timestamp(now.0 + deadline);
+        let circuits = Circuits::new(InMemoryCircuits::default());
+        circuits.store().set("orders", State::Open { until: now });
+        circuits.refresh([&orders.name].into_iter(), &stage.clock, Duration::MAX).await;
+        let admission = circuits.admit(orders, "me", deadline, &stage.clock, Duration::MAX).await;
+        assert_eq!(admission, Admission::Pass { until: Timestamp(now.0 + until) });
+        let probe = Probe { owner: "me".to_owned(), until: Timestamp(now.0 + until + 1_000) };
+        let probed = State::HalfOpen { successes: 0, probe: Some(probe) };
+        assert_eq!(circuits.store().state("orders"), probed);
+    }
 }

@@ -1,0 +1,179 @@
+//! Traces to whoever takes OTLP over HTTP: X-Ray itself, or a collector.
+//!
+//! A trace is kept until the reply is out and exported then: nobody waits for it but Lambda,
+//! which is paid for it. So there is one attempt within a time limit, and a receiver that does
+//! not answer in time is left alone for a while, in which nothing is gathered either. A trace
+//! that cannot be exported is lost, which the log says; no request ever learns of it.
+
+mod encode;
+mod message;
+mod xray;
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use message::ExportTraceServiceResponse;
+use prost::Message;
+use router_core::invocation::BoxError;
+use router_core::session::RootSession;
+use router_core::trace::{Recorder, Trace, TraceId};
+use router_core::units::{Clock, Timestamp};
+use tokio::time::timeout;
+use tracing::{Instrument, Span, warn};
+
+use crate::SystemClock;
+use crate::settings::TraceSettings;
+
+/// How long a receiver that did not answer in time is left alone.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What Lambda says of the invocation that brought a request.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Whether it is its environment's first.
+    pub is_cold: bool,
+    /// The header of X-Ray's trace of the invocation.
+    pub xray_trace: Option<String>,
+}
+
+/// Exports traces.
+#[derive(Debug)]
+pub struct OtlpTraces {
+    settings: TraceSettings,
+    connector: SharedHttpConnector,
+    signer: Option<Signer>,
+    state: Mutex<State>,
+}
+
+/// Who signs requests to X-Ray.
+#[derive(Debug)]
+struct Signer {
+    region: String,
+    credentials: SharedCredentialsProvider,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The trace that waits for its reply to be out, and where a loss of it is logged.
+    waiting: Option<(Trace, Invocation, Span)>,
+    /// Until then nothing is gathered.
+    paused_until: Timestamp,
+}
+
+impl OtlpTraces {
+    /// Exports as `settings` say; to X-Ray's own endpoint with the credentials of `config`.
+    pub fn new(config: &SdkConfig, settings: TraceSettings) -> Self {
+        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        let region = xray::region(&settings.endpoint);
+        let signer = region.zip(config.credentials_provider());
+        Self {
+            connector: SharedHttpConnector::new(connector.build()),
+            signer: signer.map(|(region, credentials)| Signer { region, credentials }),
+            state: Mutex::default(),
+            settings,
+        }
+    }
+
+    /// A recorder for a request of `session`, if its trace is wanted.
+    pub fn recorder(&self, session: Option<&RootSession>, request_id: &str) -> Option<Recorder> {
+        let is_sampled = |session| self.settings.sampler.takes(TraceId::of(session));
+        let is_paused = SystemClock.now() < self.state().paused_until;
+        (!is_paused && session.is_none_or(is_sampled)).then(|| Recorder::new(session, request_id))
+    }
+
+    /// Keeps a trace until [`OtlpTraces::export`].
+    pub fn keep(&self, trace: Trace, invocation: Invocation) {
+        self.state().waiting = Some((trace, invocation, Span::current()));
+    }
+
+    /// Exports what was kept, within `within` and the time that the settings give.
+    pub async fn export(&self, within: Duration) {
+        let Some((trace, invocation, span)) = self.state().waiting.take() else { return };
+        let bytes = encode::encode(&self.settings.resource, &trace, &invocation);
+        self.export_bytes(bytes, within.min(self.settings.timeout)).instrument(span).await;
+    }
+
+    async fn export_bytes(&self, bytes: Vec<u8>, within: Duration) {
+        let failure = match timeout(within, self.send(bytes)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&*error),
+            Err(_) => {
+                self.state().paused_until = SystemClock.now().after(PAUSE);
+                format!("no answer within {} ms", within.as_millis())
+            }
+        };
+        warn!(error = failure, "a trace is lost");
+    }
+
+    async fn send(&self, bytes: Vec<u8>) -> Result<(), BoxError> {
+        let request = self.request(bytes)?;
+        let request = match &self.signer {
+            Some(Signer { region, credentials }) => {
+                let credentials = credentials.provide_credentials().await?;
+                xray::signed(request, region, credentials, SystemClock.now())?
+            }
+            None => request,
+        };
+        let response = self.connector.call(request).await?;
+        let status = response.status();
+        // Read to its end, the connection serves the next export as well.
+        let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
+        if !status.is_success() {
+            return Err(format!("the receiver answered with HTTP {status}").into());
+        }
+        let rejected = ExportTraceServiceResponse::decode(body)
+            .ok()
+            .and_then(|response| response.partial_success)
+            .map_or(0, |partial| partial.rejected_spans);
+        if rejected > 0 {
+            return Err(format!("the receiver rejected {rejected} spans").into());
+        }
+        Ok(())
+    }
+
+    fn request(&self, mut bytes: Vec<u8>) -> Result<HttpRequest, BoxError> {
+        let TraceSettings { endpoint, headers, gzip, .. } = &self.settings;
+        if *gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&bytes)?;
+            bytes = encoder.finish()?;
+        }
+        let mut request = HttpRequest::new(SdkBody::from(bytes));
+        request.set_method("POST")?;
+        request.set_uri(endpoint.as_str())?;
+        let sent = request.headers_mut();
+        for (name, value) in &headers.0 {
+            sent.try_append(name.clone(), value.clone())?;
+        }
+        sent.try_insert("content-type", "application/x-protobuf")?;
+        sent.try_insert("user-agent", concat!("supervisor-router/", env!("CARGO_PKG_VERSION")))?;
+        if *gzip {
+            sent.try_insert("content-encoding", "gzip")?;
+        }
+        Ok(request)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is complete in itself, so a panic elsewhere leaves nothing half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,167 @@
+//! What a process does next: said by `router-core`'s own [`Circuits`].
+//!
+//! A model has to remember what a process is waiting for, and a future cannot be kept in a
+//! state. So each step makes the circuits anew as the process knew them, gives them the answer
+//! that has come, and looks at what they ask for then. That they ask no more than eight times is
+//! thereby left out: here they ask until they are answered.
+
+use std::collections::BTreeSet;
+use std::future::{Future, pending};
+use std::iter::once;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use router_core::circuit::{
+    Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings, Verdict,
+};
+use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist, SpecialistName};
+use router_core::units::{MicroUsd, Price, Timestamp, Tokens};
+
+use super::setup::TICK;
+use super::table::{Answer, Seen, Write};
+use super::{Flaw, Setup};
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move<T> {
+    /// A change, which the table is to answer.
+    Ask(Write),
+    /// Nothing: it has come to this.
+    End(T),
+}
+
+/// What the table has said to the change that was asked for first.
+pub type Heard<'a> = Option<Result<&'a Answer, GivenUp>>;
+
+/// The table gave no answer in time.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenUp;
+
+/// The specialist whose circuit is modelled.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    specialist: Specialist,
+}
+
+impl Desk {
+    /// The desk for a setup.
+    #[expect(clippy::unwrap_used, reason = "the names are fixed and valid")]
+    pub(crate) fn new(setup: &Setup) -> Self {
+        // `Circuits` adds a second of grace.
+        let timeout = TICK * u32::from(setup.place) - Duration::from_secs(1);
+        let specialist = Specialist {
+            name: SpecialistName::parse("general").unwrap(),
+            description: String::new(),
+            agent: AgentRef::parse("AGENT/ALIAS").unwrap(),
+            degraded_agent: None,
+            intents: BTreeSet::new(),
+            fallback: Vec::new(),
+            requires_verified_identity: false,
+            max_tokens_per_call: Tokens(0),
+            unknown_usage: Tokens(0),
+            timeout: if setup.has(Flaw::ProbeForEver) { Duration::MAX } else { timeout },
+            idle_timeout: timeout,
+            retry: Retry { max_attempts: 1, base_delay: TICK, max_delay: TICK },
+            circuit: CircuitRules {
+                failures: setup.failures.into(),
+                open: TICK * u32::from(setup.open),
+                probes: setup.probes.into(),
+                slow_call: TICK,
+            },
+            price: Price { input_per_mtok: MicroUsd(0), output_per_mtok: MicroUsd(0) },
+        };
+        Self { specialist }
+    }
+
+    /// Admits the attempt `owner`, by a process that knows the circuit as it was `seen`.
+    pub fn admit(
+        &self,
+        seen: &Seen,
+        owner: &str,
+        now: Timestamp,
+        heard: Heard<'_>,
+    ) -> Move<Admission> {
+        let circuits = self.circuits(seen, heard);
+        let timeout = self.specialist.timeout;
+        let admitting = circuits.admit(&self.specialist, owner, timeout, now, TICK);
+        next_move(circuits.store(), admitting)
+    }
+
+    /// Reports the verdict of the attempt `owner`, likewise.
+    pub fn report(
+        &self,
+        seen: &Seen,
+        owner: &str,
+        verdict: Verdict,
+        now: Timestamp,
+        heard: Heard<'_>,
+    ) -> Move<bool> {
+        let circuits = self.circuits(seen, heard);
+        let reporting = circuits.report(&self.specialist, owner, verdict, now, TICK);
+        next_move(circuits.store(), reporting)
+    }
+
+    /// A process that knows what was seen, and hears this.
+    fn circuits(&self, seen: &Seen, heard: Heard<'_>) -> Circuits<Script> {
+        let answer = heard.map(|heard| match heard {
+            Ok(answer) => Ok(answer.into()),
+            Err(GivenUp) => Err(CircuitError("no answer in time".into())),
+        });
+        let name = &self.specialist.name;
+        let script = Script {
+            readings: Readings { all: None, circuits: vec![(name.clone(), Circuit::from(seen))] },
+            answer: Mutex::new(answer),
+            asked: Mutex::new(None),
+        };
+        let circuits = Circuits::new(script);
+        let reading = circuits.refresh(once(name), Timestamp(0), TICK);
+        let _ready = pin!(reading).poll(&mut Context::from_waker(Waker::noop()));
+        circuits
+    }
+}
+
+/// A table that says what it is told to.
+struct Script {
+    readings: Readings,
+    answer: Mutex<Option<Result<Changed, CircuitError>>>,
+    asked: Mutex<Option<Write>>,
+}
+
+impl CircuitStore for Script {
+    async fn read(
+        &self,
+        _specialists: &[&SpecialistName],
+        _within: Duration,
+    ) -> Result<Readings, CircuitError> {
+        Ok(self.readings.clone())
+    }
+
+    async fn change(
+        &self,
+        change: &Change<'_>,
+        _within: Duration,
+    ) -> Result<Changed, CircuitError> {
+        let answer = take(&self.answer);
+        if let Some(answer) = answer {
+            return answer;
+        }
+        let Change { seen, state, author, .. } = *change;
+        let write = Write { seen, state: state.clone(), author: author.to_owned() };
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(write);
+        pending().await
+    }
+}
+
+#[expect(clippy::unwrap_used, reason = "whoever waits has asked for a change")]
+fn next_move<T>(script: &Script, future: impl Future<Output = T>) -> Move<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(end) => Move::End(end),
+        Poll::Pending => Move::Ask(take(&script.asked).unwrap()),
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
