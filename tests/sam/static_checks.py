@@ -54,7 +54,6 @@ WILDCARDS = {
 
 # What the router may do beyond the calls that its code makes.
 NOT_CALLED = {
-    "bedrock-agentcore:InvokeAgentRuntime": "for specialists on AgentCore runtimes",
     "logs:CreateLogStream": "Lambda writes the log as the function",
     "logs:PutLogEvents": "Lambda writes the log as the function",
     "xray:PutSpans": "X-Ray's OTLP endpoint asks for it",

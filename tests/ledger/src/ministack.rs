@@ -56,7 +56,7 @@ impl Ministack {
         // It has to be told its port, which nobody else takes in the moment in between.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let mut script = Command::new(scripts.join("serve"))
-            .arg(address.port().to_string())
+            .args([address.port().to_string().as_str(), "dynamodb"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

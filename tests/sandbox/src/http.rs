@@ -10,7 +10,7 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -57,7 +57,10 @@ pub(crate) fn response(
     response
 }
 
-/// A listener on a free port of the loopback interface, with its connections.
+/// A free port of the loopback interface.
+pub(crate) const ANY_LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A listener with its connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -65,13 +68,23 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to listen and answers each request with `handler`.
+    /// Starts to listen on a free port of the loopback interface and answers each request with
+    /// `handler`.
     pub(crate) async fn start<H, F>(handler: H) -> io::Result<Self>
     where
         H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, handler)
+        Self::start_at(ANY_LOOPBACK, handler).await
+    }
+
+    /// As [`Server::start`], elsewhere; port 0 is a free one.
+    pub(crate) async fn start_at<H, F>(address: SocketAddr, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::on(TcpListener::bind(address).await?, handler)
     }
 
     /// Answers each request that comes through `listener` with `handler`.

@@ -29,6 +29,7 @@
 pub mod agents;
 pub mod clock;
 pub mod events;
+mod function;
 mod http;
 mod identity;
 pub mod lambda;
@@ -38,5 +39,6 @@ mod sandbox;
 pub mod table;
 pub mod table_faults;
 pub mod traces;
+mod upstream;
 
-pub use crate::sandbox::{FUNCTION, Options, Sandbox, SandboxError};
+pub use crate::sandbox::{Aws, FUNCTION, Options, Sandbox, SandboxError};

@@ -3,6 +3,7 @@
 
 mod budget;
 mod circuits;
+mod elsewhere;
 mod incidents;
 mod injected;
 mod item;
@@ -23,6 +24,7 @@ use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::budget::BudgetError;
 use crate::circuits::CircuitsError;
+use crate::elsewhere::Elsewhere;
 use crate::incidents::IncidentsError;
 use crate::page::ReportFile;
 use crate::paint::Paint;
@@ -74,6 +76,9 @@ struct Arguments {
     /// Show each reply's body and all lines that the function writes
     #[arg(long)]
     logs: bool,
+
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 
     /// Whether to use colors
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, value_enum)]
@@ -135,6 +140,16 @@ Faults (--fail; the option may be repeated):
               badGatewayException
   Where a fault can touch an event, its expectation does not apply: it is marked `--` and held to
   the rules for every reply only.
+
+A function that runs elsewhere (--invoke):
+  PROGRAM                       gets the event on its standard input and writes the reply to its
+                                standard output; what it writes to its standard error are the
+                                function's lines. Its environment says the rest:
+  SANDBOX_FUNCTION_ENV          the variables by which the function finds the stand-ins (JSON)
+  SANDBOX_TIMEOUT_SECONDS       the function's timeout
+  SANDBOX_CLIENT_CONTEXT        the invocation's client context (JSON), where there is one
+  SANDBOX_FORGETFUL=true        where the function must not remember what it has read before
+  tests/sam/local, tests/sam/emulator and tests/sam/deployed are such programs.
 
 Files:
   EVENT.json                    sent to the function byte for byte
@@ -232,7 +247,8 @@ impl Arguments {
             ("--report", !self.report.is_empty()),
             ("--logs", self.logs),
         ];
-        unused.into_iter().find_map(|(name, given)| given.then_some((command, name)))
+        let unused = unused.into_iter().find_map(|(name, given)| given.then_some(name));
+        Some((command, unused.or_else(|| self.elsewhere.given())?))
     }
 }
 
@@ -295,6 +311,20 @@ mod tests {
         assert_eq!(unused(&["incidents", "--jsonl"]), None);
         assert_eq!(unused(&["budget", "--policy", "p.toml"]), None);
         assert_eq!(unused(&["--logs", "a.json"]), None);
+    }
+
+    #[test]
+    fn a_function_elsewhere_is_described_completely() {
+        let elsewhere = ["--invoke", "i", "--aws", "127.0.0.1:1", "--table", "t", "a.json"];
+        parse(&elsewhere).unwrap();
+        parse(&elsewhere[..4]).unwrap_err();
+        parse(&elsewhere[2..]).unwrap_err();
+        parse(&["--table", "t"]).unwrap_err();
+        parse(&["--listen", "172.17.0.1"]).unwrap_err();
+        assert_eq!(
+            parse(&["--listen", "172.17.0.1:0", "budget"]).unwrap().unused(),
+            Some(("budget", "--listen"))
+        );
     }
 
     #[test]

@@ -69,11 +69,19 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         waterfalls = Some(Waterfalls::start(&mut options).await?);
     }
 
-    report.progress(&format!("Building {FUNCTION} …"))?;
-    build_function(FUNCTION).await.map_err(sandbox::SandboxError::from)?;
-    let this_run = LastRun::find().begin(options.policy.as_deref())?;
+    let elsewhere = arguments.elsewhere;
+    if !elsewhere.has_function() {
+        report.progress(&format!("Building {FUNCTION} …"))?;
+        build_function(FUNCTION).await.map_err(sandbox::SandboxError::from)?;
+    }
+    let (mut this_run, mut others) = (None, false);
+    if !elsewhere.has_table() {
+        this_run = LastRun::find().begin(options.policy.as_deref())?;
+        others = this_run.is_none();
+    }
     let policy = options.policy.clone();
     options.table_file = this_run.as_ref().map(|run| run.table.clone());
+    elsewhere.apply(&mut options);
     let started = Instant::now();
     let sandbox = Sandbox::start(options).await?;
     report.progress(&format!(
@@ -82,7 +90,7 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         counted(cases.len(), "event")
     ))?;
 
-    if this_run.is_none() {
+    if others {
         let others = "`budget`, `circuits` and `incidents` show that one, not this";
         report.progress(&format!("Another run is under way: {others}.\n"))?;
     }

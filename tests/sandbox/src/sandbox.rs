@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::agents::{Agents, DEFAULT_SCRIPT, Injection, InjectionError, Script, ScriptError};
+use crate::function::{Function, Invoker};
+use crate::http::ANY_LOOPBACK;
 use crate::identity::REGION;
 use crate::lambda::{FunctionBuildError, Invocation, Lambda, Launch, StartError, build_function};
 use crate::metrics::Metrics;
-use crate::table::{ClosedPort, TABLE_NAME, Table, TableError};
+use crate::table::{ClosedPort, Table, TableError};
 
 /// The function that the sandbox runs.
 pub const FUNCTION: &str = "supervisor-router";
@@ -41,6 +44,23 @@ pub struct Options {
     pub table_file: Option<PathBuf>,
     /// A binary to run in place of the one that cargo builds.
     pub executable: Option<PathBuf>,
+    /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
+    /// the one after; with port 0, each at a free one.
+    pub listen: SocketAddr,
+    /// A program that invokes the function wherever it is, in place of processes of this machine.
+    /// `cargo run -p sandbox -- --help` tells what it gets.
+    pub invoker: Option<PathBuf>,
+    /// An AWS in place of some stand-ins.
+    pub aws: Option<Aws>,
+}
+
+/// An AWS, or an emulator of it, with a table for the function.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// Where all of its services are. What the stand-in of CloudWatch takes is passed on to there.
+    pub address: SocketAddr,
+    /// The table.
+    pub table: String,
 }
 
 impl Default for Options {
@@ -55,11 +75,23 @@ impl Default for Options {
             table_down: false,
             table_file: None,
             executable: None,
+            listen: ANY_LOOPBACK,
+            invoker: None,
+            aws: None,
         }
     }
 }
 
 impl Options {
+    /// Where the stand-in of this number listens.
+    fn port(&self, number: u16) -> SocketAddr {
+        let port = match self.listen.port() {
+            0 => 0,
+            first => first.saturating_add(number),
+        };
+        SocketAddr::new(self.listen.ip(), port)
+    }
+
     /// Looks for mistakes that are found without starting anything, and gives the agents' script.
     ///
     /// # Errors
@@ -80,7 +112,7 @@ impl Options {
 /// The whole product, running. Dropping it ends everything; [`Sandbox::stop`] waits for that.
 #[derive(Debug)]
 pub struct Sandbox {
-    lambda: Lambda,
+    function: Function,
     agents: Agents,
     metrics: Metrics,
     table: Table,
@@ -123,41 +155,51 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
         let script = options.check()?;
         let specialist_agents = script.specialist_agents();
-        let executable = match &options.executable {
-            Some(executable) => executable.clone(),
-            None => build_function(FUNCTION).await?,
+        let executable = match (&options.executable, &options.invoker) {
+            (Some(executable), _) => executable.clone(),
+            (None, None) => build_function(FUNCTION).await?,
+            (None, Some(_)) => PathBuf::new(),
         };
-        let agents = Agents::start(script).await?;
+        let agents = Agents::start_at(options.port(0), script).await?;
         if let Some(faults) = &options.fail {
             agents.fail_as(faults)?;
         }
-        let metrics = Metrics::start().await?;
-        let table = match &options.table_file {
-            Some(file) => Table::start_in(file).await?,
-            None => Table::start().await?,
+        let upstream = options.aws.as_ref().map(|aws| aws.address);
+        let metrics = Metrics::start_at(options.port(1), upstream).await?;
+        let table = match &options.aws {
+            Some(aws) => Table::at(aws.address, &aws.table).await?,
+            None => Table::start_at(options.port(2), options.table_file.as_deref()).await?,
         };
         let closed_port = options.table_down.then(ClosedPort::reserve).transpose()?;
         let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
-        let mut env = lambda_environment();
-        env.extend([
+        let mut env = BTreeMap::from([
             ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(), metrics.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table_url),
-            ("BUDGET_TABLE_NAME".to_owned(), TABLE_NAME.to_owned()),
+            ("BUDGET_TABLE_NAME".to_owned(), table.name().to_owned()),
             ("SPECIALIST_AGENTS".to_owned(), specialist_agents),
         ]);
         env.extend(options.policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
         env.extend(options.env);
-        let launch = Launch {
-            function: FUNCTION.to_owned(),
-            executable,
-            env,
-            processes: options.processes,
-            limit: options.lambda_timeout,
+        let function = match options.invoker {
+            Some(invoker) => {
+                Function::Elsewhere(Invoker::new(invoker, &env, options.lambda_timeout))
+            }
+            None => {
+                let mut all = lambda_environment();
+                all.extend(env);
+                let launch = Launch {
+                    function: FUNCTION.to_owned(),
+                    executable,
+                    env: all,
+                    processes: options.processes,
+                    limit: options.lambda_timeout,
+                };
+                Function::Here(Lambda::start(launch).await?)
+            }
         };
-        let lambda = Lambda::start(launch).await?;
-        Ok(Self { lambda, agents, metrics, table, _closed_port: closed_port })
+        Ok(Self { function, agents, metrics, table, _closed_port: closed_port })
     }
 
     /// Invokes the function as Lambda does. Any number of tasks may do so at once; those that
@@ -167,7 +209,7 @@ impl Sandbox {
         payload: impl Into<Bytes>,
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
-        self.lambda.invoke(payload.into(), client_context.as_ref(), None).await
+        self.function.invoke(payload.into(), client_context.as_ref(), None).await
     }
 
     /// As [`Sandbox::invoke`], with a timeout of its own in place of
@@ -178,7 +220,7 @@ impl Sandbox {
         payload: impl Into<Bytes>,
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
-        self.lambda.invoke(payload.into(), client_context.as_ref(), Some(limit)).await
+        self.function.invoke(payload.into(), client_context.as_ref(), Some(limit)).await
     }
 
     /// Ends the function's processes, each as soon as it is idle, and starts new ones, which
@@ -188,7 +230,7 @@ impl Sandbox {
     ///
     /// [`StartError`] when a new process does not ask for an event.
     pub async fn renew_processes(&self) -> Result<(), StartError> {
-        self.lambda.renew().await
+        self.function.renew().await
     }
 
     /// The specialists' agents.
@@ -209,22 +251,22 @@ impl Sandbox {
     /// The function's lines on standard output so far, process by process. All lines written
     /// before a reply are there when [`Sandbox::invoke`] returns.
     pub fn logs(&self) -> Vec<String> {
-        self.lambda.stdout_lines()
+        self.function.stdout_lines()
     }
 
     /// The function's lines on standard error so far, process by process.
     pub fn errors(&self) -> Vec<String> {
-        self.lambda.stderr_lines()
+        self.function.stderr_lines()
     }
 
     /// Standard output and standard error of each process, apart.
     pub(crate) fn lines_by_stream(&self) -> Vec<Vec<String>> {
-        self.lambda.lines_by_stream()
+        self.function.lines_by_stream()
     }
 
     /// Ends everything and waits until the function's processes are gone.
     pub async fn stop(self) {
-        self.lambda.stop().await;
+        self.function.stop().await;
     }
 }
 
@@ -253,6 +295,16 @@ fn lambda_environment() -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stand_ins_listen_on_ports_in_a_row_or_on_any() {
+        let ports = |listen: &str| {
+            let options = Options { listen: listen.parse().unwrap(), ..Options::default() };
+            [0, 1, 2].map(|number| options.port(number).to_string())
+        };
+        assert_eq!(ports("10.0.0.1:80"), ["10.0.0.1:80", "10.0.0.1:81", "10.0.0.1:82"]);
+        assert_eq!(ports("10.0.0.1:0"), ["10.0.0.1:0"; 3]);
+    }
 
     #[tokio::test]
     async fn mistakes_in_the_options_are_found_before_anything_is_built() {

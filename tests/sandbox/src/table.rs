@@ -1,4 +1,5 @@
-//! The DynamoDB table, in an emulator that runs in this process and is spoken to over HTTP.
+//! The DynamoDB table, in an emulator that is spoken to over HTTP. It runs in this process, unless
+//! the table is elsewhere.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,10 +17,11 @@ use dynoxide::Database;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
+use crate::http::ANY_LOOPBACK;
 use crate::identity::REGION;
 use crate::table_faults::Faults;
 
-/// The table's name.
+/// The name of the table in this process.
 pub const TABLE_NAME: &str = "sandbox-budgets";
 
 /// What SQLite, in which the emulator keeps its tables, adds to the names of its files.
@@ -34,12 +36,13 @@ pub fn key(pk: &str, sk: &str) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-/// The running emulator with its one table.
+/// The table, with the emulator that it is in.
 #[derive(Debug)]
 pub struct Table {
     client: Client,
+    name: String,
     faults: Faults,
-    serving: JoinHandle<()>,
+    serving: Option<JoinHandle<()>>,
 }
 
 impl Table {
@@ -49,9 +52,7 @@ impl Table {
     ///
     /// [`TableError`] when the emulator cannot start or does not create the table.
     pub async fn start() -> Result<Self, TableError> {
-        let table = Self::serve(Database::memory()).await?;
-        table.create().await?;
-        Ok(table)
+        Self::start_at(ANY_LOOPBACK, None).await
     }
 
     /// Starts an empty emulator that keeps the table in `file`, in place of whatever is in there.
@@ -60,17 +61,23 @@ impl Table {
     ///
     /// As [`Table::start`], and [`TableError::File`] when the old file does not go away.
     pub async fn start_in(file: &Path) -> Result<Self, TableError> {
-        for suffix in DATABASE_SUFFIXES {
-            let mut path = file.as_os_str().to_owned();
-            path.push(suffix);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(TableError::File { file: path.into(), source: error });
-                }
-                _ => {}
+        Self::start_at(ANY_LOOPBACK, Some(file)).await
+    }
+
+    /// As [`Table::start`], or [`Table::start_in`] where there is a file, with [`Table::url`]
+    /// elsewhere; port 0 is a free one.
+    ///
+    /// # Errors
+    ///
+    /// As those, and when the address cannot be listened on.
+    pub async fn start_at(address: SocketAddr, file: Option<&Path>) -> Result<Self, TableError> {
+        let table = match file {
+            None => Self::serve(address, Database::memory()).await?,
+            Some(file) => {
+                remove(file)?;
+                Self::serve(address, database_in(file)?).await?
             }
-        }
-        let table = Self::open(file).await?;
+        };
         table.create().await?;
         Ok(table)
     }
@@ -81,30 +88,39 @@ impl Table {
     ///
     /// As [`Table::start`].
     pub async fn open(file: &Path) -> Result<Self, TableError> {
-        let Some(path) = file.to_str() else {
-            return Err(TableError::Emulator(format!("{} is no UTF-8", file.display())));
-        };
-        let database = Database::new(path).and_then(|database| {
-            // Waiting for the disk would slow each write down. What is written outlives this
-            // process all the same, if not the machine.
-            database.enable_bulk_loading()?;
-            Ok(database)
-        });
-        Self::serve(database).await
+        Self::serve(ANY_LOOPBACK, database_in(file)?).await
     }
 
-    async fn serve(database: dynoxide::errors::Result<Database>) -> Result<Self, TableError> {
+    /// The table `name` of the DynamoDB at `address`, as it is.
+    ///
+    /// # Errors
+    ///
+    /// When no port of the loopback interface is free for [`Table::faults`].
+    pub async fn at(address: SocketAddr, name: &str) -> Result<Self, TableError> {
+        let faults = Faults::before(address).await?;
+        Ok(Self { client: client(address), name: name.to_owned(), faults, serving: None })
+    }
+
+    async fn serve(
+        address: SocketAddr,
+        database: dynoxide::errors::Result<Database>,
+    ) -> Result<Self, TableError> {
         let database = database.map_err(|error| TableError::Emulator(error.to_string()))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let serving = tokio::spawn(dynoxide::server::serve_on(listener, database));
-        let faults = Faults::before(address).await?;
-        Ok(Self { client: client(address), faults, serving })
+        let behind = listener.local_addr()?;
+        let serving = Some(tokio::spawn(dynoxide::server::serve_on(listener, database)));
+        let faults = Faults::at(address, behind).await?;
+        Ok(Self { client: client(behind), name: TABLE_NAME.to_owned(), faults, serving })
     }
 
     /// What `AWS_ENDPOINT_URL_DYNAMODB` has to be.
     pub fn url(&self) -> String {
         self.faults.url()
+    }
+
+    /// What `BUDGET_TABLE_NAME` has to be.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What goes wrong with the requests of whoever comes through [`Table::url`], and how many
@@ -133,7 +149,7 @@ impl Table {
     ///
     /// [`TableError::Request`] when the emulator refuses.
     pub async fn item(&self, key: &Item) -> Result<Option<Item>, TableError> {
-        let get = self.client.get_item().table_name(TABLE_NAME).set_key(Some(key.clone()));
+        let get = self.client.get_item().table_name(&self.name).set_key(Some(key.clone()));
         let found = get.consistent_read(true).send().await.map_err(TableError::request)?;
         Ok(found.item)
     }
@@ -144,7 +160,7 @@ impl Table {
     ///
     /// [`TableError::Request`] when the emulator refuses.
     pub async fn delete_item(&self, key: &Item) -> Result<(), TableError> {
-        let delete = self.client.delete_item().table_name(TABLE_NAME).set_key(Some(key.clone()));
+        let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key.clone()));
         delete.send().await.map(drop).map_err(TableError::request)
     }
 
@@ -154,7 +170,7 @@ impl Table {
     ///
     /// [`TableError::Request`] when the emulator refuses.
     pub async fn put_item(&self, item: Item) -> Result<(), TableError> {
-        let put = self.client.put_item().table_name(TABLE_NAME).set_item(Some(item));
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
         put.send().await.map(drop).map_err(TableError::request)
     }
 
@@ -170,7 +186,7 @@ impl Table {
             let page = self
                 .client
                 .scan()
-                .table_name(TABLE_NAME)
+                .table_name(&self.name)
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
                 .send()
@@ -188,7 +204,7 @@ impl Table {
         let mut create = self
             .client
             .create_table()
-            .table_name(TABLE_NAME)
+            .table_name(&self.name)
             .billing_mode(BillingMode::PayPerRequest);
         for (name, key_type) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             create = create
@@ -208,7 +224,9 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        self.serving.abort();
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
     }
 }
 
@@ -269,6 +287,34 @@ impl ClosedPort {
     }
 }
 
+/// Removes an emulator's file.
+fn remove(file: &Path) -> Result<(), TableError> {
+    for suffix in DATABASE_SUFFIXES {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(TableError::File { file: path.into(), source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The file's database, made when it is not there.
+fn database_in(file: &Path) -> Result<dynoxide::errors::Result<Database>, TableError> {
+    let Some(path) = file.to_str() else {
+        return Err(TableError::Emulator(format!("{} is no UTF-8", file.display())));
+    };
+    Ok(Database::new(path).and_then(|database| {
+        // Waiting for the disk would slow each write down. What is written outlives this
+        // process all the same, if not the machine.
+        database.enable_bulk_loading()?;
+        Ok(database)
+    }))
+}
+
 fn client(address: SocketAddr) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -315,6 +361,17 @@ mod tests {
         drop((first, second));
         assert_eq!(Table::open(&file).await.unwrap().scan().await.unwrap(), [item]);
         assert_eq!(Table::start_in(&file).await.unwrap().scan().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_table_elsewhere_is_used_as_it_is() {
+        let there = Table::start().await.unwrap();
+        let address = there.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let table = Table::at(address, TABLE_NAME).await.unwrap();
+        table.put_item(key("SESSION#s", "BUDGET")).await.unwrap();
+        assert_eq!(there.scan().await.unwrap(), [key("SESSION#s", "BUDGET")]);
+        let missing = Table::at(address, "another").await.unwrap();
+        assert!(matches!(missing.scan().await, Err(TableError::Request(_))));
     }
 
     #[tokio::test]

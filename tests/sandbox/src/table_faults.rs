@@ -18,25 +18,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use crate::http::{HangUp, Reply, Server, response, whole};
+use crate::http::{ANY_LOOPBACK, HangUp, Reply, Server, response};
 use crate::presence::Presence;
-
-/// A connection that was idle for longer than this is not used again: its other end may be about
-/// to close it.
-const IDLE: Duration = Duration::from_secs(1);
+use crate::upstream::{Answer, Upstream};
 
 /// One way in which a request to DynamoDB fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,13 +128,19 @@ impl Faults {
     ///
     /// When no port of the loopback interface is free.
     pub async fn before(upstream: SocketAddr) -> io::Result<Self> {
+        Self::at(ANY_LOOPBACK, upstream).await
+    }
+
+    /// As [`Faults::before`], elsewhere; port 0 is a free one.
+    pub(crate) async fn at(address: SocketAddr, upstream: SocketAddr) -> io::Result<Self> {
         let stage = Arc::new(Stage {
-            upstream: Upstream { address: upstream, idle: Mutex::default() },
+            upstream: Upstream::at(upstream),
             state: Mutex::default(),
             unanswered: watch::Sender::new(0),
         });
         let serving = Arc::clone(&stage);
-        let server = Server::start(move |request| Arc::clone(&serving).answer(request)).await?;
+        let handler = move |request| Arc::clone(&serving).answer(request);
+        let server = Server::start_at(address, handler).await?;
         Ok(Self { stage, presence: Presence::of(server) })
     }
 
@@ -195,7 +192,7 @@ impl Faults {
         let late = std::mem::take(&mut self.stage.state().late);
         let mut answers = Vec::new();
         for (headers, body) in late {
-            let answer = self.stage.upstream.send(headers, body).await?;
+            let answer = self.stage.upstream.send("/", headers, body).await?;
             let json = serde_json::from_slice(&answer.body).unwrap_or_default();
             answers.push((answer.status.as_u16(), json));
         }
@@ -241,7 +238,7 @@ impl Stage {
     async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Reply {
         let (parts, body) = request.into_parts();
         let fault = self.fault(&parts.headers, &body);
-        let apply = || self.upstream.send(parts.headers.clone(), body.clone());
+        let apply = || self.upstream.send("/", parts.headers.clone(), body.clone());
         match fault {
             None => apply().await.map(Answer::into_response).map_err(|_| HangUp::Close),
             Some(Fault::ServerError) => Ok(server_error()),
@@ -302,67 +299,6 @@ impl Stage {
     }
 }
 
-/// DynamoDB itself, with connections that are free to be used again.
-#[derive(Debug)]
-struct Upstream {
-    address: SocketAddr,
-    idle: Mutex<Vec<(Instant, SendRequest<Full<Bytes>>)>>,
-}
-
-/// What DynamoDB answered.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Answer {
-    fn into_response(mut self) -> Response<crate::http::Body> {
-        self.headers.remove(CONNECTION);
-        self.headers.remove(TRANSFER_ENCODING);
-        let mut response = Response::new(whole(self.body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-    }
-}
-
-impl Upstream {
-    async fn send(&self, mut headers: HeaderMap, body: Bytes) -> io::Result<Answer> {
-        headers.remove(CONNECTION);
-        let mut request = Request::post("/").body(Full::new(body)).map_err(io::Error::other)?;
-        *request.headers_mut() = headers;
-        let mut sender = self.connection().await?;
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        self.idle().push((Instant::now(), sender));
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
-    }
-
-    async fn connection(&self) -> io::Result<SendRequest<Full<Bytes>>> {
-        loop {
-            let Some((since, mut sender)) = self.idle().pop() else { break };
-            if since.elapsed() < IDLE && sender.ready().await.is_ok() {
-                return Ok(sender);
-            }
-        }
-        let stream = TcpStream::connect(self.address).await?;
-        // Small requests must not wait for each other's acknowledgement.
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        // It ends when the sender is dropped; an error reaches the sender.
-        tokio::spawn(async { connection.await.unwrap_or_default() });
-        sender.ready().await.map_err(io::Error::other)?;
-        Ok(sender)
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, SendRequest<Full<Bytes>>)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// DynamoDB's own failure.
 fn server_error() -> Response<crate::http::Body> {
     let error = error("InternalServerError", "Internal server error", None);
@@ -404,6 +340,8 @@ fn error(name: &str, message: &str, reasons: Option<serde_json::Value>) -> Strin
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
     use crate::http::tests::{exchange, post};
 

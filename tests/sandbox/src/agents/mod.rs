@@ -33,6 +33,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +52,7 @@ use self::injection::Injections;
 use self::playback::play;
 use self::script::Reply;
 use self::wire::Traces;
-use crate::http::{Body, HangUp, Server, response};
+use crate::http::{ANY_LOOPBACK, Body, HangUp, Server, response};
 use crate::presence::Presence;
 use crate::{clock, identity};
 
@@ -74,10 +75,20 @@ impl Agents {
     ///
     /// When no port of the loopback interface is free.
     pub async fn start(script: Script) -> io::Result<Self> {
+        Self::start_at(ANY_LOOPBACK, script).await
+    }
+
+    /// As [`Agents::start`], elsewhere; port 0 is a free one.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
         let (log, injections) = (Arc::new(CallLog::new()), Injections::default());
         let stage = Arc::new(Stage { script, log, injections });
         let serving = Arc::clone(&stage);
-        let server = Server::start(move |request| Arc::clone(&serving).answer(request)).await?;
+        let server =
+            Server::start_at(address, move |request| Arc::clone(&serving).answer(request)).await?;
         Ok(Self { presence: Presence::of(server), stage })
     }
 

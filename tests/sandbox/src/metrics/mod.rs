@@ -9,6 +9,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use self::wire::{RawBatch, RawDatum};
 use crate::clock;
-use crate::http::{Body, Reply, Server, response};
+use crate::http::{ANY_LOOPBACK, Body, HangUp, Reply, Server, response};
+use crate::upstream::{Answer, Upstream};
 
 /// One accepted `PutMetricData` request.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,10 +92,21 @@ impl Metrics {
     ///
     /// When no port of the loopback interface is free.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(ANY_LOOPBACK, None).await
+    }
+
+    /// As [`Metrics::start`], elsewhere; port 0 is a free one. What is taken is passed on to the
+    /// CloudWatch at `upstream`, if there is one, which answers.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn start_at(address: SocketAddr, upstream: Option<SocketAddr>) -> io::Result<Self> {
         let store = Arc::new(Mutex::new(Store::default()));
         let shared = Arc::clone(&store);
-        let handler = move |request| answer(Arc::clone(&shared), request);
-        Ok(Self { server: Server::start(handler).await?, store })
+        let upstream = upstream.map(|address| Arc::new(Upstream::at(address)));
+        let handler = move |request| answer(Arc::clone(&shared), upstream.clone(), request);
+        Ok(Self { server: Server::start_at(address, handler).await?, store })
     }
 
     /// What `AWS_ENDPOINT_URL_CLOUDWATCH` has to be.
@@ -124,7 +137,11 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 
 const PATH: &str = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
 
-async fn answer(store: Arc<Mutex<Store>>, request: Request<Bytes>) -> Reply {
+async fn answer(
+    store: Arc<Mutex<Store>>,
+    upstream: Option<Arc<Upstream>>,
+    request: Request<Bytes>,
+) -> Reply {
     let health = lock(&store).health;
     match health {
         Health::Good => {}
@@ -153,7 +170,12 @@ async fn answer(store: Arc<Mutex<Store>>, request: Request<Bytes>) -> Reply {
         return Ok(error(StatusCode::BAD_REQUEST, code, wire::error(shape, violation.message())));
     }
     lock(&store).batches.push(batch.into());
-    Ok(cbor_response(StatusCode::OK, wire::accepted()))
+    let Some(upstream) = upstream else {
+        return Ok(cbor_response(StatusCode::OK, wire::accepted()));
+    };
+    let (parts, body) = request.into_parts();
+    let answer = upstream.send(PATH, parts.headers, body).await;
+    answer.map(Answer::into_response).map_err(|_| HangUp::Close)
 }
 
 /// CloudWatch once spoke the Query protocol; this header still carries that protocol's code, and
@@ -243,6 +265,19 @@ mod tests {
         assert!(answer.contains("x-amzn-query-error: InvalidParameterValue;Sender"), "{answer}");
         assert!(metrics.batches().is_empty());
         assert_eq!(metrics.refusals(), ["M: Unit is `Dollars`"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_is_passed_on_and_what_is_refused_is_not() {
+        let behind = Metrics::start().await.unwrap();
+        let upstream = Some(behind.server.address());
+        let metrics = Metrics::start_at(ANY_LOOPBACK, upstream).await.unwrap();
+        assert!(put(&metrics, &body("Count")).await.starts_with("HTTP/1.1 200 "));
+        assert!(put(&metrics, &body("Dollars")).await.starts_with("HTTP/1.1 400 "));
+        assert_eq!((metrics.batches(), metrics.refusals().len()), (behind.batches(), 1));
+        assert!(behind.refusals().is_empty());
+        drop(behind);
+        assert_eq!(put(&metrics, &body("Count")).await, "", "nobody answers in its place");
     }
 
     #[tokio::test]
