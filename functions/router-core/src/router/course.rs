@@ -182,7 +182,9 @@ where
                 return progress;
             }
         };
-        let Some(window) = self.time_for(next.specialist) else {
+        // A probe whose hold took this long to get has lost its place.
+        let has_time = until.since(self.router.clock.now()) >= deadline::SHORTEST_ATTEMPT;
+        let Some(window) = self.time_for(next.specialist).filter(|_| has_time) else {
             self.withdraw(next.specialist, &first_attempt).await;
             if let Some(hold) = granted.hold {
                 self.charge(next.specialist, granted.id, hold, Charge::default());
