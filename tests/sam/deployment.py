@@ -156,7 +156,7 @@ class Stack:
     def __init__(self):
         [stack] = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         self.outputs = {it["OutputKey"]: it["OutputValue"] for it in stack["Outputs"]}
-        self.alias = self.outputs["SupervisorRouterAliasArn"]
+        self.alias = self.outputs["SupervisorRouterFunctionArn"]
         self.table = self.outputs["BudgetTableName"]
 
     def version(self):

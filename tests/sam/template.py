@@ -1,5 +1,6 @@
 """The built template, and what is changed in it to run it here."""
 
+import logging
 import os
 import re
 import sys
@@ -42,10 +43,20 @@ def write(template, path):
     Path(path).write_text(yaml_dump(template), encoding="utf-8")
 
 
+def packaged(template):
+    """The template with nested stacks where `sam package` puts them, in a bucket."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            resource["Properties"]["TemplateURL"] = "https://s3.amazonaws.com/bucket/nested.template"
+    return template
+
+
 def translate(path):
     """What CloudFormation makes of the SAM template when it is deployed."""
+    # Its warnings are about switches of AWS's own deployments of the translator.
+    logging.disable(logging.WARNING)
     try:
-        validator = SamTemplateValidator(read(path), NoManagedPolicies())
+        validator = SamTemplateValidator(packaged(read(path)), NoManagedPolicies())
         return yaml_parse(validator.get_translated_template_if_valid())
     except InvalidSamDocumentException as error:
         sys.exit(f"{path}: {error}")

@@ -2,13 +2,16 @@
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
 //! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
-//! [`BedrockInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`]
-//! exports, [`SystemClock`] tells the time. Endpoints, region and credentials come from the environment as in every
-//! AWS SDK.
+//! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
+//! [`SystemClock`] tells the time. Endpoints, region and credentials come from the environment as
+//! in every AWS SDK.
 
-pub mod bedrock;
+mod agentcore;
+mod agents;
+mod bedrock;
 pub mod circuits;
 mod clock;
+mod failure;
 pub mod incidents;
 pub mod ledger;
 pub mod logging;
@@ -16,8 +19,9 @@ pub mod metrics;
 pub mod otlp;
 pub mod settings;
 pub mod table;
+mod timer;
 
-pub use bedrock::BedrockInvoker;
+pub use agents::AgentInvoker;
 pub use circuits::DynamoCircuits;
 pub use clock::SystemClock;
 pub use incidents::DynamoIncidents;

@@ -195,8 +195,8 @@ pub struct Change<'a> {
     pub seen: u64,
     /// What it is to be.
     pub state: &'a State,
-    /// Who changes it: no two changes of the same circuit have the same author, so that one
-    /// whose answer was lost is recognised when it is repeated.
+    /// Who changes it: no two changes that an attempt makes from the same stamp have the same
+    /// author, so that one whose answer was lost is recognised when it is repeated.
     pub author: &'a str,
     /// When.
     pub now: Timestamp,

@@ -15,7 +15,7 @@ use crate::ledger::{
     SettleError, Settlement,
 };
 use crate::metrics::{Batch, MetricsSink};
-use crate::policy::Policy;
+use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
 use crate::units::{Clock, Timestamp, Tokens};
 
@@ -307,15 +307,18 @@ impl<'c> ScriptedInvoker<'c> {
 
 impl SpecialistInvoker for ScriptedInvoker<'_> {
     async fn invoke(&self, attempt: &Attempt<'_>) -> Outcome {
+        let AgentRef::Bedrock(AgentAlias { agent_id, .. }) = attempt.agent else {
+            panic!("the doubles' policy has Bedrock agents only")
+        };
         self.sent.lock().unwrap().push(Sent {
-            agent: attempt.agent.agent_id.clone(),
+            agent: agent_id.clone(),
             session_id: attempt.session_id.to_owned(),
             attributes: attempt.attributes.clone(),
             request: attempt.request.to_owned(),
             timeout: attempt.timeout,
         });
         let next = self.script.lock().unwrap().pop_front().expect("a call that is in the script");
-        assert_eq!(next.agent, attempt.agent.agent_id);
+        assert_eq!(next.agent, *agent_id);
         self.clock.advance(next.takes);
         next.outcome
     }

@@ -109,6 +109,12 @@ pub enum InvokeError {
         /// What it may use.
         max: Tokens,
     },
+    /// The answer is longer than anybody should keep.
+    #[error("the agent's answer has more than {limit} bytes")]
+    TooLong {
+        /// What it may have.
+        limit: usize,
+    },
     /// The stream ended in order, without any text.
     #[error("the agent's answer is empty")]
     EmptyAnswer,
@@ -162,6 +168,7 @@ impl InvokeError {
             | Self::Invalid
             | Self::Unreachable(_)
             | Self::ConnectionLost(_)
+            | Self::TooLong { .. }
             | Self::GaveUp
             | Self::ReturnedControl => Reason::AgentError,
         }
@@ -186,6 +193,7 @@ impl InvokeError {
             | Self::Invalid
             | Self::TimedOut { .. }
             | Self::TooManyTokens { .. }
+            | Self::TooLong { .. }
             | Self::EmptyAnswer
             | Self::GaveUp
             | Self::Guardrail
@@ -205,6 +213,7 @@ impl InvokeError {
             | Self::Unreachable(_)
             | Self::ConnectionLost(_)
             | Self::StreamBroken(_)
+            | Self::TooLong { .. }
             | Self::EmptyAnswer
             | Self::GaveUp => Verdict::Failing,
             Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call / 2 => {
@@ -233,8 +242,8 @@ impl InvokeError {
 /// What is known of the tokens that an attempt used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// The agent certainly did not run: the connection was refused, or the request was
-    /// answered with HTTP 4xx before any stream.
+    /// The agent certainly did not run: the connection was refused, or the service answered
+    /// the request with HTTP 4xx before any stream, and did not speak for the agent.
     NotRun,
     /// The stream ended in order and reported this.
     Reported {

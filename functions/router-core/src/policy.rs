@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use agent::AgentRef;
+pub use agent::{AgentAlias, AgentRef, AgentRuntime};
 use reader::{Mistakes, Section};
 use tables::{Known, read_session, read_specialists, read_tenant_day};
 

@@ -17,7 +17,7 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use router_aws::otlp::Invocation;
 use router_aws::settings::{LogSettings, SettingsError};
 use router_aws::{
-    BedrockInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, OtlpTraces,
+    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, OtlpTraces,
     Settings, SystemClock, Table, aws_configuration, logging,
 };
 use router_core::Handler;
@@ -86,7 +86,7 @@ struct Function {
     /// The service that the function belongs to.
     service: String,
     ledger: DynamoLedger,
-    invoker: BedrockInvoker,
+    invoker: AgentInvoker,
     circuits: Circuits<DynamoCircuits>,
     retries: RetryBudget,
     incidents: DynamoIncidents,
@@ -102,7 +102,7 @@ impl Function {
         let table = Table::new(&config, &settings.budget_table);
         Self {
             ledger: DynamoLedger::new(table.clone()),
-            invoker: BedrockInvoker::new(&config),
+            invoker: AgentInvoker::new(&config),
             circuits: Circuits::new(DynamoCircuits::new(table.clone())),
             retries: RetryBudget::default(),
             incidents: DynamoIncidents::new(table),

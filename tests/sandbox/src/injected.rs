@@ -138,8 +138,7 @@ pub(crate) mod tests {
     pub(crate) fn played(called: &[&str]) -> Played {
         let call = |(index, specialist): (usize, &&str)| Call {
             specialist: (*specialist).to_owned(),
-            agent_id: "A".to_owned(),
-            alias_id: "B".to_owned(),
+            agent: "A/B".to_owned(),
             session_id: "s".to_owned(),
             input_text: String::new(),
             session_attributes: BTreeMap::new(),

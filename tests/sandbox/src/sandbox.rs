@@ -173,6 +173,7 @@ impl Sandbox {
         let closed_port = options.table_down.then(ClosedPort::reserve).transpose()?;
         let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
         let mut env = BTreeMap::from([
+            ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(), metrics.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table_url),

@@ -61,7 +61,14 @@ pub struct Circuits<S> {
 struct Memory {
     read_at: Option<Timestamp>,
     all: Option<Forced>,
-    circuits: BTreeMap<SpecialistName, Circuit>,
+    circuits: BTreeMap<SpecialistName, Known>,
+}
+
+/// A circuit as it was seen, and when that was.
+#[derive(Debug)]
+struct Known {
+    circuit: Circuit,
+    seen_at: Timestamp,
 }
 
 impl Memory {
@@ -74,17 +81,26 @@ impl Memory {
         !is_fresh
     }
 
-    /// Takes in what the table says. What this process has changed while it was read is newer.
-    fn take(&mut self, readings: Readings) {
+    /// Takes in what the table says to a read that began at `began`.
+    fn take_all(&mut self, readings: Readings, began: Timestamp, now: Timestamp) {
         self.all = readings.all;
-        let known = std::mem::take(&mut self.circuits);
+        let is_newer = |known: &Known| known.seen_at >= began;
+        self.circuits.retain(|_, known| is_newer(known));
         for (name, read) in readings.circuits {
-            let newer = known.get(&name).filter(|known| known.stamp > read.stamp);
-            let circuit = match newer {
-                Some(known) => Circuit { forced: read.forced, ..known.clone() },
-                None => read,
-            };
-            self.circuits.insert(name, circuit);
+            self.take(&name, read, began, now);
+        }
+    }
+
+    /// Takes in what the table says to a request that began at `began`, unless something was
+    /// seen since that has been changed more often.
+    fn take(&mut self, name: &SpecialistName, circuit: Circuit, began: Timestamp, now: Timestamp) {
+        match self.circuits.get_mut(name) {
+            Some(known) if known.seen_at >= began && known.circuit.stamp > circuit.stamp => {
+                known.circuit.forced = circuit.forced;
+            }
+            _ => {
+                self.circuits.insert(name.clone(), Known { circuit, seen_at: now });
+            }
         }
     }
 }
@@ -127,7 +143,9 @@ impl<S: CircuitStore> Circuits<S> {
         }
         let names: Vec<&SpecialistName> = specialists.collect();
         match self.store.read(&names, within.min(LONGEST_WAIT)).await {
-            Ok(readings) => self.with_memory(|memory| memory.take(readings)),
+            Ok(readings) => {
+                self.with_memory(|memory| memory.take_all(readings, now, clock.now()));
+            }
             Err(error) => warn!(error = chain(&error), "circuits are not known"),
         }
     }
@@ -170,28 +188,22 @@ impl<S: CircuitStore> Circuits<S> {
             let next = circuit.state.probed(place);
             let author = format!("{attempt}?");
             let left = patience.since(now);
-            match self.change(&specialist.name, &circuit, &next, &author, now, left).await {
-                Some(Changed::Stored) => return Admission::Pass { until },
+            match self.change(&specialist.name, &circuit, &next, &author, clock, left).await {
+                // Without an answer the change may have been stored all the same. Its verdict is
+                // not heard then, and the place is free again when its time is up.
+                Some(Changed::Stored) | None => return Admission::Pass { until },
                 Some(Changed::Lost(found)) => circuit = found,
-                None => {
-                    // The change may have been stored. Then the report has to follow it.
-                    let stamp = circuit.stamp + 1;
-                    self.remember(&specialist.name, Circuit { stamp, state: next, ..circuit });
-                    return Admission::Pass { until };
-                }
             }
         }
         Admission::Reject
     }
 
-    /// Takes the verdict of `attempt` in, which began at `started`. Returns whether that opened
-    /// the circuit.
+    /// Takes the verdict of `attempt` in. Returns whether that opened the circuit.
     pub async fn report<C: Clock>(
         &self,
         specialist: &Specialist,
         attempt: &str,
         verdict: Verdict,
-        started: Timestamp,
         clock: &C,
         within: Duration,
     ) -> bool {
@@ -207,11 +219,11 @@ impl<S: CircuitStore> Circuits<S> {
             let Some(next) = next else { return false };
             let opens = matches!(next, State::Open { .. });
             let left = patience.since(now);
-            match self.change(&specialist.name, &circuit, &next, &author, now, left).await {
+            match self.change(&specialist.name, &circuit, &next, &author, clock, left).await {
                 Some(Changed::Stored) => return opens,
-                // Somebody failed after this one had begun: that failure stands.
-                Some(Changed::Lost(Circuit { state: State::Closed { since, .. }, .. }))
-                    if verdict == Verdict::Healthy && since > started =>
+                // A success ends the run of failures that was known of, and no later one.
+                Some(Changed::Lost(Circuit { state: State::Closed { .. }, .. }))
+                    if verdict == Verdict::Healthy =>
                 {
                     return false;
                 }
@@ -223,15 +235,16 @@ impl<S: CircuitStore> Circuits<S> {
     }
 
     /// Stores a change and remembers what the circuit is then. `None`: the table gave no answer.
-    async fn change(
+    async fn change<C: Clock>(
         &self,
         specialist: &SpecialistName,
         circuit: &Circuit,
         next: &State,
         author: &str,
-        now: Timestamp,
+        clock: &C,
         within: Duration,
     ) -> Option<Changed> {
+        let now = clock.now();
         let change = Change { specialist, seen: circuit.stamp, state: next, author, now };
         let changed = match self.store.change(&change, within).await {
             Ok(changed) => changed,
@@ -247,20 +260,30 @@ impl<S: CircuitStore> Circuits<S> {
                     warn!(specialist.name = %specialist, from, to, "circuit changed");
                 }
                 let (stamp, forced) = (circuit.stamp + 1, circuit.forced);
-                self.remember(specialist, Circuit { stamp, state: next.clone(), forced });
+                let stored = Circuit { stamp, state: next.clone(), forced };
+                self.remember(specialist, stored, now, clock.now());
             }
-            Changed::Lost(found) => self.remember(specialist, found.clone()),
+            Changed::Lost(found) => {
+                self.remember(specialist, found.clone(), now, clock.now());
+            }
         }
         Some(changed)
     }
 
-    fn remember(&self, specialist: &SpecialistName, circuit: Circuit) {
-        self.with_memory(|memory| memory.circuits.insert(specialist.clone(), circuit));
+    fn remember(
+        &self,
+        specialist: &SpecialistName,
+        circuit: Circuit,
+        began: Timestamp,
+        now: Timestamp,
+    ) {
+        self.with_memory(|memory| memory.take(specialist, circuit, began, now));
     }
 
     fn known(&self, specialist: &SpecialistName) -> (Option<Forced>, Circuit) {
         self.with_memory(|memory| {
-            (memory.all, memory.circuits.get(specialist).cloned().unwrap_or_default())
+            let known = memory.circuits.get(specialist).map(|known| known.circuit.clone());
+            (memory.all, known.unwrap_or_default())
         })
     }
 

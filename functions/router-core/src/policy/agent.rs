@@ -1,35 +1,185 @@
-//! Which agent plays a specialist.
+//! Which agent plays a specialist, and where it runs.
 
 use std::fmt;
 
+/// The agent that plays a specialist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentRef {
+    /// An Amazon Bedrock agent.
+    Bedrock(AgentAlias),
+    /// An agent on an Amazon Bedrock AgentCore runtime.
+    AgentCore(AgentRuntime),
+}
+
 /// An Amazon Bedrock agent and one of its aliases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentRef {
+pub struct AgentAlias {
     /// The agent's id.
     pub agent_id: String,
     /// The id of the alias through which it is invoked.
     pub alias_id: String,
 }
 
+/// An AgentCore runtime and, where it is not the default one, the endpoint that is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRuntime {
+    /// The runtime's ARN, without its endpoint.
+    pub arn: String,
+    /// The region of that ARN, where the runtime has to be called.
+    pub region: String,
+    /// The name of the endpoint, which stands for a version; `None`: the runtime's default.
+    pub endpoint: Option<String>,
+}
+
 impl AgentRef {
     /// What [`AgentRef::parse`] accepts, for messages.
-    pub const RULE: &str = "it must be `AGENTID/ALIASID`, 1 to 10 letters and digits each";
+    pub const RULE: &str = "it must be `AGENTID/ALIASID`, 1 to 10 letters and digits each, or \
+        the ARN of an AgentCore runtime";
 
-    /// Reads `AGENTID/ALIASID`.
+    /// Reads `AGENTID/ALIASID`, or the ARN of an AgentCore runtime or of one of its endpoints.
     ///
+    /// # Errors
+    ///
+    /// The rule that the text breaks, for whoever wrote it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with("arn:") {
+            AgentRuntime::parse(text).map(Self::AgentCore).ok_or(AgentRuntime::RULE)
+        } else {
+            AgentAlias::parse(text).map(Self::Bedrock).ok_or(Self::RULE)
+        }
+    }
+
+    /// The id of the agent or runtime, without the account that an ARN names.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Bedrock(alias) => &alias.agent_id,
+            Self::AgentCore(runtime) => runtime.arn.rsplit('/').next().unwrap_or_default(),
+        }
+    }
+}
+
+impl AgentAlias {
     /// Both ids match `[0-9a-zA-Z]{1,10}`, as the model of `InvokeAgent` has it.
-    pub fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (agent_id, alias_id) = text.split_once('/')?;
-        let is_id = |id: &str| {
-            (1..=10).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        };
         (is_id(agent_id) && is_id(alias_id))
             .then(|| Self { agent_id: agent_id.to_owned(), alias_id: alias_id.to_owned() })
     }
 }
 
+impl AgentRuntime {
+    const RULE: &str = "an ARN must be `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, \
+        which may end in `/runtime-endpoint/NAME`";
+
+    /// The parts are those of `AgentRuntimeArn` and `AgentRuntimeEndpointArn` in the model of
+    /// bedrock-agentcore-control 2023-06-05.
+    fn parse(text: &str) -> Option<Self> {
+        let (arn, endpoint) = match text.split_once("/runtime-endpoint/") {
+            Some((arn, endpoint)) => (arn, Some(endpoint)),
+            None => (text, None),
+        };
+        let parts: Vec<&str> = arn.split(':').collect();
+        let ["arn", partition, "bedrock-agentcore", region, account, resource] = parts[..] else {
+            return None;
+        };
+        let (name, id) = resource.strip_prefix("runtime/")?.rsplit_once('-')?;
+        let is_region = |part: &str| {
+            let allowed =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !part.is_empty() && part.bytes().all(allowed)
+        };
+        let is_partition =
+            partition == "aws" || partition.strip_prefix("aws-").is_some_and(is_region);
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_endpoint = endpoint.is_none_or(|name| is_name(name, 48));
+        let is_runtime = is_name(name, 100) && is_id(id);
+        (is_partition && is_region(region) && is_account && is_runtime && is_endpoint).then(|| {
+            Self {
+                arn: arn.to_owned(),
+                region: region.to_owned(),
+                endpoint: endpoint.map(str::to_owned),
+            }
+        })
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=10).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// A letter, then letters, digits and `_`.
+fn is_name(name: &str, most: usize) -> bool {
+    (1..=most).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 impl fmt::Display for AgentRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.agent_id, self.alias_id)
+        match self {
+            Self::Bedrock(AgentAlias { agent_id, alias_id }) => write!(f, "{agent_id}/{alias_id}"),
+            Self::AgentCore(AgentRuntime { arn, endpoint: None, .. }) => f.write_str(arn),
+            Self::AgentCore(AgentRuntime { arn, endpoint: Some(endpoint), .. }) => {
+                write!(f, "{arn}/runtime-endpoint/{endpoint}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str =
+        "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/my_agent-AbCdEf1234";
+
+    #[test]
+    fn an_agent_is_an_alias_or_a_runtime_and_is_written_as_it_was_read() {
+        let endpoint = format!("{ARN}/runtime-endpoint/PROD_2");
+        let gov = ARN.replace("arn:aws:", "arn:aws-us-gov:");
+        for text in ["A/B", "BILLING001/TSTALIASID", ARN, &endpoint, &gov] {
+            assert_eq!(AgentRef::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_runtime_is_called_by_its_arn_in_its_region_at_its_endpoint() {
+        let text = format!("{ARN}/runtime-endpoint/DEFAULT");
+        let expected = AgentRuntime {
+            arn: ARN.to_owned(),
+            region: "eu-west-1".to_owned(),
+            endpoint: Some("DEFAULT".to_owned()),
+        };
+        assert_eq!(AgentRef::parse(&text), Ok(AgentRef::AgentCore(expected)));
+    }
+
+    #[test]
+    fn what_is_neither_is_told_which_rule_it_breaks() {
+        let other_than_arns = ["", "billing", "A/B/C", "A/", "ÄGENT/B", "ELEVENCHARS/A"];
+        for text in other_than_arns {
+            assert_eq!(AgentRef::parse(text), Err(AgentRef::RULE), "{text}");
+        }
+        for (part, wrong) in [
+            (ARN, "arn:aws:bedrock:eu-west-1:123456789012:agent-alias/AGENT00001/ALIAS00001"),
+            (ARN, "arn:"),
+            ("arn:aws:", "arn:gcp:"),
+            ("arn:aws:", "arn:aws-:"),
+            ("bedrock-agentcore:", "bedrock-agentcore-control:"),
+            ("eu-west-1", ""),
+            ("eu-west-1", "EU-West-1"),
+            ("123456789012", "12345678901"),
+            ("runtime/", "gateway/"),
+            ("my_agent-", ""),
+            ("my_agent-", "1st-"),
+            ("my_agent-", "my agent-"),
+            ("AbCdEf1234", "AbCdEf12345"),
+            ("AbCdEf1234", "AbCdEf1234/endpoint/DEFAULT"),
+            ("AbCdEf1234", "AbCdEf1234/runtime-endpoint/"),
+            ("AbCdEf1234", "AbCdEf1234/runtime-endpoint/a-b"),
+            ("AbCdEf1234", "AbCdEf1234:1"),
+        ] {
+            let text = ARN.replace(part, wrong);
+            assert_eq!(AgentRef::parse(&text), Err(AgentRuntime::RULE), "{text}");
+        }
     }
 }

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{AgentRef, Mistake, SpecialistName};
+use super::{AgentAlias, AgentRef, Mistake, SpecialistName};
 use crate::units::{MicroUsd, Share};
 
 /// Values from a policy file are shown up to this length.
 const SHOWN_CHARS: usize = 60;
+
+/// Agents are shown up to this one: what tells two ARNs apart stands at their end.
+const AGENT_SHOWN_CHARS: usize = 240;
 
 /// Parses the text as a whole; the one mistake of a text that is no TOML says where.
 pub(super) fn parse_toml(text: &str) -> Result<Table, Mistake> {
@@ -257,20 +260,20 @@ impl<'t> Section<'t> {
         from_environment: Option<&BTreeMap<String, String>>,
     ) -> AgentRef {
         // Never seen: it stands in for an agent that was reported as missing or malformed.
-        let nobody = || AgentRef { agent_id: String::new(), alias_id: String::new() };
+        let nobody =
+            || AgentRef::Bedrock(AgentAlias { agent_id: String::new(), alias_id: String::new() });
         let from_policy = self.optional_agent("agent");
         let Some(from_environment) = from_environment else {
             return from_policy.unwrap_or_else(nobody);
         };
         if let Some(text) = from_environment.get(name.as_str()) {
-            if let Some(agent) = AgentRef::parse(text) {
-                return agent;
+            match AgentRef::parse(text) {
+                Ok(agent) => return agent,
+                Err(rule) => {
+                    let found = format!("\"{}\"", shorten_to(AGENT_SHOWN_CHARS, text));
+                    self.mistakes.add(format!("SPECIALIST_AGENTS.{name}"), found, rule);
+                }
             }
-            self.mistakes.add(
-                format!("SPECIALIST_AGENTS.{name}"),
-                format!("\"{}\"", shorten(text)),
-                AgentRef::RULE,
-            );
         } else if self.get("agent").is_none() {
             let rule = "the specialist needs an agent, here or in SPECIALIST_AGENTS";
             self.mistake("agent", "missing", rule);
@@ -279,10 +282,13 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn optional_agent(&self, key: &'static str) -> Option<AgentRef> {
-        self.get(key)?;
-        self.read(key, None, None, AgentRef::RULE, |value| {
-            value.as_str().and_then(AgentRef::parse).map(Some)
-        })
+        let value = self.get(key)?;
+        let parsed = value.as_str().map_or(Err(AgentRef::RULE), AgentRef::parse);
+        parsed
+            .map_err(|rule| {
+                self.mistake(key, &shorten_to(AGENT_SHOWN_CHARS, &value.to_string()), rule);
+            })
+            .ok()
     }
 
     /// Whether a key of this table was found to be wrong.
@@ -369,8 +375,12 @@ fn show(value: &Value) -> String {
 }
 
 fn shorten(text: &str) -> String {
+    shorten_to(SHOWN_CHARS, text)
+}
+
+fn shorten_to(most_chars: usize, text: &str) -> String {
     let escaped = text.replace('\n', "\\n");
-    match escaped.char_indices().nth(SHOWN_CHARS) {
+    match escaped.char_indices().nth(most_chars) {
         Some((end, _)) => format!("{}…", &escaped[..end]),
         None => escaped,
     }

@@ -86,6 +86,40 @@ fn agents_of_the_environment_go_before_those_of_the_policy() {
 }
 
 #[test]
+fn an_agent_and_a_degraded_one_may_run_on_agentcore() {
+    let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/billing-AbCdEf1234";
+    let text = MINIMAL.replace(
+        "agent = \"BILLING001/LIVE000001\"",
+        &format!("agent = \"{arn}\"\ndegraded_agent = \"{arn}/runtime-endpoint/CHEAP\""),
+    );
+    let policy = Policy::parse(&text, None).unwrap();
+    let billing = policy.find("billing").unwrap();
+    assert_eq!(billing.agent.to_string(), arn);
+    let degraded = billing.degraded_agent.as_ref().unwrap().to_string();
+    assert_eq!(degraded, format!("{arn}/runtime-endpoint/CHEAP"));
+    let agents = BTreeMap::from([("general".to_owned(), arn.to_owned())]);
+    let policy = Policy::parse(&text, Some(&agents)).unwrap();
+    assert_eq!(policy.find("general").unwrap().agent.to_string(), arn);
+}
+
+#[test]
+fn a_wrong_agent_is_shown_as_a_whole_with_the_rule_that_it_breaks() {
+    let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/billing-AbCdEf1234";
+    let text = MINIMAL.replace("BILLING001/LIVE000001", arn);
+    let agents = BTreeMap::from([("general".to_owned(), arn.to_owned())]);
+    let found = Policy::parse(&text, Some(&agents)).unwrap_err();
+    let messages: Vec<String> = found.iter().map(Mistake::to_string).collect();
+    let of = |setting| {
+        format!(
+            "`{setting}` is \"{arn}\": an ARN must be \
+             `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, which may end in \
+             `/runtime-endpoint/NAME`"
+        )
+    };
+    assert_eq!(messages, [of("specialists.billing.agent"), of("SPECIALIST_AGENTS.general")]);
+}
+
+#[test]
 fn agents_and_specialists_must_match() {
     let agents = BTreeMap::from([
         ("billing".to_owned(), "no alias".to_owned()),

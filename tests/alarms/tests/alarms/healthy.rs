@@ -2,7 +2,7 @@
 
 use alarms::judge::State;
 
-use crate::sick::healthy;
+use crate::sick::{healthy, healthy_canary};
 use crate::support::{Timeline, Traffic, alarms, recordings};
 
 /// How many data points further back than its evaluation periods CloudWatch looks, where some are
@@ -20,6 +20,31 @@ async fn healthy_traffic_raises_no_alarm() {
             let history = watch.judge(further);
             assert_eq!(history.raised(), [].into(), "{per_minute} a minute");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_canary_raises_no_alarm() {
+    let timeline = Timeline::default().then(300, &healthy_canary(recordings().await));
+    let alarms = alarms();
+    let watch = alarms.over(&timeline.published, timeline.minutes);
+    for further in FURTHER {
+        assert_eq!(watch.judge(further).raised(), [].into());
+    }
+}
+
+/// Not even one that gets no answer at all: too few samples are no share.
+#[tokio::test]
+async fn a_canary_with_few_requests_is_not_judged() {
+    let recordings = recordings().await;
+    let broken = Traffic::of(recordings.newest.broken[..1].to_vec(), 1);
+    let timeline = Timeline::default().then(49, &broken).silence(100);
+    let alarms = alarms();
+    let watch = alarms.over(&timeline.published, timeline.minutes);
+    for further in FURTHER {
+        let history = watch.judge(further);
+        let raised = history.raised();
+        assert!(!raised.iter().any(|alarm| alarm.starts_with("Version")), "{raised:?}");
     }
 }
 

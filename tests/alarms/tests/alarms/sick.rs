@@ -18,12 +18,14 @@ const WELL_AGAIN: usize = 125;
 struct Sickness {
     name: String,
     traffic: Traffic,
+    /// What comes when it is over, where that is not what came before.
+    afterwards: Option<Traffic>,
     raises: BTreeSet<String>,
 }
 
 fn sickness(name: &str, traffic: Traffic, raises: &[&str]) -> Sickness {
     let raises = raises.iter().map(|alarm| format!("{alarm}Alarm")).collect();
-    Sickness { name: name.to_owned(), traffic, raises }
+    Sickness { name: name.to_owned(), traffic, afterwards: None, raises }
 }
 
 /// Ordinary traffic, with the mistakes that it has: of 250 requests eight are for the wrong
@@ -133,6 +135,7 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
             if specialist == "general" { Traffic::of(dear.to_vec(), 20) } else { every(7, dear) };
         sicknesses.push(sickness(&format!("{specialist} is dear"), traffic, &[&own("Cost")]));
     }
+    sicknesses.extend(of_the_newest_version(recordings, &well));
     let lambda = |name, value| vec![answered("orders")[0].with(name, value)];
     sicknesses.extend([
         sickness(
@@ -154,6 +157,43 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
     sicknesses
 }
 
+/// A canary that is sick: most requests go to the version before, which is well, so that nobody
+/// but the alarms of the newest version notices. Then it is well: on a version that nobody calls any
+/// more, an alarm might stay raised for hours, but then the stack has gone back and it watches the
+/// version before.
+fn of_the_newest_version(recordings: &Recordings, well: &Traffic) -> Vec<Sickness> {
+    let newest = &recordings.newest;
+    let with_every = |nth: usize, other: &Request| -> Vec<Request> {
+        (1..nth).map(|at| &newest.answered[at % 4]).chain([other]).cloned().collect()
+    };
+    let broken: Vec<Request> =
+        newest.broken.iter().flat_map(|request| with_every(10, request)).collect();
+    let late = newest.answered[0].with_latency(19_000.0);
+    let busy = well.at(60);
+    let sickness = |name, well: &Traffic, nth, requests: &[Request], raises| Sickness {
+        afterwards: Some(well.with_every(nth, &newest.answered)),
+        ..sickness(name, well.with_every(nth, requests), &[raises])
+    };
+    let confused = with_every(2, &newest.mistaken);
+    vec![
+        sickness("the newest version is confused", &busy, 20, &confused, "VersionAccuracy"),
+        sickness("the newest version gets no answers", &busy, 20, &broken, "VersionErrorRate"),
+        sickness("the newest version is slow", &busy, 3, &with_every(50, &late), "VersionLatency"),
+        sickness("the newest version is dear", well, 10, &newest.dear, "VersionCost"),
+    ]
+}
+
+/// A canary that is well, but for the mistakes that ordinary traffic has.
+pub(crate) fn healthy_canary(recordings: &Recordings) -> Traffic {
+    let newest = &recordings.newest;
+    let mut requests: Vec<Request> = newest.answered.iter().cycle().take(116).cloned().collect();
+    for at in [10, 50, 90] {
+        requests.insert(at, newest.mistaken.clone());
+    }
+    requests.push(newest.broken[0].clone());
+    healthy(recordings).at(60).with_every(20, &requests)
+}
+
 fn slow(recordings: &Recordings, specialist: &str, milliseconds: f64) -> Vec<Request> {
     recordings.answered[specialist].iter().map(|one| one.with_latency(milliseconds)).collect()
 }
@@ -165,8 +205,11 @@ fn overhead(requests: &[Request], milliseconds: f64) -> Vec<Request> {
 /// What is wrong with the alarms that a sickness raises.
 fn mistakes(sickness: &Sickness, well: &Traffic) -> BTreeSet<String> {
     let well = &well.at(sickness.traffic.per_minute());
-    let timeline =
-        Timeline::default().then(WELL, well).then(SICK, &sickness.traffic).then(WELL_AGAIN, well);
+    let afterwards = sickness.afterwards.as_ref().unwrap_or(well);
+    let timeline = Timeline::default()
+        .then(WELL, well)
+        .then(SICK, &sickness.traffic)
+        .then(WELL_AGAIN, afterwards);
     let alarms = alarms();
     let mut mistakes = BTreeSet::new();
     let watch = alarms.over(&timeline.published, timeline.minutes);

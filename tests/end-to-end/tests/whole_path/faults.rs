@@ -11,7 +11,7 @@ use crate::support::{Account, Ask, Limits, PATIENT, Told, World, agents_with, po
 
 /// What an attempt is charged.
 #[derive(Clone, Copy, PartialEq)]
-enum Charge {
+pub(crate) enum Charge {
     /// It was certainly not run.
     Nothing,
     /// Nobody knows what it used: orders' whole hold.
@@ -24,7 +24,7 @@ use Charge::{Nothing, Reported, Unknown};
 
 impl Charge {
     /// Tokens and micro-dollars of an attempt of orders.
-    fn of_orders(self) -> (u64, u64) {
+    pub(crate) fn of_orders(self) -> (u64, u64) {
         match self {
             Nothing => (0, 0),
             Unknown => (8_000, 120_000),
@@ -173,22 +173,32 @@ const ROWS: [Row; 13] = [
 /// What does no harm, and what ends a request: each has a test of its own.
 const OTHERS: [&str; 2] = ["unknown-event", "guardrail"];
 
-/// A world where nobody takes longer than half a second, if that is what the row is about.
+/// A policy under which nobody takes longer than half a second, if that is what it is about.
+pub(crate) fn policy_where(is_about_time: bool) -> String {
+    let hurry = if is_about_time { "timeout_ms = 500\n" } else { "" };
+    policy_with(Limits::NONE, &format!("{hurry}{PATIENT}"))
+}
+
 async fn world(row: &Row) -> World {
-    let hurry = if row.reason == "timeout" { "timeout_ms = 500\n" } else { "" };
-    let policy = policy_with(Limits::NONE, &format!("{hurry}{PATIENT}"));
-    World::start(Options { policy: Some(policy), ..World::options(Limits::NONE) }).await
+    let policy = Some(policy_where(row.reason == "timeout"));
+    World::start(Options { policy, ..World::options(Limits::NONE) }).await
 }
 
 impl World {
-    async fn asks_orders(&self) -> (Ask, Told) {
+    pub(crate) async fn asks_orders(&self) -> (Ask, Told) {
         let ask = Ask::orders("Where is it?").argument("intent", "delivery");
         let told = self.ask(&ask).await;
         (ask, told)
     }
 
     /// What the session has used: steps, and each of these charges.
-    async fn was_charged(&self, ask: &Ask, steps: u64, charges: &[(u64, u64)], fault: &str) {
+    pub(crate) async fn was_charged(
+        &self,
+        ask: &Ask,
+        steps: u64,
+        charges: &[(u64, u64)],
+        fault: &str,
+    ) {
         let tokens = charges.iter().map(|(tokens, _)| tokens).sum();
         let micro_usd = charges.iter().map(|(_, micro_usd)| micro_usd).sum();
         let expected = Account { steps, tokens, micro_usd };
@@ -196,7 +206,7 @@ impl World {
     }
 
     /// The failures in a row that the circuit of orders has counted.
-    async fn failures_of_orders(&self) -> u64 {
+    pub(crate) async fn failures_of_orders(&self) -> u64 {
         let key = sandbox::table::key("CIRCUIT#orders", "STATE");
         let item = self.table().item(&key).await.unwrap();
         item.map_or(0, |item| {
@@ -207,10 +217,10 @@ impl World {
 }
 
 /// What an answer of orders and one of general cost.
-const ORDERS: (u64, u64) = (600, 3_000);
-const GENERAL: (u64, u64) = (250, 360);
+pub(crate) const ORDERS: (u64, u64) = (600, 3_000);
+pub(crate) const GENERAL: (u64, u64) = (250, 360);
 
-fn charges(attempts: u64, charge: Charge) -> Vec<(u64, u64)> {
+pub(crate) fn charges(attempts: u64, charge: Charge) -> Vec<(u64, u64)> {
     (0..attempts).map(|_| charge.of_orders()).collect()
 }
 

@@ -10,6 +10,8 @@
     reason = "the helpers of tests fail as tests do"
 )]
 
+mod agentcore;
+mod agentcore_faults;
 mod bad_input;
 mod budgets;
 mod circuits;

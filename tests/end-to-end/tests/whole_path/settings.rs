@@ -61,6 +61,10 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
         (env([("BUDGET_TABLE_NAME", "")]), "`BUDGET_TABLE_NAME` is not set"),
         (env([("SPECIALIST_AGENTS", "billing")]), "`SPECIALIST_AGENTS` is"),
         (env([("SPECIALIST_AGENTS", "{}")]), "specialists.orders.agent"),
+        (
+            env([("SPECIALIST_AGENTS", r#"{"orders": "arn:aws:bedrock:us-east-1:1:agent/A"}"#)]),
+            "an ARN must be `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`",
+        ),
         (env([("ROUTING_POLICY", "file:/nowhere.toml")]), "the file cannot be read"),
         (env([("ROUTING_POLICY", "[routing")]), "not TOML, line 1"),
         (env([("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4318")]), "`OTEL_EXPORTER_OTLP_ENDPOINT` is"),

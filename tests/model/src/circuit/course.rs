@@ -94,7 +94,7 @@ impl World {
                 let from = last_found(from, heard).clone();
                 task.phase = Phase::Admitting(Exchange { from, write, answer: None });
             }
-            Move::End(Admission::Pass) => {
+            Move::End(Admission::Pass { .. }) => {
                 *task = Task { phase: Phase::Calling, age: 0, place };
                 if heard.is_none() {
                     self.note_age(state, self.process(index));

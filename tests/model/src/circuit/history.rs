@@ -36,8 +36,6 @@ pub enum Odd {
     OldMemory,
     /// It opened after fewer failures than the rules say, for one of them was counted twice.
     OpenedSooner,
-    /// The success of a probe ended failures that were counted since it was out.
-    ProbeWiped,
 }
 
 /// Who has the probe's place.
@@ -111,10 +109,8 @@ impl History {
         if word == Word::Unknown && !is_half_open {
             self.broken.insert(rule::UNKNOWN);
         }
-        if is_closed && word == Word::Healthy && again == Some(Again::Closed) {
+        if is_closed && word == Word::Healthy && again.is_some() {
             self.broken.insert(rule::WIPED);
-        } else if is_closed && word == Word::Healthy && again.is_some() {
-            self.odd = Some(Odd::ProbeWiped);
         }
         if is_closed && word == Word::Failing {
             // A run whose last failure is long ago is over.

@@ -17,7 +17,7 @@ use router_core::circuit::{
     Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings, Verdict,
 };
 use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist, SpecialistName};
-use router_core::units::{MicroUsd, Price, Timestamp, Tokens};
+use router_core::units::{Clock, MicroUsd, Price, Timestamp, Tokens};
 
 use super::setup::TICK;
 use super::table::{Answer, Seen, Write};
@@ -43,14 +43,14 @@ pub struct GivenUp;
 #[derive(Clone, Debug)]
 pub struct Desk {
     specialist: Specialist,
+    /// How long an attempt may take; `None`: for ever.
+    place: Option<Duration>,
 }
 
 impl Desk {
     /// The desk for a setup.
     #[expect(clippy::unwrap_used, reason = "the names are fixed and valid")]
     pub(crate) fn new(setup: &Setup) -> Self {
-        // `Circuits` adds a second of grace.
-        let timeout = TICK * u32::from(setup.place) - Duration::from_secs(1);
         let specialist = Specialist {
             name: SpecialistName::parse("general").unwrap(),
             description: String::new(),
@@ -61,8 +61,8 @@ impl Desk {
             requires_verified_identity: false,
             max_tokens_per_call: Tokens(0),
             unknown_usage: Tokens(0),
-            timeout: if setup.has(Flaw::ProbeForEver) { Duration::MAX } else { timeout },
-            idle_timeout: timeout,
+            timeout: Duration::MAX,
+            idle_timeout: TICK,
             retry: Retry { max_attempts: 1, base_delay: TICK, max_delay: TICK },
             circuit: CircuitRules {
                 failures: setup.failures.into(),
@@ -72,7 +72,10 @@ impl Desk {
             },
             price: Price { input_per_mtok: MicroUsd(0), output_per_mtok: MicroUsd(0) },
         };
-        Self { specialist }
+        // `Circuits` adds a second of grace.
+        let place = TICK * u32::from(setup.place) - Duration::from_secs(1);
+        let place = (!setup.has(Flaw::ProbeForEver)).then_some(place);
+        Self { specialist, place }
     }
 
     /// Admits the attempt `owner`, by a process that knows the circuit as it was `seen`.
@@ -84,8 +87,9 @@ impl Desk {
         heard: Heard<'_>,
     ) -> Move<Admission> {
         let circuits = self.circuits(seen, heard);
-        let timeout = self.specialist.timeout;
-        let admitting = circuits.admit(&self.specialist, owner, timeout, now, TICK);
+        let deadline = self.place.map_or(Timestamp(u64::MAX), |place| now.after(place));
+        let clock = Stopped(now);
+        let admitting = circuits.admit(&self.specialist, owner, deadline, &clock, TICK);
         next_move(circuits.store(), admitting)
     }
 
@@ -99,7 +103,8 @@ impl Desk {
         heard: Heard<'_>,
     ) -> Move<bool> {
         let circuits = self.circuits(seen, heard);
-        let reporting = circuits.report(&self.specialist, owner, verdict, now, TICK);
+        let clock = Stopped(now);
+        let reporting = circuits.report(&self.specialist, owner, verdict, &clock, TICK);
         next_move(circuits.store(), reporting)
     }
 
@@ -116,10 +121,21 @@ impl Desk {
             asked: Mutex::new(None),
         };
         let circuits = Circuits::new(script);
-        let reading = circuits.refresh(once(name), Timestamp(0), TICK);
+        let reading = circuits.refresh(once(name), &Stopped(Timestamp(0)), TICK);
         let _ready = pin!(reading).poll(&mut Context::from_waker(Waker::noop()));
         circuits
     }
+}
+
+/// A clock that stands still for as long as a step takes.
+struct Stopped(Timestamp);
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    async fn sleep(&self, _duration: Duration) {}
 }
 
 /// A table that says what it is told to.

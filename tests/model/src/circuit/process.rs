@@ -94,16 +94,13 @@ impl Memory {
     }
 
     /// Takes in what was seen `age` ticks ago, unless something newer is known.
-    ///
-    /// `Circuits` takes in whatever was answered last, which is [`Flaw::MemoryGoesBack`]. For a
-    /// process with one attempt at a time that is the same.
     pub fn take(&mut self, seen: Seen, age: u8, setup: &Setup) {
         if seen.stamp >= self.seen.stamp || setup.has(Flaw::MemoryGoesBack) {
             self.replace(seen, age);
         }
     }
 
-    /// Takes in what was seen `age` ticks ago. Where a read failed that is nothing.
+    /// Takes in what was seen `age` ticks ago. Where a read failed that is what was known.
     pub(crate) fn replace(&mut self, seen: Seen, age: u8) {
         self.seen = seen;
         self.age = age;

@@ -19,7 +19,7 @@ pub mod rule {
     pub const PLACE: &str = "the probe that is out has its place in the table";
     /// An attempt is only let go by a memory no older than the 5 seconds that it is kept and one
     /// exchange with the table; or however old, while another attempt of its process reads it
-    /// anew. A read that failed counts as one that found the circuit closed.
+    /// anew. A read that failed counts as one that found what was known.
     pub const MEMORY: &str = "nobody goes by an old memory";
     /// When everything that is out now has run out of time, any process, whatever it remembers,
     /// admits an attempt.
@@ -34,14 +34,12 @@ pub mod rule {
     /// A repeated or late change is not stored on top of itself. It is stored twice only if its
     /// answer was lost and another change came in between.
     pub const ONCE: &str = "nothing is counted twice in a row";
-    /// A success only ends a run of failures that its process knew of when it reported; except
-    /// a probe's, which may end failures that were counted after the circuit closed without it.
+    /// A success only ends a run of failures that its process knew of when it reported.
     pub const WIPED: &str = "a success ends no failure that came after it";
     /// It closes after so many probes in a row that succeeded.
     pub const CLOSES: &str = "it closes after so many probes";
     /// A probe that was answered when it asked for its place and when it reported has its place
-    /// no longer. Not so where another attempt of its process has failed to read meanwhile:
-    /// then a success is not heard, and the place expires.
+    /// no longer.
     pub const HEARD: &str = "the probe's verdict is heard";
 }
 
@@ -65,8 +63,6 @@ pub mod event {
     pub const OLD_MEMORY: &str = "somebody goes by an old memory that is being read anew";
     /// The exception to [`super::rule::OPENS`].
     pub const OPENED_SOONER: &str = "it opens sooner for a failure that was counted twice";
-    /// The exception to [`super::rule::WIPED`].
-    pub const PROBE_WIPED: &str = "a slow or repeated probe ends failures that came after it";
 }
 
 type Rule = Property<World>;
@@ -120,7 +116,6 @@ pub(crate) fn all() -> Vec<Rule> {
         }),
         Rule::sometimes(event::OLD_MEMORY, |_, state| is_odd(state, Odd::OldMemory)),
         Rule::sometimes(event::OPENED_SOONER, |_, state| is_odd(state, Odd::OpenedSooner)),
-        Rule::sometimes(event::PROBE_WIPED, |_, state| is_odd(state, Odd::ProbeWiped)),
     ]
 }
 
@@ -177,7 +172,7 @@ fn nobody_is_kept_out(world: &World, state: &State) -> bool {
         let mut heard = None;
         loop {
             match world.desk.admit(&seen, "last", later, heard.as_ref().map(Ok)) {
-                Move::End(admission) => return admission == Admission::Pass,
+                Move::End(admission) => return matches!(admission, Admission::Pass { .. }),
                 Move::Ask(write) => {
                     if let Some(Answer::Lost(found)) = heard {
                         seen = found;

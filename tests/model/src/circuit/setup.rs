@@ -28,7 +28,7 @@ pub struct Setup {
     pub lost_answers: bool,
     /// Whether a process gives a change up that may have been stored, or may be yet.
     pub given_up: bool,
-    /// Whether reads fail, so that circuits are taken for closed.
+    /// Whether reads fail, so that what was known before holds on.
     pub failed_reads: bool,
     /// How many copies of changes may be on their way at once, for as long as they like.
     pub late_copies: usize,

@@ -6,7 +6,7 @@ use super::history::{By, History};
 use super::keeper::{Desk, GivenUp};
 use super::process::{Memory, Phase, Task, Word};
 use super::symmetry::{self, Order};
-use super::table::{Item, Seen, Write};
+use super::table::{Item, Write};
 use super::{Setup, properties};
 
 /// The model.
@@ -149,8 +149,9 @@ impl World {
             },
             Action::FailToRead(index) => {
                 let memory = &mut state.memories[self.process(index)];
-                memory.replace(Seen::default(), 0);
-                self.admit(state, index, &Seen::default(), None);
+                let seen = memory.seen.clone();
+                memory.replace(seen.clone(), 0);
+                self.admit(state, index, &seen, None);
             }
             Action::End(index, word) => {
                 let seen = state.memories[self.process(index)].seen.clone();

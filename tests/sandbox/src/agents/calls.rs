@@ -7,22 +7,20 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 
-/// One `InvokeAgent` request that reached a scripted agent.
+/// One `InvokeAgent` or `InvokeAgentRuntime` request that reached a scripted agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The specialist's name in the script.
     pub specialist: String,
-    /// The agent's id.
-    pub agent_id: String,
-    /// The agent alias's id.
-    pub alias_id: String,
-    /// The Bedrock session, as it reads after percent-decoding.
+    /// The agent as the script has it: `AGENTID/ALIASID`, or an ARN.
+    pub agent: String,
+    /// The session of Bedrock or of the runtime, as it reads after percent-decoding.
     pub session_id: String,
     /// What the agent was asked.
     pub input_text: String,
     /// The session attributes that came with it.
     pub session_attributes: BTreeMap<String, String>,
-    /// Whether traces were asked for.
+    /// Whether traces were asked for, which only Bedrock has.
     pub enable_trace: bool,
     /// The injected fault that struck it; a fault of the script is none.
     pub injected: Option<Fault>,
@@ -144,8 +142,7 @@ mod tests {
     fn call(session_id: &str) -> Call {
         Call {
             specialist: "billing".into(),
-            agent_id: "A".into(),
-            alias_id: "B".into(),
+            agent: "A/B".into(),
             session_id: session_id.into(),
             input_text: String::new(),
             session_attributes: BTreeMap::new(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-/// One way in which an agent fails or misbehaves.
+/// One way in which an agent fails or misbehaves. On an AgentCore runtime, whose streams have no
+/// frames, a fault is what comes nearest to it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `before:<exception>`: an HTTP error instead of a stream.
@@ -196,13 +197,17 @@ impl Exception {
     /// What an unknown agent is answered with.
     pub(super) const RESOURCE_NOT_FOUND: Self =
         Self { name: "resourceNotFoundException", status: 404 };
-    /// What a request that is no `InvokeAgent` is answered with.
+    /// What a request that no service knows is answered with.
     pub(super) const VALIDATION: Self = Self { name: "validationException", status: 400 };
 
     fn named(text: &str) -> Option<Self> {
         let (name, status) = EXCEPTIONS.into_iter().find(|(name, _)| *name == text)?;
         Some(Self { name, status })
     }
+
+    /// What a container says whose agent raised an exception.
+    pub(super) const DEPENDENCY_FAILED: Self =
+        Self { name: "dependencyFailedException", status: 424 };
 
     /// The name inside a stream: `throttlingException`.
     pub(super) fn in_stream_name(self) -> &'static str {
@@ -213,6 +218,11 @@ impl Exception {
     pub(super) fn error_type(self) -> String {
         let mut letters = self.name.chars();
         letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    }
+
+    /// What it says, before or inside the stream.
+    pub(super) fn message(self) -> String {
+        format!("The sandbox was told to answer with {}.", self.error_type())
     }
 
     /// The HTTP status before a stream.

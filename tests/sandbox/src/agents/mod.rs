@@ -1,6 +1,7 @@
-//! Stand-in of Bedrock's agent runtime: `InvokeAgent` for agents that follow a script.
+//! Stand-in of Bedrock's agent runtime and of AgentCore: `InvokeAgent` and `InvokeAgentRuntime`
+//! for agents that follow a script.
 //!
-//! The wire format is the true one, down to checksums and header order, since what this
+//! The wire formats are the true ones, down to checksums and header order, since what this
 //! project must survive is exactly what happens there: errors before and inside a stream, usage
 //! that arrives after the text, streams that break, hang or say nothing.
 //!
@@ -25,6 +26,7 @@ mod calls;
 mod fault;
 mod injection;
 mod playback;
+mod runtime;
 mod script;
 mod wire;
 
@@ -36,15 +38,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 
 pub use self::calls::{Call, Ending};
 pub use self::fault::{Exception, Fault, UnknownFault};
 pub use self::injection::{Injection, InjectionError, Rate};
 pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
-use self::calls::CallLog;
+use self::calls::{CallLog, OpenCall};
 use self::injection::Injections;
 use self::playback::play;
 use self::script::Reply;
@@ -89,7 +92,8 @@ impl Agents {
         Ok(Self { presence: Presence::of(server), stage })
     }
 
-    /// What `AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME` has to be.
+    /// What `AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK_AGENTCORE`
+    /// have to be.
     pub fn url(&self) -> String {
         format!("http://{}", self.presence.address())
     }
@@ -165,7 +169,7 @@ impl Agents {
         self.stage.log.calls()
     }
 
-    /// How many calls of this Bedrock session ran at once, at most.
+    /// How many calls of this session of an agent ran at once, at most.
     pub fn greatest_at_once(&self, session_id: &str) -> usize {
         self.stage.log.greatest_at_once(session_id)
     }
@@ -189,6 +193,46 @@ struct Stage {
     injections: Injections,
 }
 
+/// Whose API an agent is called through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Bedrock,
+    AgentCore,
+}
+
+/// What a script can depend on, whichever the service.
+#[derive(Debug)]
+struct Asked {
+    service: Service,
+    agent: String,
+    session_id: String,
+    input_text: String,
+    session_attributes: BTreeMap<String, String>,
+    enable_trace: bool,
+}
+
+impl Asked {
+    fn read(request: &Request<Bytes>) -> Result<Self, Failure> {
+        runtime::read(request).unwrap_or_else(|| {
+            Self::of_bedrock(request).ok_or_else(|| Exception::VALIDATION.into())
+        })
+    }
+
+    /// Reads an `InvokeAgent`.
+    fn of_bedrock(request: &Request<Bytes>) -> Option<Self> {
+        let [agent_id, alias_id, session_id] = route(request.method(), request.uri().path())?;
+        let body: Invocation = serde_json::from_slice(request.body()).ok()?;
+        Some(Self {
+            service: Service::Bedrock,
+            agent: format!("{agent_id}/{alias_id}"),
+            session_id,
+            input_text: body.input_text,
+            session_attributes: body.session_state.session_attributes,
+            enable_trace: body.enable_trace,
+        })
+    }
+}
+
 /// The part of an `InvokeAgent` body that a script can depend on.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -208,37 +252,47 @@ struct SessionState {
     session_attributes: BTreeMap<String, String>,
 }
 
+/// An HTTP error in place of an answer.
+#[derive(Debug)]
+struct Failure {
+    error_type: String,
+    status: StatusCode,
+    message: String,
+}
+
+impl From<Exception> for Failure {
+    fn from(exception: Exception) -> Self {
+        Self {
+            error_type: exception.error_type(),
+            status: exception.status(),
+            message: exception.message(),
+        }
+    }
+}
+
 impl Stage {
     async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Result<Response<Body>, HangUp> {
-        let Some([agent_id, alias_id, session_id]) = route(request.method(), request.uri().path())
-        else {
-            return Ok(exception(Exception::VALIDATION));
+        let asked = match Asked::read(&request) {
+            Ok(asked) => asked,
+            Err(failure) => return Ok(failed(failure)),
         };
-        let Ok(body) = serde_json::from_slice::<Invocation>(request.body()) else {
-            return Ok(exception(Exception::VALIDATION));
-        };
-        let known = self
-            .script
-            .specialists
-            .iter()
-            .find(|(_, known)| known.agent_id == agent_id && known.alias_id == alias_id);
+        let known = self.script.specialists.iter().find(|(_, known)| known.agent == asked.agent);
         let Some((name, specialist)) = known else {
-            return Ok(exception(Exception::RESOURCE_NOT_FOUND));
+            return Ok(failed(Exception::RESOURCE_NOT_FOUND.into()));
         };
         let injected = self.injections.strike(name);
         let call = self.log.open(Call {
             specialist: name.clone(),
-            agent_id: agent_id.clone(),
-            alias_id: alias_id.clone(),
-            session_id: session_id.clone(),
-            input_text: body.input_text.clone(),
-            session_attributes: body.session_state.session_attributes,
-            enable_trace: body.enable_trace,
+            agent: asked.agent.clone(),
+            session_id: asked.session_id.clone(),
+            input_text: asked.input_text.clone(),
+            session_attributes: asked.session_attributes.clone(),
+            enable_trace: asked.enable_trace,
             injected,
             ending: Ending::Running,
         });
         let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
-            let meant = reply.when.as_ref().is_none_or(|when| body.input_text.contains(when));
+            let meant = reply.when.as_ref().is_none_or(|when| asked.input_text.contains(when));
             meant && self.log.take_turn(name, *index, reply.times)
         });
         // A checked script always has a reply.
@@ -256,34 +310,66 @@ impl Stage {
                 call.finish();
                 return Err(HangUp::Reset);
             }
-            Some(Fault::Before(before)) => {
-                call.finish();
-                return Ok(exception(before));
-            }
             _ => {}
         }
-        let trace_id = identity::uuid();
-        let traces = body.enable_trace.then(|| Traces {
-            agent_id: &agent_id,
-            alias_id: &alias_id,
-            session_id: &session_id,
-            trace_id: &trace_id,
-            now: clock::now(),
-        });
-        // Only a payload of more than 4 GB cannot be framed.
-        let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
-        let mut response = Response::new(play(steps, reply, call));
-        let headers = response.headers_mut();
-        headers.insert(
-            hyper::header::CONTENT_TYPE,
-            HeaderValue::from_static("application/vnd.amazon.eventstream"),
-        );
-        let text = |value: &str| HeaderValue::from_str(value).map_err(|_| HangUp::Close);
-        headers.insert(SESSION_ID, text(&session_id)?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(REQUEST_ID, text(&identity::uuid())?);
-        Ok(response)
+        if let Some(failure) = before_the_answer(asked.service, reply) {
+            call.finish();
+            return Ok(failed(failure));
+        }
+        match asked.service {
+            Service::Bedrock => event_frames(&asked, reply, call),
+            Service::AgentCore => runtime_body(&asked, reply, call),
+        }
     }
+}
+
+/// The failure that a reply is, if it is one before its answer begins.
+fn before_the_answer(service: Service, reply: &Reply) -> Option<Failure> {
+    match (service, reply.fault) {
+        (Service::AgentCore, _) => runtime::before_the_body(reply),
+        (Service::Bedrock, Some(Fault::Before(exception))) => Some(exception.into()),
+        (Service::Bedrock, _) => None,
+    }
+}
+
+/// The answer of a Bedrock agent.
+fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+    let trace_id = identity::uuid();
+    let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
+    let traces = asked.enable_trace.then(|| Traces {
+        agent_id,
+        alias_id,
+        session_id: &asked.session_id,
+        trace_id: &trace_id,
+        now: clock::now(),
+    });
+    // Only a payload of more than 4 GB cannot be framed.
+    let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+    let mut response = Response::new(play(steps, reply, call));
+    let headers = response.headers_mut();
+    headers.insert(
+        hyper::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/vnd.amazon.eventstream"),
+    );
+    headers.insert(SESSION_ID, header(&asked.session_id)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, header(&identity::uuid())?);
+    Ok(response)
+}
+
+/// The answer of an agent on a runtime.
+fn runtime_body(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+    let mut response = Response::new(play(runtime::steps(reply), reply, call));
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_static(runtime::content_type(reply.format));
+    headers.insert(hyper::header::CONTENT_TYPE, content_type);
+    headers.insert(runtime::SESSION_ID, header(&asked.session_id)?);
+    headers.insert(REQUEST_ID, header(&identity::uuid())?);
+    Ok(response)
+}
+
+fn header(value: &str) -> Result<HeaderValue, HangUp> {
+    HeaderValue::from_str(value).map_err(|_| HangUp::Close)
 }
 
 /// The reply with an injected fault in place of its own. Slowness is no fault of content, so
@@ -303,11 +389,11 @@ const CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-bedrock-agent-c
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// An exception before the stream.
-fn exception(exception: Exception) -> Response<Body> {
-    let payload = wire::exception_payload(exception).to_string();
-    let mut response = response(exception.status(), "application/json", payload);
-    if let Ok(error_type) = HeaderValue::from_str(&exception.error_type()) {
+/// An HTTP error.
+fn failed(failure: Failure) -> Response<Body> {
+    let payload = json!({ "message": failure.message }).to_string();
+    let mut response = response(failure.status, "application/json", payload);
+    if let Ok(error_type) = HeaderValue::from_str(&failure.error_type) {
         response.headers_mut().insert(ERROR_TYPE, error_type);
     }
     if let Ok(id) = HeaderValue::from_str(&identity::uuid()) {
@@ -397,6 +483,76 @@ mod tests {
         assert_eq!((&*calls[0].specialist, &*calls[0].session_id), ("billing", "a:b"));
         assert_eq!(calls[0].session_attributes["router_hops"], "1");
         assert_eq!(calls[0].ending, Ending::Played);
+    }
+
+    const ARN: &str = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/a-AbCdEf1234";
+
+    fn path_of_runtime() -> String {
+        format!("/runtimes/{}/invocations", ARN.replace(':', "%3A").replace('/', "%2F"))
+    }
+
+    async fn ask_runtime(agents: &Agents, path: &str, headers: &str, body: &str) -> String {
+        let request = post(path, headers, body.as_bytes());
+        let answer = exchange(agents.presence.address(), &request).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_runtime_is_asked_by_its_encoded_arn_and_the_call_is_kept() {
+        let script = format!(
+            r#"
+            a = {{ agent = "{ARN}", replies = [{{ answer = "yes", format = "json" }}] }}
+            b = {{ agent = "{ARN}/runtime-endpoint/B", replies = [{{ answer = "yes" }}] }}
+            "#
+        );
+        let agents = Agents::start(Script::parse(&script).unwrap()).await.unwrap();
+        let path = path_of_runtime();
+        let session = format!("{}: {}\r\n", runtime::SESSION_ID, "s".repeat(33));
+        let body = r#"{"prompt": "hi", "session_attributes": {"router_hops": "1"}}"#;
+        let answer = ask_runtime(&agents, &path, &session, body).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+        assert!(answer.contains(r#"{"result":"yes"}"#), "{answer}");
+        let at_endpoint = format!("{path}?qualifier=B");
+        let answer = ask_runtime(&agents, &at_endpoint, &session, body).await;
+        assert!(answer.contains("data: \"yes\"\n\n"), "{answer}");
+        let elsewhere = ask_runtime(&agents, &format!("{path}?qualifier=C"), &session, body).await;
+        assert!(elsewhere.starts_with("HTTP/1.1 404 "), "{elsewhere}");
+        let calls = agents.calls();
+        let asked: Vec<&str> = calls.iter().map(|call| &*call.agent).collect();
+        assert_eq!(asked, [ARN, &format!("{ARN}/runtime-endpoint/B")]);
+        assert_eq!(calls[0].input_text, "hi");
+        assert_eq!(calls[0].session_attributes["router_hops"], "1");
+    }
+
+    #[tokio::test]
+    async fn a_runtime_takes_only_what_the_service_would() {
+        let script = format!(r#"a = {{ agent = "{ARN}", replies = [{{ answer = "yes" }}] }}"#);
+        let agents = Agents::start(Script::parse(&script).unwrap()).await.unwrap();
+        let path = path_of_runtime();
+        let session = |length| format!("{}: {}\r\n", runtime::SESSION_ID, "s".repeat(length));
+        let signed = |region| {
+            let scope = format!("{region}/bedrock-agentcore/aws4_request");
+            format!(
+                "{}authorization: AWS4-HMAC-SHA256 Credential=K/20261121/{scope}\r\n",
+                session(33)
+            )
+        };
+        let body = r#"{"prompt": "hi"}"#;
+        for (headers, body, status) in [
+            (session(33), body, "200"),
+            (session(256), body, "200"),
+            (session(32), body, "400"),
+            (session(257), body, "400"),
+            (String::new(), body, "400"),
+            (session(33), "hi", "400"),
+            (session(33), "{}", "400"),
+            (signed("us-east-1"), body, "200"),
+            (signed("eu-west-1"), body, "400"),
+        ] {
+            let answer = ask_runtime(&agents, &path, &headers, body).await;
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{headers} {body}");
+        }
     }
 
     #[tokio::test]

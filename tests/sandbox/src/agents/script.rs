@@ -26,8 +26,8 @@ pub struct Script {
 /// One agent and what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Specialist {
-    pub(super) agent_id: String,
-    pub(super) alias_id: String,
+    /// `AGENTID/ALIASID`, or the ARN of an AgentCore runtime.
+    pub(super) agent: String,
     pub(super) listed: bool,
     pub(super) replies: Vec<Reply>,
 }
@@ -43,7 +43,21 @@ pub(super) struct Reply {
     pub(super) delay: Duration,
     pub(super) gap: Duration,
     pub(super) stream_order: StreamOrder,
+    pub(super) format: Format,
     pub(super) fault: Option<Fault>,
+}
+
+/// What the answer of an agent on an AgentCore runtime looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    /// Server-sent events, each with a part of the text; usage in the last one.
+    #[default]
+    Stream,
+    /// One JSON object.
+    Json,
+    /// Server-sent events as a Strands agent yields them.
+    Strands,
 }
 
 /// What one model invocation reports, in tokens.
@@ -84,8 +98,7 @@ impl Script {
             .collect();
         let mut seen = BTreeMap::new();
         for (name, specialist) in &specialists {
-            let agent = (&specialist.agent_id, &specialist.alias_id);
-            if let Some(other) = seen.insert(agent, name) {
+            if let Some(other) = seen.insert(&specialist.agent, name) {
                 mistakes.push(format!("{name}: `agent` is the one of {other} already"));
             }
         }
@@ -95,14 +108,14 @@ impl Script {
         if mistakes.is_empty() { Ok(Self { specialists }) } else { Err(ScriptError(mistakes)) }
     }
 
-    /// The value of `SPECIALIST_AGENTS`: a JSON object from name to `AGENTID/ALIASID`, without
-    /// the agents that are not `listed`.
+    /// The value of `SPECIALIST_AGENTS`: a JSON object from name to agent, without the agents
+    /// that are not `listed`.
     pub fn specialist_agents(&self) -> String {
         let agents: serde_json::Map<String, serde_json::Value> = self
             .specialists
             .iter()
             .filter(|(_, specialist)| specialist.listed)
-            .map(|(name, at)| (name.clone(), format!("{}/{}", at.agent_id, at.alias_id).into()))
+            .map(|(name, at)| (name.clone(), at.agent.clone().into()))
             .collect();
         serde_json::Value::Object(agents).to_string()
     }
@@ -143,6 +156,7 @@ struct RawReply {
     gap_ms: u64,
     #[serde(default)]
     stream_order: StreamOrder,
+    format: Option<Format>,
     fault: Option<String>,
 }
 
@@ -160,15 +174,11 @@ impl Specialist {
             .try_into()
             .map_err(|error: toml::de::Error| mistakes.push(format!("{name}: {}", error.message())))
             .ok()?;
-        let agent = raw.agent.split_once('/').filter(|(id, alias)| {
-            let valid = |part: &str| {
-                (1..=10).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-            };
-            valid(id) && valid(alias)
-        });
-        if agent.is_none() {
+        let on_runtime = is_runtime(&raw.agent);
+        if !on_runtime && !is_alias(&raw.agent) {
             mistakes.push(format!(
-                "{name}: `agent` is {:?}, asked is AGENTID/ALIASID, each 1 to 10 letters and digits",
+                "{name}: `agent` is {:?}, asked is AGENTID/ALIASID, each 1 to 10 letters and \
+                 digits, or the ARN of an AgentCore runtime",
                 raw.agent
             ));
         }
@@ -179,7 +189,7 @@ impl Specialist {
             .enumerate()
             .filter_map(|(index, reply)| {
                 let mut found = Vec::new();
-                let reply = Reply::parse(reply, &mut found);
+                let reply = Reply::parse(reply, on_runtime, &mut found);
                 let at = format!("{name}.replies[{index}]");
                 mistakes.extend(found.into_iter().map(|mistake| format!("{at}: {mistake}")));
                 reply
@@ -192,14 +202,25 @@ impl Specialist {
                 "{name}: the last of `replies` must have neither `when` nor `times`, so that every request is answered"
             ));
         }
-        let (agent_id, alias_id) = agent?;
-        let (agent_id, alias_id) = (agent_id.to_owned(), alias_id.to_owned());
-        Some(Self { agent_id, alias_id, listed: raw.listed, replies })
+        Some(Self { agent: raw.agent, listed: raw.listed, replies })
     }
 }
 
+fn is_alias(agent: &str) -> bool {
+    let valid = |part: &str| {
+        (1..=10).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    agent.split_once('/').is_some_and(|(id, alias)| valid(id) && valid(alias))
+}
+
+fn is_runtime(agent: &str) -> bool {
+    let parts: Vec<&str> = agent.splitn(6, ':').collect();
+    matches!(parts[..], ["arn", _, "bedrock-agentcore", _, _, resource]
+        if resource.starts_with("runtime/"))
+}
+
 impl Reply {
-    fn parse(value: toml::Value, mistakes: &mut Vec<String>) -> Option<Self> {
+    fn parse(value: toml::Value, on_runtime: bool, mistakes: &mut Vec<String>) -> Option<Self> {
         let raw: RawReply = value
             .try_into()
             .map_err(|error: toml::de::Error| mistakes.push(error.message().to_owned()))
@@ -234,6 +255,9 @@ impl Reply {
         if raw.times == Some(0) {
             mistakes.push("`times` is 0, allowed is 1 or more".to_owned());
         }
+        if raw.format.is_some() && !on_runtime {
+            mistakes.push("`format` is for agents on AgentCore runtimes".to_owned());
+        }
         Some(Self {
             when: raw.when,
             times: raw.times,
@@ -243,6 +267,7 @@ impl Reply {
             delay: Duration::from_millis(raw.delay_ms),
             gap: Duration::from_millis(raw.gap_ms),
             stream_order: raw.stream_order,
+            format: raw.format.unwrap_or_default(),
             fault,
         })
     }
@@ -305,6 +330,20 @@ mod tests {
             "#,
         );
         assert_eq!(found, ["b: `agent` is the one of a already"]);
+    }
+
+    #[test]
+    fn an_agent_may_run_on_a_runtime_and_only_then_its_answers_have_a_format() {
+        let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/a-AbCdEf1234";
+        let with = |agent: &str, format: &str| {
+            format!(r#"a = {{ agent = "{agent}", replies = [{{ answer = "x", {format} }}] }}"#)
+        };
+        let script = Script::parse(&with(arn, "format = 'json'")).unwrap();
+        assert_eq!(script.specialist_agents(), format!(r#"{{"a":"{arn}"}}"#));
+        let found = mistakes(&with("A/B", "format = 'json'"));
+        assert_eq!(found, ["a.replies[0]: `format` is for agents on AgentCore runtimes"]);
+        let found = mistakes(&with(&arn.replace("runtime/", "gateway/"), ""));
+        assert!(found[0].ends_with("or the ARN of an AgentCore runtime"), "{found:?}");
     }
 
     #[test]

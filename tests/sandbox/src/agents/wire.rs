@@ -34,13 +34,7 @@ pub(super) fn chunk(part: &[u8]) -> Result<Bytes, FrameError> {
 /// An exception inside the stream.
 pub(super) fn exception(exception: Exception) -> Result<Bytes, FrameError> {
     let name = exception.in_stream_name();
-    frame(":exception-type", name, "exception", &exception_payload(exception))
-}
-
-/// The JSON of an exception, before or inside the stream.
-pub(super) fn exception_payload(exception: Exception) -> Value {
-    let name = exception.error_type();
-    json!({ "message": format!("The sandbox was told to answer with {name}.") })
+    frame(":exception-type", name, "exception", &json!({ "message": exception.message() }))
 }
 
 fn frame(

@@ -163,25 +163,23 @@ where
         circuits.admit(specialist, attempt, self.request.deadline, *clock, within).await
     }
 
-    /// Tells the circuit what `attempt`, which began at `started`, came to.
+    /// Tells the circuit what `attempt` came to.
     pub(super) async fn report(
         &mut self,
         specialist: &Specialist,
         attempt: &str,
         verdict: Verdict,
-        started: Timestamp,
     ) {
         let Router { circuits, clock, .. } = self.router;
         let within = deadline::after_call(self.remaining());
-        if circuits.report(specialist, attempt, verdict, started, *clock, within).await {
+        if circuits.report(specialist, attempt, verdict, *clock, within).await {
             self.metrics.circuits_opened.push(specialist.name.clone());
         }
     }
 
     /// Frees the place of a probe that is not made after all.
     pub(super) async fn withdraw(&mut self, specialist: &Specialist, attempt: &str) {
-        let now = self.router.clock.now();
-        self.report(specialist, attempt, Verdict::Unknown, now).await;
+        self.report(specialist, attempt, Verdict::Unknown).await;
     }
 
     /// Takes a hold, or says how the course goes on without one.

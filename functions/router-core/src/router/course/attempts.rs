@@ -173,7 +173,7 @@ where
             record(&span, &outcome, running.used_of_hold);
             spans::attempted(trace, &mut outcome, running.used_of_hold, running.ended);
             let verdict = verdict(specialist, &outcome, running.ended.since(started));
-            self.report(specialist, &running.owner(), verdict, started).await;
+            self.report(specialist, &running.owner(), verdict).await;
             let is_final = match &outcome.result {
                 Ok(_) => true,
                 Err(error) => {
@@ -197,7 +197,7 @@ where
         let Request { caller, task, .. } = self.request;
         let cheaper = specialist.degraded_agent.as_ref().filter(|_| running.is_degraded);
         let agent = cheaper.unwrap_or(&specialist.agent);
-        trace.note(|| [(key::AGENT_ID, agent.agent_id.clone().into())]);
+        trace.note(|| [(key::AGENT_ID, agent.id().to_owned().into())]);
         let attempt = Attempt {
             agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, running.lane),

@@ -242,17 +242,6 @@ async fn a_table_that_falls_silent_lifts_no_switch_and_closes_no_circuit() {
 }
 
 #[tokio::test]
-async fn a_success_ends_the_run_also_where_others_have_failed_before_it() {
-    let stage = after_failures(1).await;
-    stage.wait(1);
-    let since = stage.clock.now();
-    stage.circuits.store().set("orders", State::Closed { failures: 3, since });
-    stage.wait(1);
-    stage.play("orders", [answers("ORDERS", "there")]).await;
-    assert!(matches!(stage.orders(), State::Closed { failures: 0, .. }));
-}
-
-#[tokio::test]
 async fn the_place_of_a_probe_is_taken_for_as_long_as_it_may_be_out_and_not_for_ever() {
     let stage = after_failures(5).await;
     stage.wait(30);

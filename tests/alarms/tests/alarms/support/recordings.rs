@@ -43,6 +43,21 @@ pub(crate) struct Recordings {
     pub(crate) uncounted: Vec<Request>,
     /// Refused because the table does not answer.
     pub(crate) unserved: Vec<Request>,
+    /// What the newest version of the function answers, while an older one answers all others.
+    pub(crate) newest: Newest,
+}
+
+/// Requests to the newest version.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    /// Answered by whom they name, one of each specialist.
+    pub(crate) answered: Vec<Request>,
+    /// Handed over, because the specialist asked for said that it is not its job.
+    pub(crate) mistaken: Request,
+    /// Without an answer of whom they name, one of each specialist.
+    pub(crate) broken: Vec<Request>,
+    /// Dear ones.
+    pub(crate) dear: Vec<Request>,
 }
 
 impl Recordings {
@@ -50,9 +65,10 @@ impl Recordings {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Request> {
         let Self { answered, mistaken, unknown, broken, dear, .. } = self;
         let Self { long_session, past_the_limit, looping, down, .. } = self;
-        let Self { expired, uncounted, unserved, .. } = self;
+        let Self { expired, uncounted, unserved, newest, .. } = self;
         let lists = [mistaken, unknown, long_session, past_the_limit, looping, down];
         let more = [expired, uncounted, unserved];
+        let newest_too = [&newest.answered, &newest.broken, &newest.dear];
         answered
             .values()
             .flatten()
@@ -60,6 +76,8 @@ impl Recordings {
             .chain(dear.values())
             .chain(lists.into_iter().flatten())
             .chain(more.into_iter().flatten())
+            .chain(newest_too.into_iter().flatten())
+            .chain([&newest.mistaken])
     }
 }
 
@@ -143,6 +161,8 @@ async fn record() -> Recordings {
     }
     ill.stop().await;
 
+    let newest = newest().await;
+
     let unserved = without_table(options()).await;
     let policy =
         std::fs::read_to_string(super::root().join("functions/supervisor-router/routing.toml"));
@@ -163,7 +183,26 @@ async fn record() -> Recordings {
         expired,
         uncounted,
         unserved,
+        newest,
     }
+}
+
+/// The version is called as the template calls it, since only a deployment knows its number.
+async fn newest() -> Newest {
+    let version = "SupervisorRouterFunction.Version.Version".to_owned();
+    let env = [("AWS_LAMBDA_FUNCTION_VERSION".to_owned(), version)].into();
+    let recorder = Recorder::start(Options { env, ..options() }).await;
+    let (mut answered, mut broken, mut dear) = (Vec::new(), Vec::new(), Vec::new());
+    for specialist in SPECIALISTS {
+        answered.push(recorder.ask(&format!("{specialist}: Where is it?")).await);
+        broken.push(recorder.ask(&format!("{specialist}: [no {specialist}] Where?")).await);
+    }
+    for specialist in ["billing", "orders", "support"] {
+        dear.push(recorder.ask(&format!("{specialist}: [dear] Tell me all.")).await);
+    }
+    let mistaken = recorder.ask("billing: [not my job] I forgot my password.").await;
+    recorder.stop().await;
+    Newest { answered, mistaken, broken, dear }
 }
 
 async fn without_table(options: Options) -> Vec<Request> {

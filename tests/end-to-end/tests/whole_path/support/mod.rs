@@ -11,6 +11,6 @@ mod world;
 pub(crate) use account::{Account, account, nothing_held, sessions};
 pub(crate) use ask::Ask;
 pub(crate) use line::{Line, TableLine};
-pub(crate) use policy::{Limits, PATIENT, agents_with, policy, policy_with};
+pub(crate) use policy::{Limits, PATIENT, RUNTIME, agents_with, on_runtime, policy, policy_with};
 pub(crate) use reply::{form_of, reply_mistakes};
 pub(crate) use world::{Told, World};

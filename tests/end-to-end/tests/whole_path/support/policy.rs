@@ -130,3 +130,14 @@ pub(crate) fn agents_with<'a>(orders: impl IntoIterator<Item = (&'a str, &'a str
     );
     script
 }
+
+/// The AgentCore runtime of [`on_runtime`].
+pub(crate) const RUNTIME: &str =
+    "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/orders-AbCdEf1234";
+
+/// These agents, with orders on [`RUNTIME`], where it answers in this format.
+pub(crate) fn on_runtime(agents: &str, format: &str) -> String {
+    agents
+        .replace("ORDERS0001/LIVE000001", RUNTIME)
+        .replace("[[orders.replies]]", &format!("[[orders.replies]]\nformat = \"{format}\""))
+}

@@ -1,0 +1,88 @@
+//! What an error of `InvokeAgentRuntime` means.
+//!
+//! Its errors are those of the service, but for one: `RuntimeClientError` tells that the
+//! container failed, or answered with a status of its own ("Received error (500) from runtime").
+//! It has HTTP status 424, and yet the agent may have run.
+
+use aws_sdk_bedrockagentcore::config::http::HttpResponse;
+use aws_sdk_bedrockagentcore::error::SdkError;
+use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeError;
+use router_core::invocation::{InvokeError, Outcome, Usage};
+
+use crate::failure;
+
+/// The HTTP status of `RuntimeClientError`, in the model of bedrock-agentcore 2024-02-28.
+const FAILED_DEPENDENCY: u16 = 424;
+
+/// An error instead of a body.
+pub(super) fn before_the_body(error: SdkError<InvokeAgentRuntimeError, HttpResponse>) -> Outcome {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let outcome = failure::before_the_answer(error, named);
+    if status == Some(FAILED_DEPENDENCY) {
+        Outcome { usage: Usage::UNKNOWN, ..outcome }
+    } else {
+        outcome
+    }
+}
+
+fn named(error: &InvokeAgentRuntimeError) -> Option<InvokeError> {
+    use InvokeAgentRuntimeError as Error;
+    match error {
+        Error::ThrottlingException(_) => Some(InvokeError::Throttled),
+        Error::ServiceQuotaExceededException(_) => Some(InvokeError::QuotaExceeded),
+        Error::InternalServerException(_) => {
+            Some(InvokeError::ServiceFault("internal server error"))
+        }
+        Error::RetryableConflictException(_) => Some(InvokeError::Conflict),
+        Error::AccessDeniedException(_) => Some(InvokeError::AccessDenied),
+        Error::ResourceNotFoundException(_) => Some(InvokeError::NotFound),
+        Error::ValidationException(_) => Some(InvokeError::Invalid),
+        Error::RuntimeClientError(error) => {
+            Some(of_the_runtime(error.message().unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+/// What the runtime failed with. A container that turns the request down, or is throttled, says
+/// so with a status; all else is a runtime that failed, or did not start.
+fn of_the_runtime(message: &str) -> InvokeError {
+    let status = message.split_once("Received error (").and_then(|(_, rest)| {
+        let (status, _) = rest.split_once(')')?;
+        status.parse::<u16>().ok()
+    });
+    match status {
+        Some(429) => InvokeError::Throttled,
+        Some(400..=499) => InvokeError::Invalid,
+        _ => InvokeError::ServiceFault("the runtime failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16) -> InvokeError {
+        of_the_runtime(&format!(
+            "Received error ({status}) from runtime. Please check your CloudWatch logs."
+        ))
+    }
+
+    #[test]
+    fn the_status_of_the_container_tells_what_failed() {
+        assert!(matches!(of(429), InvokeError::Throttled));
+        for status in [400, 404, 415, 422] {
+            assert!(matches!(of(status), InvokeError::Invalid), "{status}");
+        }
+        for status in [500, 502, 503, 504] {
+            assert!(matches!(of(status), InvokeError::ServiceFault(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_tells_no_status_has_failed() {
+        for message in ["", "Runtime initialization time exceeded.", "Received error (x)"] {
+            assert!(matches!(of_the_runtime(message), InvokeError::ServiceFault(_)), "{message}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+"""What no linter knows of the template: that it fits the function, the policy and AWS' limits.
+
+Reads template.yaml, the stacks nested in it and what SAM makes of it (named on the command line),
+and compares them with the function's sources. That every reference resolves is cfn-lint's to find,
+but for the outputs of nested stacks.
+"""
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import cfnlint
+from samcli.yamlhelper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "functions"
+POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
+
+# Variables that the function reads and the template does not set.
+NOT_SET = {
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "Lambda sets it",
+    "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
+    "AWS_LAMBDA_FUNCTION_VERSION": "Lambda sets it",
+    "AWS_LAMBDA_LOG_LEVEL": "POWERTOOLS_LOG_LEVEL goes first",
+    "AWS_LAMBDA_LOG_STREAM_NAME": "Lambda sets it",
+    "AWS_REGION": "Lambda sets it",
+    "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
+    "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "there is one",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "a second is right for most",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "for a receiver that is far away",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "there is one",
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "a second is right for most",
+    "OTEL_RESOURCE_ATTRIBUTES": "Lambda's own say which function it is",
+    "OTEL_SDK_DISABLED": "without an endpoint there are no traces",
+    "OTEL_SERVICE_NAME": "POWERTOOLS_SERVICE_NAME says it",
+    "OTEL_TRACES_EXPORTER": "without an endpoint there are no traces",
+    "ROUTING_POLICY": "the policy is compiled in, and so belongs to a version",
+}
+
+# Resources with a wildcard in them, by action. `*` alone needs no word here where AWS knows no
+# resources for the action.
+WILDCARDS = {
+    "bedrock:InvokeModel": "the inference profile picks the region; a condition names the profile",
+    "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
+    "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
+    "cloudwatch:PutMetricData": "metrics are no resources; a condition names the namespace",
+    "lambda:GetProvisionedConcurrencyConfig": "versions' numbers are not known before",
+}
+
+# What the router may do beyond the calls that its code makes.
+NOT_CALLED = {
+    "logs:CreateLogStream": "Lambda writes the log as the function",
+    "logs:PutLogEvents": "Lambda writes the log as the function",
+    "xray:PutSpans": "X-Ray's OTLP endpoint asks for it",
+    "xray:PutTelemetryRecords": "Lambda sends its traces as the function",
+    "xray:PutTraceSegments": "Lambda sends its traces as the function",
+}
+
+# Operations of the SDK's clients, as the sources call them, and what IAM asks for them.
+# TransactWriteItems is no action: its items are put and updated.
+OPERATIONS = {
+    "batch_get_item": "dynamodb:BatchGetItem",
+    "delete_item": "dynamodb:DeleteItem",
+    "get_item": "dynamodb:GetItem",
+    "invoke_agent": "bedrock:InvokeAgent",
+    "invoke_agent_runtime": "bedrock-agentcore:InvokeAgentRuntime",
+    "publish": "sns:Publish",
+    "put_item": "dynamodb:PutItem",
+    "put_metric_data": "cloudwatch:PutMetricData",
+    "query": "dynamodb:Query",
+    "scan": "dynamodb:Scan",
+    "set_condition_check": "dynamodb:ConditionCheckItem",
+    "set_delete": "dynamodb:DeleteItem",
+    "set_put": "dynamodb:PutItem",
+    "set_update": "dynamodb:UpdateItem",
+    "update_item": "dynamodb:UpdateItem",
+}
+
+ALIAS = {"Ref": "SupervisorRouterFunctionAliaslive"}
+
+problems = []
+
+
+def expect(holds, problem):
+    if not holds:
+        problems.append(problem)
+
+
+def expect_equal(found, expected, what):
+    for name in sorted(set(found) - set(expected)):
+        problems.append(f"{what}: {name} is too many")
+    for name in sorted(set(expected) - set(found)):
+        problems.append(f"{what}: {name} is missing")
+
+
+def read(path):
+    return yaml_parse(Path(path).read_text(encoding="utf-8"))
+
+
+def code(path):
+    """A source file without its tests, which are at its end."""
+    return path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
+
+
+def sources(folder):
+    tests = {"tests.rs", "doubles.rs"}
+    return [code(path) for path in sorted(folder.rglob("*.rs")) if path.name not in tests]
+
+
+def values(node, key):
+    """All values under a key, however deep."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and key in node:
+        yield node[key]
+    for child in children:
+        yield from values(child, key)
+
+
+def texts(node):
+    if isinstance(node, str):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from texts(child)
+
+
+def as_list(node):
+    return node if isinstance(node, list) else [node]
+
+
+def resources(template, kind):
+    found = template["Resources"].items()
+    return {name: one["Properties"] for name, one in found if one["Type"] == kind}
+
+
+# --- Settings
+
+
+def read_by_function():
+    """The names in the sources of the settings, and those that are put together there."""
+    names = set()
+    for text in [code(FUNCTIONS / "router-aws/src/settings.rs")] + sources(
+        FUNCTIONS / "router-aws/src/settings"
+    ):
+        names |= set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', text))
+        for end in re.findall(r'of_traces\(var, "([A-Z]+)"\)', text):
+            names |= {f"OTEL_EXPORTER_OTLP_TRACES_{end}", f"OTEL_EXPORTER_OTLP_{end}"}
+    return names
+
+
+def check_settings(template, translated):
+    function = translated["Resources"]["SupervisorRouterFunction"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    expect_equal(set(variables) | set(NOT_SET), read_by_function(), "environment variables")
+    expect_equal(set(variables) & set(NOT_SET), [], "environment variables that are not to be set")
+
+    # A parameter's new value reaches the alias only with a new version, see `VersionDescription`.
+    (version,) = resources(translated, "AWS::Lambda::Version").values()
+    conditions = template["Conditions"]
+    parameters = set(template["Parameters"])
+    asked = parameters_in(variables, conditions, parameters)
+    told = parameters_in(version["Description"], conditions, parameters)
+    expect_equal(told, asked, "parameters that the version's description tells")
+
+
+def parameters_in(node, conditions, parameters):
+    """The parameters on which a value depends, by way of conditions too."""
+    found = set(values(node, "Ref")) & parameters
+    for text in texts(node):
+        found |= set(re.findall(r"\$\{(\w+)\}", text)) & parameters
+    asked = [arguments[0] for arguments in values(node, "Fn::If")] + list(values(node, "Condition"))
+    for condition in asked:
+        found |= parameters_in(conditions[condition], conditions, parameters)
+    return found
+
+
+# --- Permissions
+
+
+def statements(template):
+    """The statements of all roles' policies, with the role's name, whatever the conditions."""
+    for role, properties in resources(template, "AWS::IAM::Role").items():
+        expect("ManagedPolicyArns" not in properties, f"{role} has managed policies")
+        for policy in properties.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                for one in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
+                    if "Effect" in one:
+                        yield role, one
+
+
+def alternatives(node):
+    if isinstance(node, dict) and "Fn::If" in node:
+        return [one for branch in node["Fn::If"][1:] for one in alternatives(branch)]
+    return [one for child in node for one in alternatives(child)] if isinstance(node, list) else [node]
+
+
+def check_permissions(name, template):
+    known = json.loads(POLICIES.read_text(encoding="utf-8"))
+    for role, statement in statements(template):
+        where = f"{name}: {role}, {statement.get('Sid')}"
+        expect(statement.keys() <= {"Sid", "Effect", "Action", "Resource", "Condition"}, where)
+        actions = alternatives(statement["Action"])
+        wide = [one for one in alternatives(statement["Resource"]) if any("*" in text for text in texts(one))]
+        for action in actions:
+            service, operation = action.split(":")
+            entry = known[service]["Actions"].get(operation.lower())
+            expect(entry is not None, f"{where}: {action} is no action")
+            no_resources = entry is not None and not entry.get("Resources")
+            reasoned = action in WILDCARDS or (no_resources and wide == ["*"])
+            expect(not wide or reasoned, f"{where}: {action} on {wide}")
+    for role, properties in resources(template, "AWS::IAM::Role").items():
+        for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
+            # Lambda asks for no condition: nobody but an account's own can give it a role there.
+            if as_list(statement["Principal"]["Service"]) != ["lambda.amazonaws.com"]:
+                keys = {key for test in statement.get("Condition", {}).values() for key in test}
+                expect(keys == {"aws:SourceAccount", "aws:SourceArn"}, f"{name}: who has {role} assumed?")
+
+
+def check_the_routers_permissions(template):
+    role = "SupervisorRouterRole"
+    granted = {
+        action
+        for of, statement in statements(template)
+        if of == role
+        for action in alternatives(statement["Action"])
+    }
+    called = set()
+    for text in sources(FUNCTIONS):
+        # A request's builder takes nothing; those of a transaction's items are handed over.
+        calls = re.findall(r"\.(\w+)\(\)", text) + re.findall(r"\.(set_\w+)\(", text)
+        called |= {OPERATIONS[name] for name in calls if name in OPERATIONS}
+    expect_equal(granted | set(NOT_CALLED), called | set(NOT_CALLED), f"actions of {role}")
+
+
+# --- Tools
+
+
+def tools_of_function():
+    """The tools that the function carries out, and their arguments: whether each is required."""
+    text = code(FUNCTIONS / "router-core/src/arguments.rs")
+    tools = re.findall(r'^\s+"(\w+)" => \{?\s*Ok\(', text, re.MULTILINE)
+    names = set(re.findall(r'(?:\.text|\.get)\("(\w+)"\)', text))
+    required = set(re.findall(r'let Some\(\w+\) = arguments\.text\("(\w+)"\)\?', text))
+    return set(tools), {name: name in required for name in names}
+
+
+def check_tools(supervisor, gateway):
+    tools, arguments = tools_of_function()
+    agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
+    (group,) = agent["ActionGroups"]
+    functions = {one["Name"]: one for one in group["FunctionSchema"]["Functions"]}
+    expect_equal(functions, tools, "functions of the supervisor's action group")
+    offered = {}
+    for function in functions.values():
+        offered |= {name: one.get("Required", False) for name, one in function["Parameters"].items()}
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/quotas.html, "Parameters per function"
+        expect(len(function["Parameters"]) <= 5, f"{function['Name']} has more than 5 parameters")
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/agents-action-add.html
+        seen = f"POST__{group['ActionGroupName']}__{function['Name']}"
+        expect(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", seen), f"a model cannot be offered {seen}")
+        expect(seen.count("__") == 2, f"{seen} cannot be taken apart")
+    expect_equal(offered.items(), arguments.items(), "parameters in the action group")
+    expect(len(functions) <= 11, "an action group has 11 functions at most")
+    # The API's limit, which CloudFormation's schema does not tell.
+    expect(len(agent["Instruction"]) <= 4000, "the supervisor's instruction is too long")
+
+    (target,) = resources(gateway, "AWS::BedrockAgentCore::GatewayTarget").values()
+    schema = target["TargetConfiguration"]["Mcp"]["Lambda"]["ToolSchema"]["InlinePayload"]
+    expect_equal({one["Name"] for one in schema}, tools, "tools of the gateway")
+    for one in schema:
+        function, properties = functions.get(one["Name"], {}), dict(one["InputSchema"]["Properties"])
+        required = set(one["InputSchema"]["Required"])
+        # A gateway has no session of its own.
+        expect("session_id" in required, f"{one['Name']} of the gateway asks for no session")
+        properties.pop("session_id", None)
+        same = {
+            name: {"Type": of["Type"], "Required": name in required, "Description": of["Description"]}
+            for name, of in properties.items()
+        }
+        expect(same == function.get("Parameters"), f"the gateway's {one['Name']} is another")
+        expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
+
+
+def check_policy(template, supervisor, specialist):
+    """Agents that are made here are told what the policy says."""
+    policy = tomllib.loads((FUNCTIONS / "supervisor-router/routing.toml").read_text(encoding="utf-8"))
+    stacks = resources(template, "AWS::CloudFormation::Stack").values()
+    jobs = {one["Parameters"]["Name"]: one["Parameters"]["Job"] for one in stacks if "Job" in one["Parameters"]}
+    described = {name: one["description"] for name, one in policy["specialists"].items()}
+    expect_equal(jobs.items(), described.items(), "specialists that are made here")
+    agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
+    (function,) = agent["ActionGroups"][0]["FunctionSchema"]["Functions"]
+    supervisors = " ".join(agent["Instruction"].split())
+    instruction = resources(specialist, "AWS::Bedrock::Agent")["Agent"]["Instruction"]["Fn::Sub"]
+    specialists = " ".join(instruction.split())
+    for name, one in policy["specialists"].items():
+        expect(f"- {name}: {one['description']}" in supervisors, f"the supervisor does not know {name}")
+        expect(f'"{name}" ({one["description"]})' in specialists, f"specialists do not know {name}")
+        expect(name in function["Parameters"]["specialist_type"]["Description"], f"{name} is no type")
+        for intent in one["intents"]:
+            known = re.search(rf"\b{intent}\b", function["Parameters"]["intent"]["Description"])
+            expect(known, f"the supervisor does not know the intent {intent}")
+    longest = max(len(instruction) + len(job) + len(name) for name, job in jobs.items())
+    expect(longest <= 4000, "a specialist's instruction is too long")
+
+
+# --- What calls what
+
+
+def check_alias(template):
+    """Whoever calls the function calls its alias: traffic is moved there."""
+    for name, permission in resources(template, "AWS::Lambda::Permission").items():
+        expect(permission["FunctionName"] == ALIAS, f"{name} is not for the alias")
+    for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
+        router = stack["Parameters"].get("RouterArn", ALIAS)
+        expect(router == ALIAS, f"{name} does not call the alias")
+
+
+def check_nested(template, nested):
+    for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
+        outputs = nested[stack["TemplateURL"]]["Outputs"]
+        references = [".".join(reference) for reference in values(template, "Fn::GetAtt")]
+        references += [name for text in texts(template) for name in re.findall(r"\$\{([\w.]+)\}", text)]
+        for reference in references:
+            if reference.startswith(f"{name}."):
+                output = reference.removeprefix(f"{name}.Outputs.")
+                expect(output in outputs, f"{name} has no output {output}")
+
+
+def check_samconfig(template):
+    """What the environments of samconfig.toml set is there, and allowed."""
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    environments.pop("version")
+    expect_equal(environments, ["default", "staging", "production"], "environments of samconfig.toml")
+    for name, commands in environments.items():
+        for override in commands["deploy"]["parameters"].get("parameter_overrides", []):
+            parameter, value = override.split("=", 1)
+            rule = template["Parameters"].get(parameter, {"AllowedValues": []})
+            allowed = [str(one) for one in rule.get("AllowedValues", [value])]
+            expect(value in allowed, f"samconfig.toml, {name}: {override}")
+
+
+def main():
+    template, translated = read(ROOT / "template.yaml"), read(sys.argv[1])
+    nested = {f"stacks/{path.name}": read(path) for path in (ROOT / "stacks").glob("*.yaml")}
+    supervisor, specialist = nested["stacks/supervisor.yaml"], nested["stacks/specialist.yaml"]
+    gateway = nested["stacks/gateway.yaml"]
+    check_settings(template, translated)
+    for name, one in {"template.yaml": template, "as translated": translated, **nested}.items():
+        check_permissions(name, one)
+    check_the_routers_permissions(template)
+    check_tools(supervisor, gateway)
+    check_policy(template, supervisor, specialist)
+    check_alias(template)
+    check_nested(template, nested)
+    check_samconfig(template)
+    for problem in problems:
+        print(problem)
+    sys.exit(1 if problems else 0)
+
+
+main()
