@@ -11,7 +11,7 @@ from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = Path(os.environ.get("SAM_BUILD_DIR", ROOT / ".aws-sam" / "build"))
+BUILT = ROOT / ".aws-sam" / "build"
 FUNCTION = "SupervisorRouterFunction"
 CODE = BUILT / FUNCTION
 
