@@ -80,7 +80,7 @@ pub fn wind_up(remaining: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doubles::policy;
+    use crate::doubles::{policy, policy_with_slow_orders};
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -91,8 +91,7 @@ mod tests {
         // Orders, support and general: 20 s and two waits of up to 0.1 and 0.2 s each.
         assert_eq!(longest_request(&policy()), ms(3 * 20_300 + 1_500));
         // An equal share for each of three must be long enough for the longest of them.
-        let unequal = policy().with_timeout("orders", ms(30_000));
-        assert_eq!(longest_request(&unequal), ms(3 * 30_300 + 1_500));
+        assert_eq!(longest_request(&policy_with_slow_orders()), ms(3 * 30_300 + 1_500));
     }
 
     #[test]

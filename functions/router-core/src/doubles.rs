@@ -68,6 +68,13 @@ pub(crate) fn policy() -> Policy {
     Policy::parse(POLICY, Some(&BTreeMap::new())).unwrap()
 }
 
+/// The same policy, where orders may take half a minute.
+pub(crate) fn policy_with_slow_orders() -> Policy {
+    let orders = "[specialists.orders]\n";
+    let text = POLICY.replace(orders, &format!("{orders}timeout_ms = 30_000\n"));
+    Policy::parse(&text, Some(&BTreeMap::new())).unwrap()
+}
+
 /// A caller in session `s` of whom nothing is verified.
 pub(crate) fn caller() -> Caller {
     let session_id = || RootSession::parse("sessionId", "s");

@@ -264,14 +264,6 @@ impl Policy {
         specialist.fallback.iter().filter_map(|name| self.specialists.get(name))
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_timeout(mut self, specialist: &str, timeout: Duration) -> Self {
-        let mut specialists = self.specialists.values_mut();
-        let found = specialists.find(|one| one.name.as_str() == specialist);
-        found.into_iter().for_each(|specialist| specialist.timeout = timeout);
-        self
-    }
-
     /// The rules that more than one key takes part in.
     fn check_across(&self, mistakes: &Mistakes) {
         let mut owner: BTreeMap<&str, &SpecialistName> = BTreeMap::new();

@@ -106,22 +106,7 @@ async fn nothing_that_users_models_or_applications_wrote_is_kept_anywhere() {
         world.metrics().set_health(health);
         for trouble in TROUBLES {
             for form in [Form::Function, Form::OpenApi, Form::Gateway] {
-                let ask = Ask::orders(&format!("SECRET-REQUEST {trouble}"))
-                    .form(form)
-                    .input_text("SECRET-INPUT")
-                    .attribute("user_id", "SECRET-ATTRIBUTE")
-                    .attribute("SECRET-NAME", "x")
-                    .prompt_attribute("note", "SECRET-PROMPT")
-                    .argument("intent", "SECRET-INTENT")
-                    .argument("task_id", "SECRET-TASK");
-                for ask in [
-                    ask.clone(),
-                    ask.clone().argument("specialist_type", "SECRET-SPECIALIST"),
-                    ask.clone().argument("specialist_type", "<SECRET-SPECIALIST>"),
-                    ask.clone().argument("confidence", "SECRET-CONFIDENCE"),
-                    ask.clone().tool("SECRET-TOOL"),
-                    ask.clone().attribute("bad", vec!["SECRET-ATTRIBUTE"]),
-                ] {
+                for ask in Ask::all_with_secrets(trouble, form) {
                     world.ask(&ask).await;
                     asked += 1;
                 }

@@ -38,6 +38,27 @@ impl Ask {
         Self::of("orders", request)
     }
 
+    /// Asks of orders in this form with `SECRET` in all that users, models and applications write,
+    /// as it should be and in every way that is refused for what it says.
+    pub(crate) fn all_with_secrets(request: &str, form: Form) -> Vec<Self> {
+        let ask = Self::orders(&format!("SECRET-REQUEST {request}"))
+            .form(form)
+            .input_text("SECRET-INPUT")
+            .attribute("user_id", "SECRET-ATTRIBUTE")
+            .attribute("SECRET-NAME", "x")
+            .prompt_attribute("note", "SECRET-PROMPT")
+            .argument("intent", "SECRET-INTENT")
+            .argument("task_id", "SECRET-TASK");
+        vec![
+            ask.clone(),
+            ask.clone().argument("specialist_type", "SECRET-SPECIALIST"),
+            ask.clone().argument("specialist_type", "<SECRET-SPECIALIST>"),
+            ask.clone().argument("confidence", "SECRET-CONFIDENCE"),
+            ask.clone().tool("SECRET-TOOL"),
+            ask.attribute("bad", vec!["SECRET-ATTRIBUTE"]),
+        ]
+    }
+
     /// By a user whose identity the application has verified.
     pub(crate) fn verified(self) -> Self {
         self.attribute("identity_verified", "true")
