@@ -17,7 +17,7 @@ use crate::ledger::{
 use crate::metrics::{Batch, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
-use crate::units::{Clock, Timestamp, Tokens};
+use crate::units::{Clock, Timestamp, TokenUse};
 
 const POLICY: &str = r#"
 [routing]
@@ -256,7 +256,7 @@ pub(crate) struct Scripted {
 
 /// The agent answers, with 300 input and 40 output tokens reported.
 pub(crate) fn answers(agent: &'static str, text: &str) -> Scripted {
-    let usage = Usage::Reported { input: Tokens(300), output: Tokens(40) };
+    let usage = Usage::Reported(TokenUse::new(300, 40));
     scripted(agent, Outcome::new(Ok(text.to_owned()), usage))
 }
 

@@ -241,8 +241,8 @@ where
             |of: fn(&InvocationMetrics) -> u64| -> u64 { metrics.invocations.iter().map(of).sum() };
         info!(
             attempts = body.attempts,
-            input_tokens = sum(|invocation| invocation.input.0),
-            output_tokens = sum(|invocation| invocation.output.0),
+            input_tokens = sum(|invocation| invocation.used.all_input().0),
+            output_tokens = sum(|invocation| invocation.used.all_output().0),
             cost_micro_usd = sum(|invocation| invocation.cost.0),
             latency_ms = took.as_millis() as u64,
             overhead_ms = metrics.overhead.as_millis() as u64,

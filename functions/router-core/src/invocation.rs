@@ -8,7 +8,7 @@ use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
 use crate::session::Attributes;
 use crate::trace::Step;
-use crate::units::{MicroUsd, Tokens};
+use crate::units::{MicroUsd, TokenUse, Tokens};
 
 /// One attempt to have a specialist answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,41 +245,30 @@ pub enum Usage {
     /// The agent certainly did not run: the connection was refused, or the service answered
     /// the request with HTTP 4xx before any stream, and did not speak for the agent.
     NotRun,
-    /// The stream ended in order and reported this.
-    Reported {
-        /// Input tokens over all model invocations.
-        input: Tokens,
-        /// Output tokens over all model invocations.
-        output: Tokens,
-    },
+    /// The stream ended in order and reported this, over all model invocations.
+    Reported(TokenUse),
     /// This was used when the stream was cut, because it was more than a call may use.
-    Cut {
-        /// Input tokens reported so far.
-        input: Tokens,
-        /// Output tokens reported so far.
-        output: Tokens,
-    },
-    /// At least this was used: the stream reported nothing or did not end, or nobody knows
-    /// whether the agent ran.
-    AtLeast {
-        /// Input tokens reported so far.
-        input: Tokens,
-        /// Output tokens reported so far.
-        output: Tokens,
-    },
+    Cut(TokenUse),
+    /// At least this was used: the stream did not report everything or did not end, or nobody
+    /// knows whether the agent ran.
+    AtLeast(TokenUse),
 }
 
 impl Usage {
     /// Nothing is known, and the agent may have run.
-    pub const UNKNOWN: Self = Self::AtLeast { input: Tokens(0), output: Tokens(0) };
+    pub const UNKNOWN: Self = Self::AtLeast(TokenUse {
+        input: Tokens(0),
+        cache_read: Tokens(0),
+        cache_write: Tokens(0),
+        output: Tokens(0),
+        unexplained: Tokens(0),
+    });
 
-    /// The input and output tokens that were reported.
-    pub fn reported(&self) -> (Tokens, Tokens) {
+    /// The tokens that were reported.
+    pub fn reported(&self) -> TokenUse {
         match *self {
-            Self::NotRun => (Tokens(0), Tokens(0)),
-            Self::Reported { input, output }
-            | Self::Cut { input, output }
-            | Self::AtLeast { input, output } => (input, output),
+            Self::NotRun => TokenUse::default(),
+            Self::Reported(used) | Self::Cut(used) | Self::AtLeast(used) => used,
         }
     }
 }
@@ -287,7 +276,7 @@ impl Usage {
 /// What is charged to a budget, or held for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
-    /// Input and output tokens.
+    /// Tokens of every kind.
     pub tokens: Tokens,
     /// Money.
     pub cost: MicroUsd,
@@ -303,17 +292,12 @@ impl Charge {
     /// and the specialist's `unknown_usage_tokens`: never nothing. A stream that was cut for
     /// using too much costs its hold at least.
     pub fn of(specialist: &Specialist, usage: &Usage) -> Self {
-        let (input, output) = usage.reported();
-        let reported = Self {
-            tokens: Tokens(input.0.saturating_add(output.0)),
-            cost: specialist.price.cost(input, output),
-        };
+        let used = usage.reported();
+        let reported = Self { tokens: used.total(), cost: specialist.price.cost(&used) };
         match usage {
-            Usage::NotRun | Usage::Reported { .. } => reported,
-            Usage::Cut { .. } => reported.max(Self::hold(specialist)),
-            Usage::AtLeast { .. } => {
-                reported.max(Self::at_most(specialist, specialist.unknown_usage))
-            }
+            Usage::NotRun | Usage::Reported(_) => reported,
+            Usage::Cut(_) => reported.max(Self::hold(specialist)),
+            Usage::AtLeast(_) => reported.max(Self::at_most(specialist, specialist.unknown_usage)),
         }
     }
 
@@ -354,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_holds_its_tokens_at_the_dearer_price() {
+    fn a_call_holds_its_tokens_at_the_highest_price() {
         let hold = Charge::hold(policy().find("orders").unwrap());
         assert_eq!(hold, Charge { tokens: Tokens(8_000), cost: MicroUsd(120_000) });
     }
@@ -366,15 +350,15 @@ mod tests {
 
     #[test]
     fn reported_usage_is_charged_as_reported_even_above_the_hold() {
-        let usage = Usage::Reported { input: Tokens(9_000), output: Tokens(1_000) };
+        let usage = Usage::Reported(TokenUse::new(9_000, 1_000));
         assert_eq!(charge(usage), Charge { tokens: Tokens(10_000), cost: MicroUsd(42_000) });
     }
 
     #[test]
     fn a_cut_call_costs_its_hold_at_least() {
         let hold = Charge::hold(policy().find("orders").unwrap());
-        assert_eq!(charge(Usage::Cut { input: Tokens(8_001), output: Tokens(0) }).cost, hold.cost);
-        let much = Usage::Cut { input: Tokens(0), output: Tokens(9_000) };
+        assert_eq!(charge(Usage::Cut(TokenUse::new(8_001, 0))).cost, hold.cost);
+        let much = Usage::Cut(TokenUse::new(0, 9_000));
         assert_eq!(charge(much), Charge { tokens: Tokens(9_000), cost: MicroUsd(135_000) });
     }
 
@@ -382,9 +366,9 @@ mod tests {
     fn unknown_usage_costs_the_larger_of_what_was_reported_and_what_is_assumed() {
         let assumed = Charge { tokens: Tokens(6_000), cost: MicroUsd(90_000) };
         assert_eq!(charge(Usage::UNKNOWN), assumed);
-        let little = Usage::AtLeast { input: Tokens(100), output: Tokens(10) };
+        let little = Usage::AtLeast(TokenUse::new(100, 10));
         assert_eq!(charge(little), assumed);
-        let much = Usage::AtLeast { input: Tokens(0), output: Tokens(7_000) };
+        let much = Usage::AtLeast(TokenUse::new(0, 7_000));
         assert_eq!(charge(much), Charge { tokens: Tokens(7_000), cost: MicroUsd(105_000) });
     }
 }

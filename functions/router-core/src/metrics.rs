@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::ledger::Limit;
 use crate::policy::{Policy, SpecialistName};
-use crate::units::{MicroUsd, Timestamp, Tokens};
+use crate::units::{MicroUsd, Timestamp, TokenUse};
 
 /// A unit of CloudWatch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +129,8 @@ pub struct InvocationMetrics {
     pub throttled_attempts: u64,
     /// The time from its first attempt to the end of its last.
     pub latency: Duration,
-    /// Input tokens, as far as they were reported.
-    pub input: Tokens,
-    /// Output tokens, as far as they were reported.
-    pub output: Tokens,
+    /// The tokens that it used, as far as they were reported.
+    pub used: TokenUse,
     /// What was charged for it.
     pub cost: MicroUsd,
 }
@@ -177,8 +175,13 @@ impl RequestMetrics {
                 let throttled = invocation.throttled_attempts as f64;
                 add("SpecialistThrottles", Unit::Count, throttled, &dimensions);
                 add("SpecialistLatency", Unit::Milliseconds, latency, &dimensions);
-                add("InputTokens", Unit::Count, invocation.input.0 as f64, &dimensions);
-                add("OutputTokens", Unit::Count, invocation.output.0 as f64, &dimensions);
+                add("InputTokens", Unit::Count, invocation.used.all_input().0 as f64, &dimensions);
+                add(
+                    "OutputTokens",
+                    Unit::Count,
+                    invocation.used.all_output().0 as f64,
+                    &dimensions,
+                );
                 add("Cost", Unit::None, invocation.cost.to_usd(), &dimensions);
             }
         }
@@ -297,8 +300,7 @@ mod tests {
                 attempts: 3,
                 throttled_attempts: 2,
                 latency: Duration::from_millis(40),
-                input: Tokens(300),
-                output: Tokens(50),
+                used: TokenUse::new(300, 50),
                 cost: MicroUsd(1_650),
             }],
             fallbacks: vec![orders.clone()],

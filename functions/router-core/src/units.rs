@@ -48,9 +48,64 @@ impl fmt::Display for MicroUsd {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Tokens(pub u64);
 
+impl Tokens {
+    /// Both numbers together; [`u64::MAX`] when they do not fit.
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
 impl fmt::Display for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tokens", self.0)
+    }
+}
+
+/// The tokens that a model used, by what they cost. No token is in two of the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Input tokens that went past the prompt cache.
+    pub input: Tokens,
+    /// Input tokens read from the prompt cache.
+    pub cache_read: Tokens,
+    /// Input tokens written to the prompt cache.
+    pub cache_write: Tokens,
+    /// Output tokens.
+    pub output: Tokens,
+    /// Tokens that a reported total has beyond its parts. They count at the highest price.
+    pub unexplained: Tokens,
+}
+
+impl TokenUse {
+    /// Input and output tokens without any cache.
+    pub fn new(input: u64, output: u64) -> Self {
+        Self { input: Tokens(input), output: Tokens(output), ..Self::default() }
+    }
+
+    /// All tokens.
+    pub fn total(&self) -> Tokens {
+        self.all_input().plus(self.all_output())
+    }
+
+    /// All input tokens, cached ones too.
+    pub fn all_input(&self) -> Tokens {
+        self.input.plus(self.cache_read).plus(self.cache_write)
+    }
+
+    /// The output tokens, with those that no part explains.
+    pub fn all_output(&self) -> Tokens {
+        self.output.plus(self.unexplained)
+    }
+
+    /// Both uses together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.plus(other.input),
+            cache_read: self.cache_read.plus(other.cache_read),
+            cache_write: self.cache_write.plus(other.cache_write),
+            output: self.output.plus(other.output),
+            unexplained: self.unexplained.plus(other.unexplained),
+        }
     }
 }
 
@@ -60,28 +115,54 @@ impl fmt::Display for Tokens {
 /// price of 0.25 USD is 250,000 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// For a million input tokens.
+    /// For a million input tokens that went past the prompt cache.
     pub input_per_mtok: MicroUsd,
     /// For a million output tokens.
     pub output_per_mtok: MicroUsd,
+    /// For a million tokens read from the prompt cache.
+    pub cache_read_per_mtok: MicroUsd,
+    /// For a million tokens written to the prompt cache.
+    pub cache_write_per_mtok: MicroUsd,
 }
 
 impl Price {
+    /// The price of a model whose provider quotes no other price for cached input: reading
+    /// costs the input price, writing 1.25 times as much, rounded up.
+    pub fn new(input_per_mtok: MicroUsd, output_per_mtok: MicroUsd) -> Self {
+        Self {
+            input_per_mtok,
+            output_per_mtok,
+            cache_read_per_mtok: input_per_mtok,
+            cache_write_per_mtok: MicroUsd(input_per_mtok.0.saturating_mul(5).div_ceil(4)),
+        }
+    }
+
     /// The cost of one attempt, rounded up to the next whole micro-dollar.
-    pub fn cost(&self, input: Tokens, output: Tokens) -> MicroUsd {
-        let exact = u128::from(input.0) * u128::from(self.input_per_mtok.0)
-            + u128::from(output.0) * u128::from(self.output_per_mtok.0);
+    pub fn cost(&self, used: &TokenUse) -> MicroUsd {
+        let exact = [
+            (used.input, self.input_per_mtok),
+            (used.cache_read, self.cache_read_per_mtok),
+            (used.cache_write, self.cache_write_per_mtok),
+            (used.output, self.output_per_mtok),
+            (used.unexplained, self.highest_per_mtok()),
+        ]
+        .into_iter()
+        .map(|(tokens, per_mtok)| u128::from(tokens.0) * u128::from(per_mtok.0))
+        .fold(0, u128::saturating_add);
         let rounded_up = exact.div_ceil(u128::from(MILLION));
         MicroUsd(u64::try_from(rounded_up).unwrap_or(u64::MAX))
     }
 
-    /// The most that `tokens` can cost, however they divide into input and output.
+    /// The most that `tokens` can cost, whichever kinds of tokens they are.
     pub fn highest_cost(&self, tokens: Tokens) -> MicroUsd {
-        if self.input_per_mtok > self.output_per_mtok {
-            self.cost(tokens, Tokens(0))
-        } else {
-            self.cost(Tokens(0), tokens)
-        }
+        self.cost(&TokenUse { unexplained: tokens, ..TokenUse::default() })
+    }
+
+    fn highest_per_mtok(&self) -> MicroUsd {
+        self.input_per_mtok
+            .max(self.output_per_mtok)
+            .max(self.cache_read_per_mtok)
+            .max(self.cache_write_per_mtok)
     }
 }
 
@@ -126,8 +207,25 @@ mod tests {
 
     use super::*;
 
-    const PRICE: Price =
-        Price { input_per_mtok: MicroUsd(3_000_000), output_per_mtok: MicroUsd(15_000_000) };
+    /// Each kind of token has a price of its own: 3, 15, 1 and 20 USD.
+    const PRICE: Price = Price {
+        input_per_mtok: MicroUsd(3_000_000),
+        output_per_mtok: MicroUsd(15_000_000),
+        cache_read_per_mtok: MicroUsd(1_000_000),
+        cache_write_per_mtok: MicroUsd(20_000_000),
+    };
+
+    fn used() -> impl Strategy<Value = TokenUse> {
+        prop::array::uniform5(0..1_u64 << 40).prop_map(
+            |[input, cache_read, cache_write, output, unexplained]| TokenUse {
+                input: Tokens(input),
+                cache_read: Tokens(cache_read),
+                cache_write: Tokens(cache_write),
+                output: Tokens(output),
+                unexplained: Tokens(unexplained),
+            },
+        )
+    }
 
     #[test]
     fn dollars_are_read_to_the_micro_dollar() {
@@ -146,24 +244,44 @@ mod tests {
 
     #[test]
     fn a_fraction_of_a_micro_dollar_is_charged_as_a_whole_one() {
-        let cheap = Price { input_per_mtok: MicroUsd(1), output_per_mtok: MicroUsd(0) };
-        assert_eq!(cheap.cost(Tokens(1), Tokens(0)), MicroUsd(1));
-        assert_eq!(cheap.cost(Tokens(0), Tokens(1)), MicroUsd(0));
+        let cheap = Price::new(MicroUsd(1), MicroUsd(0));
+        assert_eq!(cheap.cost(&TokenUse::new(1, 0)), MicroUsd(1));
+        assert_eq!(cheap.cost(&TokenUse::new(0, 1)), MicroUsd(0));
+    }
+
+    #[test]
+    fn each_kind_of_token_has_its_price() {
+        let used = TokenUse {
+            input: Tokens(30),
+            cache_read: Tokens(1_000),
+            cache_write: Tokens(5_000),
+            output: Tokens(4),
+            unexplained: Tokens(7),
+        };
+        assert_eq!(used.total(), Tokens(6_041));
+        assert_eq!(PRICE.cost(&used), MicroUsd(90 + 1_000 + 100_000 + 60 + 140));
+    }
+
+    #[test]
+    fn cached_input_costs_the_input_price_or_a_quarter_more() {
+        let price = Price::new(MicroUsd(3_000_000), MicroUsd(0));
+        assert_eq!(price.cache_read_per_mtok, MicroUsd(3_000_000));
+        assert_eq!(price.cache_write_per_mtok, MicroUsd(3_750_000));
+        assert_eq!(Price::new(MicroUsd(1), MicroUsd(0)).cache_write_per_mtok, MicroUsd(2));
     }
 
     proptest! {
         #[test]
         fn no_split_of_tokens_costs_more_than_the_highest_cost(
-            input in 0..1_000_000_u64, output in 0..1_000_000_u64,
+            used in used(),
         ) {
-            let highest = PRICE.highest_cost(Tokens(input + output));
-            prop_assert!(PRICE.cost(Tokens(input), Tokens(output)) <= highest);
+            prop_assert!(PRICE.cost(&used) <= PRICE.highest_cost(used.total()));
         }
 
         #[test]
         fn rounding_never_undercharges(input in 0..1_u64 << 40, output in 0..1_u64 << 40) {
             let exact = u128::from(input) * 3_000_000 + u128::from(output) * 15_000_000;
-            let charged = u128::from(PRICE.cost(Tokens(input), Tokens(output)).0) * 1_000_000;
+            let charged = u128::from(PRICE.cost(&TokenUse::new(input, output)).0) * 1_000_000;
             prop_assert!(charged >= exact && charged - exact < 1_000_000);
         }
     }

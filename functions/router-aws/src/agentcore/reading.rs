@@ -3,7 +3,7 @@
 use std::mem;
 
 use router_core::invocation::{InvokeError, Outcome, Usage};
-use router_core::units::Tokens;
+use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
 use super::event_stream::{Decoder, Event};
@@ -116,10 +116,9 @@ impl Reading {
     /// The body ended otherwise: text received before is no answer, and usage reported before
     /// is only a part. A guardrail's word stands all the same.
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
-        let (input, output) = self.tokens();
         let usage = match error {
-            InvokeError::TooManyTokens { .. } => Usage::Cut { input, output },
-            _ => Usage::AtLeast { input, output },
+            InvokeError::TooManyTokens { .. } => Usage::Cut(self.used()),
+            _ => Usage::AtLeast(self.used()),
         };
         let error = if self.is_blocked { InvokeError::Guardrail } else { error };
         Outcome::new(Err(error), usage)
@@ -169,8 +168,8 @@ impl Reading {
     fn take_value(&mut self, value: &Value, raw: String) -> Result<(), InvokeError> {
         let piece = Piece::of(value);
         if piece.begins_message {
-            let (input, output) = self.tokens();
-            if input.0.saturating_add(output.0) > self.max_tokens.0 {
+            let used = self.used();
+            if used.total() > self.max_tokens {
                 return Err(InvokeError::TooManyTokens { max: self.max_tokens });
             }
             self.texts.begin_message();
@@ -196,13 +195,12 @@ impl Reading {
         if self.declared.is_none() && self.counted.is_none() {
             return Usage::UNKNOWN;
         }
-        let (input, output) = self.tokens();
-        Usage::Reported { input, output }
+        Usage::Reported(self.used())
     }
 
-    fn tokens(&self) -> (Tokens, Tokens) {
+    fn used(&self) -> TokenUse {
         let (input, output) = joined(self.declared, self.counted, u64::max).unwrap_or_default();
-        (Tokens(input), Tokens(output))
+        TokenUse::new(input, output)
     }
 }
 
@@ -286,11 +284,11 @@ mod tests {
     const JSON: &str = "application/json";
 
     fn reported(input: u64, output: u64) -> Usage {
-        Usage::Reported { input: Tokens(input), output: Tokens(output) }
+        Usage::Reported(TokenUse::new(input, output))
     }
 
     fn at_least(input: u64, output: u64) -> Usage {
-        Usage::AtLeast { input: Tokens(input), output: Tokens(output) }
+        Usage::AtLeast(TokenUse::new(input, output))
     }
 
     /// Reads a body that comes in pieces of `size` bytes and ends in order.
@@ -380,7 +378,7 @@ mod tests {
         let start = r#"{"event": {"messageStart": {"role": "assistant"}}}"#;
         let (error, usage) = error(read(EVENTS, &events(&[start, metadata, start])));
         assert!(matches!(error, InvokeError::TooManyTokens { max: Tokens(1_000) }));
-        assert_eq!(usage, Usage::Cut { input: Tokens(900), output: Tokens(101) });
+        assert_eq!(usage, Usage::Cut(TokenUse::new(900, 101)));
         let said = events(&["\"Hi\"", metadata]);
         assert_eq!(answer(read(EVENTS, &said)), ("Hi".to_owned(), reported(900, 101)));
     }

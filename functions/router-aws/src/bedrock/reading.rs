@@ -4,7 +4,7 @@ use aws_sdk_bedrockagentruntime::types::{
     GuardrailAction, Metadata, ResponseStream, Trace, TracePart,
 };
 use router_core::invocation::{InvokeError, Outcome, Usage};
-use router_core::units::Tokens;
+use router_core::units::{TokenUse, Tokens};
 
 use super::steps::Steps;
 use super::told::Told;
@@ -49,7 +49,7 @@ impl Reading {
     /// The stream ended in order.
     pub(super) fn finish(self) -> Outcome {
         let usage = if self.reported_usage {
-            Usage::Reported { input: Tokens(self.input), output: Tokens(self.output) }
+            Usage::Reported(TokenUse::new(self.input, self.output))
         } else {
             Usage::UNKNOWN
         };
@@ -71,7 +71,7 @@ impl Reading {
     /// The stream ended otherwise: text received before is no answer, and usage reported
     /// before is only a part. A guardrail's word stands all the same.
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
-        let usage = Usage::AtLeast { input: Tokens(self.input), output: Tokens(self.output) };
+        let usage = Usage::AtLeast(TokenUse::new(self.input, self.output));
         let error = if self.guardrail_intervened { InvokeError::Guardrail } else { error };
         Outcome { result: Err(error), usage, steps: self.steps.finish() }
     }
@@ -79,7 +79,7 @@ impl Reading {
     /// The stream is left, since another model invocation begins and more tokens than `max`
     /// have been used before it.
     pub(super) fn cut(self, max: Tokens) -> Outcome {
-        let usage = Usage::Cut { input: Tokens(self.input), output: Tokens(self.output) };
+        let usage = Usage::Cut(TokenUse::new(self.input, self.output));
         Outcome { usage, ..self.broken_off(InvokeError::TooManyTokens { max }) }
     }
 
@@ -185,7 +185,7 @@ mod tests {
             ResponseStream::Trace(part(model_call(40, 5))),
         ];
         let usage = read(events).finish().usage;
-        assert_eq!(usage, Usage::Reported { input: Tokens(440), output: Tokens(35) });
+        assert_eq!(usage, Usage::Reported(TokenUse::new(440, 35)));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
     fn a_stream_without_text_is_no_answer() {
         let outcome = read([ResponseStream::Trace(part(model_call(10, 0)))]).finish();
         assert!(matches!(outcome.result, Err(InvokeError::EmptyAnswer)));
-        assert_eq!(outcome.usage, Usage::Reported { input: Tokens(10), output: Tokens(0) });
+        assert_eq!(outcome.usage, Usage::Reported(TokenUse::new(10, 0)));
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         let events = [chunk(b"half an ans"), ResponseStream::Trace(part(model_call(10, 2)))];
         let outcome = read(events).broken_off(InvokeError::Throttled);
         assert!(outcome.result.is_err());
-        assert_eq!(outcome.usage, Usage::AtLeast { input: Tokens(10), output: Tokens(2) });
+        assert_eq!(outcome.usage, Usage::AtLeast(TokenUse::new(10, 2)));
     }
 
     #[test]
@@ -252,6 +252,6 @@ mod tests {
         assert!(!reading.goes_too_far(&chunk(b"the answer"), Tokens(100)), "it is kept");
         let outcome = reading.cut(Tokens(100));
         assert!(matches!(outcome.result, Err(InvokeError::TooManyTokens { max: Tokens(100) })));
-        assert_eq!(outcome.usage, Usage::Cut { input: Tokens(90), output: Tokens(11) });
+        assert_eq!(outcome.usage, Usage::Cut(TokenUse::new(90, 11)));
     }
 }

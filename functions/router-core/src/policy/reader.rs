@@ -196,6 +196,11 @@ impl<'t> Section<'t> {
         self.read(key, None, MicroUsd(0), rule, parse_usd)
     }
 
+    pub(super) fn optional_price(&self, key: &'static str) -> Option<MicroUsd> {
+        self.get(key)?;
+        Some(self.price(key))
+    }
+
     pub(super) fn boolean(&self, key: &'static str, default: bool) -> bool {
         self.read(key, Some(default), default, "it must be true or false", Value::as_bool)
     }

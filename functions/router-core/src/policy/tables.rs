@@ -130,10 +130,14 @@ fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
 }
 
 fn read_price(section: &Section<'_>) -> Price {
-    let price = Price {
-        input_per_mtok: section.price("input_usd_per_mtok"),
-        output_per_mtok: section.price("output_usd_per_mtok"),
-    };
+    let usual =
+        Price::new(section.price("input_usd_per_mtok"), section.price("output_usd_per_mtok"));
+    let cache_read = section.optional_price("cache_read_usd_per_mtok");
+    let cache_write = section.optional_price("cache_write_usd_per_mtok");
     section.finish();
-    price
+    Price {
+        cache_read_per_mtok: cache_read.unwrap_or(usual.cache_read_per_mtok),
+        cache_write_per_mtok: cache_write.unwrap_or(usual.cache_write_per_mtok),
+        ..usual
+    }
 }

@@ -333,8 +333,8 @@ where
         self.incidents.push(Incident {
             attempts: invocation.attempts,
             latency: invocation.latency,
-            input: invocation.input,
-            output: invocation.output,
+            input: invocation.used.all_input(),
+            output: invocation.used.all_output(),
             cost: invocation.cost,
             ..Incident::without_call(reason, Some(invocation.specialist.clone()))
         });

@@ -52,8 +52,8 @@ pub(super) fn invoked(span: Scope<'_>, invocation: &InvocationMetrics, failure: 
     span.note(|| {
         [
             (key::ATTEMPTS, invocation.attempts.into()),
-            (key::ALL_INPUT_TOKENS, invocation.input.0.into()),
-            (key::ALL_OUTPUT_TOKENS, invocation.output.0.into()),
+            (key::ALL_INPUT_TOKENS, invocation.used.all_input().0.into()),
+            (key::ALL_OUTPUT_TOKENS, invocation.used.all_output().0.into()),
             (key::COST, invocation.cost.0.into()),
         ]
     });
@@ -111,11 +111,14 @@ pub(super) fn attempt<'r>(
 /// Ends the span of an attempt, with what the agent did in it. The steps are taken out.
 pub(super) fn attempted(span: Scope<'_>, outcome: &mut Outcome, used: Charge, now: Timestamp) {
     Step::record_all(std::mem::take(&mut outcome.steps), span, now);
-    let (input, output) = outcome.usage.reported();
+    let reported = outcome.usage.reported();
     span.note(|| {
-        [(key::INPUT_TOKENS, input.0.into()), (key::OUTPUT_TOKENS, output.0.into())]
-            .into_iter()
-            .chain(charge(used))
+        [
+            (key::INPUT_TOKENS, reported.all_input().0.into()),
+            (key::OUTPUT_TOKENS, reported.all_output().0.into()),
+        ]
+        .into_iter()
+        .chain(charge(used))
     });
     if let Some(reason) = outcome.result.as_ref().err().map(InvokeError::reason) {
         span.fail(reason.as_str());
@@ -157,8 +160,8 @@ pub(crate) fn answered(request: Scope<'_>, body: &Body, metrics: &RequestMetrics
         let facts = [
             (key::STATUS, body.status.as_str().into()),
             (key::ATTEMPTS, body.attempts.into()),
-            (key::ALL_INPUT_TOKENS, sum(|invocation| invocation.input.0).into()),
-            (key::ALL_OUTPUT_TOKENS, sum(|invocation| invocation.output.0).into()),
+            (key::ALL_INPUT_TOKENS, sum(|invocation| invocation.used.all_input().0).into()),
+            (key::ALL_OUTPUT_TOKENS, sum(|invocation| invocation.used.all_output().0).into()),
             (key::COST, sum(|invocation| invocation.cost.0).into()),
         ];
         facts.into_iter().chain([used, reason, conversation].into_iter().flatten())

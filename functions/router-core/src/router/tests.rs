@@ -13,7 +13,7 @@ use crate::doubles::{
 use crate::invocation::{Charge, InvokeError};
 use crate::ledger::{Account, Limit};
 use crate::reply::Status;
-use crate::units::{MicroUsd, Tokens};
+use crate::units::{MicroUsd, TokenUse, Tokens};
 
 /// A place where things can be played, and what is left behind there.
 struct Stage {

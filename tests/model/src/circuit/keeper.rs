@@ -70,7 +70,7 @@ impl Desk {
                 probes: setup.probes.into(),
                 slow_call: TICK,
             },
-            price: Price { input_per_mtok: MicroUsd(0), output_per_mtok: MicroUsd(0) },
+            price: Price::new(MicroUsd(0), MicroUsd(0)),
         };
         // `Circuits` adds a second of grace.
         let place = TICK * u32::from(setup.place) - Duration::from_secs(1);

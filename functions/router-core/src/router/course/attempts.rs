@@ -21,7 +21,7 @@ use crate::router::answer::Answer;
 use crate::router::{Request, Router, spans};
 use crate::session::{Lane, specialist_session_id};
 use crate::trace::{Scope, key};
-use crate::units::{Clock, Timestamp, Tokens};
+use crate::units::{Clock, Timestamp, TokenUse};
 
 /// An invocation that is under way.
 struct Running {
@@ -46,8 +46,8 @@ struct Running {
     /// How many of them were tried again for an error that may pass.
     retries: u64,
     throttled: u64,
-    input: Tokens,
-    output: Tokens,
+    /// What all attempts reported together.
+    reported: TokenUse,
     used: Charge,
 }
 
@@ -67,21 +67,18 @@ impl Running {
             attempts: 0,
             retries: 0,
             throttled: 0,
-            input: Tokens(0),
-            output: Tokens(0),
+            reported: TokenUse::default(),
             used: Charge::default(),
         }
     }
 
     /// Adds an attempt up.
     fn take(&mut self, specialist: &Specialist, outcome: &Outcome) {
-        let (input, output) = outcome.usage.reported();
         let is_throttled =
             matches!(&outcome.result, Err(error) if error.reason() == Reason::Throttled);
         self.used_of_hold = Charge::of(specialist, &outcome.usage);
         self.used = self.used.plus(self.used_of_hold);
-        self.input = Tokens(self.input.0.saturating_add(input.0));
-        self.output = Tokens(self.output.0.saturating_add(output.0));
+        self.reported = self.reported.plus(outcome.usage.reported());
         self.throttled += u64::from(is_throttled);
     }
 
@@ -121,8 +118,8 @@ where
         }
         let span = Span::current();
         span.record("attempts", running.attempts);
-        span.record("input_tokens", running.input.0);
-        span.record("output_tokens", running.output.0);
+        span.record("input_tokens", running.reported.all_input().0);
+        span.record("output_tokens", running.reported.all_output().0);
         span.record("cost_micro_usd", running.used.cost.0);
         span.record("outcome", failure.map_or("answered", Reason::as_str));
         let invocation = InvocationMetrics {
@@ -131,8 +128,7 @@ where
             attempts: running.attempts,
             throttled_attempts: running.throttled,
             latency,
-            input: running.input,
-            output: running.output,
+            used: running.reported,
             cost: running.used.cost,
         };
         spans::invoked(self.trace, &invocation, failure);
@@ -368,9 +364,9 @@ fn verdict(specialist: &Specialist, outcome: &Outcome, took: Duration) -> Verdic
 }
 
 fn record(span: &Span, outcome: &Outcome, charge: Charge) {
-    let (input, output) = outcome.usage.reported();
-    span.record("input_tokens", input.0);
-    span.record("output_tokens", output.0);
+    let used = outcome.usage.reported();
+    span.record("input_tokens", used.all_input().0);
+    span.record("output_tokens", used.all_output().0);
     span.record("cost_micro_usd", charge.cost.0);
     let reason = match &outcome.result {
         Ok(text) if Answer::is_empty(text) => Some(Reason::EmptyAnswer),

@@ -172,7 +172,7 @@ async fn all_tokens_and_all_throttled_attempts_of_an_invocation_are_told() {
     let (routed, _) = Stage::new().play("orders", script).await;
     let invocation = &routed.metrics.invocations[0];
     assert_eq!((invocation.attempts, invocation.throttled_attempts), (3, 2));
-    assert_eq!((invocation.input, invocation.output), (Tokens(300), Tokens(40)));
+    assert_eq!((invocation.used.input, invocation.used.output), (Tokens(300), Tokens(40)));
     assert!(invocation.latency >= Duration::from_millis(300), "three attempts of 100 ms each");
 }
 
@@ -251,5 +251,5 @@ async fn a_route_that_was_wrong_or_unsure_is_an_incident_too() {
     let elsewhere = answers("ORDERS", r#"{"out_of_scope": true}"#);
     let (routed, _) = Stage::new().play("orders", [elsewhere, answers("GENERAL", "x")]).await;
     assert_eq!(routed.incidents[0].reason, Reason::OutOfScope);
-    assert_eq!(Usage::UNKNOWN.reported(), (Tokens(0), Tokens(0)));
+    assert_eq!(Usage::UNKNOWN.reported(), TokenUse::default());
 }
