@@ -9,13 +9,15 @@ use std::time::Duration;
 
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
 
+use crate::circuit::Circuits;
 use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
 use crate::ledger::{
     Account, Hold, HoldId, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
     SettleError, Settlement,
 };
-use crate::metrics::{Batch, MetricsSink};
+use crate::metrics::{Batch, Datum, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
+use crate::ports::Ports;
 use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
 use crate::units::{Clock, Timestamp, TokenUse};
 
@@ -333,17 +335,77 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
 
 /// Keeps what is published.
 #[derive(Debug, Default)]
-pub(crate) struct RecordingSink(Mutex<Vec<Batch>>);
+pub(crate) struct RecordingSink(Mutex<Vec<Vec<Published>>>);
+
+/// A datum that was published.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Published {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    /// Each as `name=value`.
+    pub(crate) dimensions: Vec<String>,
+}
+
+impl From<&Datum<'_>> for Published {
+    fn from(datum: &Datum<'_>) -> Self {
+        let shown = |(name, value): &(&str, _)| format!("{name}={value}");
+        let dimensions = datum.dimensions.iter().map(shown).collect();
+        Self { name: datum.name, value: datum.value, dimensions }
+    }
+}
 
 impl RecordingSink {
-    pub(crate) fn batches(&self) -> Vec<Batch> {
+    pub(crate) fn batches(&self) -> Vec<Vec<Published>> {
         self.0.lock().unwrap().clone()
     }
 }
 
 impl MetricsSink for RecordingSink {
-    async fn publish(&self, batch: &Batch, _within: Duration) {
-        self.0.lock().unwrap().push(batch.clone());
+    async fn publish(&self, batch: &Batch<'_>, _within: Duration) {
+        self.0.lock().unwrap().push(batch.data.iter().map(Published::from).collect());
+    }
+}
+
+/// All ports, as a test has them.
+pub(crate) struct Doubles<'d, I> {
+    pub(crate) ledger: &'d InMemoryLedger,
+    pub(crate) invoker: &'d I,
+    pub(crate) circuits: &'d Circuits<InMemoryCircuits>,
+    pub(crate) incidents: &'d RecordingLog,
+    pub(crate) metrics: &'d RecordingSink,
+    pub(crate) clock: &'d ManualClock,
+}
+
+impl<I: SpecialistInvoker> Ports for Doubles<'_, I> {
+    type Ledger = InMemoryLedger;
+    type Invoker = I;
+    type Circuits = InMemoryCircuits;
+    type Incidents = RecordingLog;
+    type Metrics = RecordingSink;
+    type Clock = ManualClock;
+
+    fn ledger(&self) -> &InMemoryLedger {
+        self.ledger
+    }
+
+    fn invoker(&self) -> &I {
+        self.invoker
+    }
+
+    fn circuits(&self) -> &Circuits<InMemoryCircuits> {
+        self.circuits
+    }
+
+    fn incidents(&self) -> &RecordingLog {
+        self.incidents
+    }
+
+    fn metrics(&self) -> &RecordingSink {
+        self.metrics
+    }
+
+    fn clock(&self) -> &ManualClock {
+        self.clock
     }
 }
 

@@ -3,53 +3,43 @@
 //! Whatever the event says and whatever happens on the way, there is a reply in the event's
 //! own form: Bedrock ends the user's turn over an action group that fails.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{join, join3};
-use tracing::{Instrument, Span, error, field, info, info_span, warn};
+use tracing::{Instrument, Span, error, field, info_span};
 
-use crate::arguments::ToolRequest;
-use crate::causes::chain;
-use crate::circuit::{CircuitStore, Circuits};
+use crate::arguments::{Task, ToolRequest};
+use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::event::Event;
 use crate::incident::{Incident, IncidentLog};
-use crate::invocation::SpecialistInvoker;
-use crate::ledger::{Ledger, Repeat};
-use crate::metrics::{Batch, ColdStart, InvocationMetrics, MetricsSink, RequestMetrics};
-use crate::policy::Policy;
+use crate::journal::{Entry, Fact, Journal};
+use crate::metrics::{Batch, ColdStart, MetricsSink};
+use crate::policy::{Policy, SpecialistName};
+use crate::ports::Ports;
 use crate::reply::{Body, Reason, Reply, Status};
 use crate::retry::RetryBudget;
-use crate::router::{KeptAnswer, Request, Routed, Router, Unsettled, spans, too_many_routers};
 use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
-use crate::trace::{Kind, Scope, key};
+use crate::task::{self, Context, TaskEnd, messages};
 use crate::units::{Clock, Timestamp};
+use crate::views;
 
 /// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);
 
 /// Answers the events of the action group.
 #[derive(Debug)]
-pub struct Handler<'h, L, I, K, J, M, C> {
+pub struct Handler<'h, P> {
     /// What is allowed.
     pub policy: &'h Policy,
-    /// Where budgets are kept.
-    pub ledger: &'h L,
-    /// How specialists are called.
-    pub invoker: &'h I,
-    /// Which specialists are not to be called for a while.
-    pub circuits: &'h Circuits<K>,
+    /// Everything outside of the core.
+    pub ports: &'h P,
     /// What retries are paid from.
     pub retries: &'h RetryBudget,
-    /// Where incidents go.
-    pub incidents: &'h J,
-    /// Where metrics go.
-    pub metrics: &'h M,
-    /// Where the time comes from.
-    pub clock: &'h C,
 }
 
 /// What Lambda says of the request that brings an event.
@@ -63,46 +53,32 @@ pub struct LambdaRequest<'a> {
     pub cold_start: Option<ColdStart>,
     /// The published version of the function that serves it, if it is one.
     pub function_version: Option<String>,
-    /// Where its course is recorded.
-    pub trace: Scope<'a>,
+    /// Whether the trace wants to know what agents do while they answer.
+    pub wants_steps: bool,
 }
 
-/// A reply's body with what is still to be done before it is sent.
-struct Answer {
-    body: Body,
-    reprompt: bool,
-    metrics: RequestMetrics,
-    unsettled: Option<Unsettled>,
-    kept: Option<KeptAnswer>,
-    incidents: Vec<Incident>,
+/// What came of an event.
+#[derive(Debug)]
+pub struct Handled {
+    /// What is sent.
+    pub reply: Reply,
+    /// What happened.
+    pub entries: Vec<Entry>,
 }
 
-impl Answer {
-    /// A body that leaves nothing to be done.
-    fn of(body: Body) -> Self {
-        Self {
-            body,
-            reprompt: false,
-            metrics: RequestMetrics::default(),
-            unsettled: None,
-            kept: None,
-            incidents: Vec::new(),
-        }
-    }
+/// What is to be done for an event.
+enum Work<'r> {
+    /// A task.
+    Task(&'r Caller, Task),
+    /// Nothing: the event is answered with this body, and the model asked to mend its arguments
+    /// where that helps.
+    Reject { body: Body, reprompt: bool },
 }
 
-impl<L, I, K, J, M, C> Handler<'_, L, I, K, J, M, C>
-where
-    L: Ledger,
-    I: SpecialistInvoker,
-    K: CircuitStore,
-    J: IncidentLog,
-    M: MetricsSink,
-    C: Clock,
-{
-    /// Answers an event. The hold is settled and the metrics are published when it returns:
+impl<P: Ports> Handler<'_, P> {
+    /// Answers an event. What was held is settled and the metrics are published when it returns:
     /// Lambda freezes the function as soon as the reply is posted.
-    pub async fn handle(&self, event: &Event, request: LambdaRequest<'_>) -> Reply {
+    pub async fn handle(&self, event: &Event, request: LambdaRequest<'_>) -> Handled {
         let span = info_span!(
             "request",
             session.id = field::Empty,
@@ -111,170 +87,190 @@ where
             status = field::Empty,
             reason = field::Empty,
         );
-        let (body, reprompt) = self.answer(event, request).instrument(span).await;
+        let journal = Journal::default();
+        let (body, reprompt) = self.answer(event, request, &journal).instrument(span).await;
         let mut session_attributes = event.session_attributes.clone();
         if let Ok(caller) = &event.caller {
             session_attributes.insert(ROOT_SESSION_ID.to_owned(), caller.root.as_str().to_owned());
         }
         let prompt_session_attributes = event.prompt_session_attributes.clone();
-        Reply { body, reprompt, session_attributes, prompt_session_attributes }
+        let reply = Reply { body, reprompt, session_attributes, prompt_session_attributes };
+        Handled { reply, entries: journal.into_entries() }
     }
 
-    async fn answer(&self, event: &Event, request: LambdaRequest<'_>) -> (Body, bool) {
-        let started = self.clock.now();
-        let trace = request.trace.begin(Kind::Server, format_args!("request"), started);
-        let request = LambdaRequest { trace, ..request };
-        let working = AssertUnwindSafe(self.work(event, &request)).catch_unwind();
-        let Answer { body, reprompt, mut metrics, unsettled, kept, incidents } =
-            working.await.unwrap_or_else(|_| {
-                // What had been held stays charged and expires; the panic hook has logged why.
-                error!("the request panicked");
-                panicked(event)
-            });
-        let now = self.clock.now();
-        metrics.cold_start = request.cold_start;
-        metrics.function_version = request.function_version;
-        metrics.overhead = now.since(started).saturating_sub(metrics.waited());
-        self.log(&body, &metrics, now.since(started));
-        spans::answered(trace, &body, &metrics);
-        let batch = Batch { timestamp: now, data: metrics.data() };
-        let within = deadline::wind_up(request.deadline.since(now));
-        let caller = event.caller.as_ref().ok();
-        let settling = self.settle(caller, unsettled, within, trace);
-        let keeping = self.keep(caller, kept, now, within);
-        let leaving = self.incidents.leave(&incidents, within.min(PUBLISHING));
-        let publishing = self.publish(&batch, within.min(PUBLISHING), trace);
-        join(join3(settling, keeping, leaving), publishing).await;
-        trace.end(self.clock.now());
-        (body, reprompt)
+    async fn answer(
+        &self,
+        event: &Event,
+        request: LambdaRequest<'_>,
+        journal: &Journal,
+    ) -> (Body, bool) {
+        let clock = self.ports.clock();
+        let LambdaRequest { id, deadline, cold_start, function_version, wants_steps } = request;
+        journal.add(clock.now(), Fact::Received { cold_start, function_version });
+        let (caller, task) = match self.read(event, journal) {
+            Work::Task(caller, task) => (caller, task),
+            Work::Reject { body, reprompt } => {
+                let settled = std::future::ready(());
+                self.finish(&body, journal, deadline, Vec::new, settled).await;
+                return (body, reprompt);
+            }
+        };
+        let (policy, ports, retries) = (self.policy, self.ports, self.retries);
+        let context = Context {
+            policy,
+            ports,
+            retries,
+            journal,
+            caller,
+            request_id: id,
+            deadline,
+            wants_steps,
+        };
+        let working = guarded("the task", async {
+            let end = task::run(context, 0, &task).await;
+            let kept = Kept::of(&end);
+            let body = journal.read(|entries| views::body::of(entries, 0, end, &task, policy));
+            (body, kept)
+        });
+        let (body, kept) = match working.await {
+            Some(worked) => worked,
+            None => {
+                guarded("the recovery", task::recover(context)).await;
+                (panicked(event), None)
+            }
+        };
+        let (status, reason, specialist) = (body.status, body.reason, self.specialist_of(&body));
+        context.note(0, Fact::TaskEnded { status, reason, specialist });
+        let incidents = || {
+            let tasks = std::slice::from_ref(&task);
+            journal.read(|entries| views::incidents::of(entries, id, tasks, policy))
+        };
+        let within = deadline::wind_up(context.remaining());
+        let purse = Purse(context);
+        let settling = guarded("the settlement", purse.settle(None, within));
+        let keeping = guarded("keeping an answer", async {
+            if let Some(Kept { specialist, generation }) = kept {
+                let answer = body.answer.as_deref().unwrap_or_default();
+                let prompt = &task.request;
+                purse.keep(&specialist, prompt, generation, answer, within).await;
+            }
+        });
+        let settling = async {
+            join(settling, keeping).await;
+        };
+        self.finish(&body, journal, deadline, incidents, settling).await;
+        (body, false)
     }
 
-    async fn work(&self, event: &Event, request: &LambdaRequest<'_>) -> Answer {
+    /// Does what is left to be done before the reply is sent, all at once.
+    async fn finish(
+        &self,
+        body: &Body,
+        journal: &Journal,
+        deadline: Timestamp,
+        incidents: impl FnOnce() -> Vec<Incident>,
+        settling: impl Future<Output = ()>,
+    ) {
+        let clock = self.ports.clock();
+        let now = clock.now();
+        let (status, reason) = (body.status, body.reason);
+        let specialist = self.specialist_of(body);
+        journal.add(now, Fact::Replied { status, reason, specialist });
+        let entries = journal.read(<[Entry]>::to_vec);
+        views::log::write(&entries, body, now);
+        let within = deadline::wind_up(deadline.since(now)).min(PUBLISHING);
+        let recording = guarded("the incidents", async {
+            self.ports.incidents().record(&incidents(), within).await;
+        });
+        let publishing = guarded("the metrics", async {
+            let batch = Batch { timestamp: now, data: views::metrics::of(&entries, now) };
+            journal.add(clock.now(), Fact::Publishing { data: batch.data.len() });
+            self.ports.metrics().publish(&batch, within).await;
+            journal.add(clock.now(), Fact::Published);
+        });
+        join3(settling, recording, publishing).await;
+        journal.add(clock.now(), Fact::Finished);
+    }
+
+    /// Reads what is asked.
+    fn read<'e>(&self, event: &'e Event, journal: &Journal) -> Work<'e> {
         let caller = match &event.caller {
             Ok(caller) => caller,
             Err(error) => {
-                return refused(event, format!("The request cannot be served: {error}."), false);
+                return reject(event, format!("The request cannot be served: {error}."), false);
             }
         };
         Span::current().record("session.id", caller.root.as_str());
         // A loop is told so whatever it asks: asking it for better arguments would keep it going.
         if routing::is_loop(caller, self.policy) {
-            return looped(event);
+            let reason = Reason::LoopDetected;
+            journal.add(self.ports.clock().now(), Fact::Declined { specialist: None, reason });
+            let body = Body::refused(reason, messages::too_many_routers());
+            return Work::Reject { body: with_echoes(body, event), reprompt: false };
         }
         let arguments = match &event.arguments {
             Ok(arguments) => arguments,
             Err(error) => {
-                return refused(event, format!("The arguments cannot be read: {error}."), true);
+                return reject(event, format!("The arguments cannot be read: {error}."), true);
             }
         };
         let task = match ToolRequest::parse(&event.tool, arguments, self.policy) {
             Ok(ToolRequest::InvokeSpecialistAgent(task)) => task,
-            Err(bad) => return refused(event, bad.message, true),
+            Err(bad) => return reject(event, bad.message, true),
         };
         let named = self.policy.find(&task.specialist).map(|specialist| specialist.name.as_str());
         Span::current().record("specialist.asked", named.unwrap_or("unknown"));
-        request.trace.note(|| [(key::ASKED, named.unwrap_or("unknown").to_owned().into())]);
-        let router = Router {
-            policy: self.policy,
-            ledger: self.ledger,
-            invoker: self.invoker,
-            circuits: self.circuits,
-            retries: self.retries,
-            clock: self.clock,
-        };
-        let LambdaRequest { id, deadline, trace, .. } = *request;
-        let request = Request { id, place: 0, deadline, caller, task: &task, trace };
-        let Routed { body, metrics, unsettled, kept, incidents } = router.route(&request).await;
-        Answer { body, reprompt: false, metrics, unsettled, kept, incidents }
+        Work::Task(caller, task)
     }
 
-    async fn settle(
-        &self,
-        caller: Option<&Caller>,
-        unsettled: Option<Unsettled>,
-        within: Duration,
-        trace: Scope<'_>,
-    ) {
-        if let (Some(caller), Some(unsettled)) = (caller, unsettled) {
-            unsettled.settle(self.ledger, &caller.root, within, trace, self.clock).await;
+    /// The specialist that a body names.
+    fn specialist_of(&self, body: &Body) -> Option<SpecialistName> {
+        let named = body.specialist.as_deref().and_then(|name| self.policy.find(name));
+        named.map(|specialist| specialist.name.clone())
+    }
+}
+
+/// An answer that may be given again.
+struct Kept {
+    specialist: SpecialistName,
+    generation: u64,
+}
+
+impl Kept {
+    /// What of a task's end may be given again: not an answer that was given again itself.
+    fn of(end: &TaskEnd<'_>) -> Option<Self> {
+        match end {
+            TaskEnd::Answered { by, generation: Some(generation), .. } => {
+                Some(Self { specialist: by.name.clone(), generation: *generation })
+            }
+            _ => None,
         }
     }
+}
 
-    async fn publish(&self, batch: &Batch, within: Duration, trace: Scope<'_>) {
-        let span = trace.begin(Kind::Internal, format_args!("metrics"), self.clock.now());
-        span.note(|| [(key::DATA, (batch.data.len() as u64).into())]);
-        self.metrics.publish(batch, within).await;
-        span.end(self.clock.now());
+/// Runs a part of a request. A panic in it is logged by the panic hook, and takes nothing else of
+/// the request with it.
+async fn guarded<T>(part: &'static str, work: impl Future<Output = T>) -> Option<T> {
+    let worked = AssertUnwindSafe(work).catch_unwind().await;
+    if worked.is_err() {
+        error!(part, "a part of the request panicked");
     }
-
-    async fn keep(
-        &self,
-        caller: Option<&Caller>,
-        kept: Option<KeptAnswer>,
-        now: Timestamp,
-        within: Duration,
-    ) {
-        let (Some(caller), Some(kept)) = (caller, kept) else { return };
-        let KeptAnswer { specialist, fingerprint, generation, answer, window } = &kept;
-        let repeat = Repeat {
-            session: &caller.root,
-            tenant: &caller.tenant,
-            limits: &self.policy.session,
-            specialist,
-            fingerprint,
-            identity: &caller.identity(),
-            now,
-        };
-        let keeping = self.ledger.keep(&repeat, *generation, answer, *window, within);
-        if let Err(error) = keeping.await {
-            warn!(error = chain(&error), "the answer is not kept");
-        }
-    }
-
-    /// One line that tells the whole story, without a word of what was asked or answered.
-    fn log(&self, body: &Body, metrics: &RequestMetrics, took: Duration) {
-        let span = Span::current();
-        span.record("specialist.used", body.specialist.as_deref());
-        span.record("status", body.status.as_str());
-        span.record("reason", body.reason.map(Reason::as_str));
-        let sum =
-            |of: fn(&InvocationMetrics) -> u64| -> u64 { metrics.invocations.iter().map(of).sum() };
-        info!(
-            attempts = body.attempts,
-            input_tokens = sum(|invocation| invocation.used.all_input().0),
-            output_tokens = sum(|invocation| invocation.used.all_output().0),
-            cost_micro_usd = sum(|invocation| invocation.cost.0),
-            latency_ms = took.as_millis() as u64,
-            overhead_ms = metrics.overhead.as_millis() as u64,
-            steps_left = body.budget.map(|budget| budget.steps_left),
-            tokens_left = body.budget.map(|budget| budget.tokens_left),
-            cost_left_micro_usd = body.budget.map(|budget| budget.cost_left.0),
-            "request answered"
-        );
-    }
+    worked.ok()
 }
 
 /// A request that is refused for what it says.
-fn refused(event: &Event, message: String, reprompt: bool) -> Answer {
+fn reject<'e>(event: &Event, message: String, reprompt: bool) -> Work<'e> {
     let body = with_echoes(Body::refused(Reason::BadRequest, message), event);
-    Answer { reprompt, ..Answer::of(body) }
+    Work::Reject { body, reprompt }
 }
 
-/// A request that has passed too many routers.
-fn looped(event: &Event) -> Answer {
-    let message = too_many_routers();
-    let body = with_echoes(Body::refused(Reason::LoopDetected, message), event);
-    let metrics = RequestMetrics { loop_detected: true, ..RequestMetrics::default() };
-    Answer { metrics, ..Answer::of(body) }
-}
-
-fn panicked(event: &Event) -> Answer {
+fn panicked(event: &Event) -> Body {
     let body = Body {
         reason: Some(Reason::AgentError),
         message: Some("Something went wrong. Answer the user with what you have.".to_owned()),
         ..Body::new(Status::Failed)
     };
-    Answer::of(with_echoes(body, event))
+    with_echoes(body, event)
 }
 
 /// The body with what is echoed of the arguments, as far as they could be read.

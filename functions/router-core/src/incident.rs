@@ -41,29 +41,9 @@ pub struct Incident {
     pub request: Option<String>,
 }
 
-impl Incident {
-    /// An incident in which nobody was called.
-    pub(crate) fn without_call(reason: Reason, specialist: Option<SpecialistName>) -> Self {
-        Self {
-            id: String::new(),
-            at: Timestamp(0),
-            specialist,
-            reason,
-            attempts: 0,
-            latency: Duration::ZERO,
-            input: Tokens(0),
-            output: Tokens(0),
-            cost: MicroUsd(0),
-            intent_class: String::new(),
-            answered_by: None,
-            request: None,
-        }
-    }
-}
-
 /// Where incidents go.
 pub trait IncidentLog {
     /// Keeps the incidents of one request within `within`, or writes them where they will be
     /// found, without what was asked. It cannot fail: no incident delays or takes an answer.
-    fn leave(&self, incidents: &[Incident], within: Duration) -> impl Future<Output = ()> + Send;
+    fn record(&self, incidents: &[Incident], within: Duration) -> impl Future<Output = ()> + Send;
 }

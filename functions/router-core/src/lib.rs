@@ -12,6 +12,7 @@
 //! who the caller is comes from session attributes only, which the application sets.
 
 pub mod arguments;
+pub mod budget;
 mod causes;
 pub mod circuit;
 pub mod deadline;
@@ -19,19 +20,22 @@ pub mod event;
 pub mod handler;
 pub mod incident;
 pub mod invocation;
+pub mod journal;
 pub mod ledger;
 pub mod metrics;
 pub mod policy;
+pub mod ports;
 pub mod reply;
 pub mod retry;
-pub mod router;
 pub mod routing;
 pub mod session;
+mod task;
 pub mod trace;
 pub mod units;
+pub mod views;
 
 #[cfg(test)]
 mod doubles;
 
 pub use handler::Handler;
-pub use router::Router;
+pub use ports::Ports;

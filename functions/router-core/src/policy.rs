@@ -10,6 +10,7 @@ mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use agent::{AgentAlias, AgentRef, AgentRuntime};
@@ -38,7 +39,7 @@ impl fmt::Display for Mistake {
 
 /// The name of a specialist: a letter, then letters, digits, `-` and `_`, 40 at most.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpecialistName(String);
+pub struct SpecialistName(Arc<str>);
 
 impl SpecialistName {
     /// Reads a name; `None` when it is not one.
@@ -47,7 +48,7 @@ impl SpecialistName {
         let valid = (1..=40).contains(&name.len())
             && name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.bytes().all(is_part);
-        valid.then(|| Self(name.to_owned()))
+        valid.then(|| Self(name.into()))
     }
 
     /// The name as text.

@@ -107,7 +107,7 @@ impl RecordingLog {
 }
 
 impl IncidentLog for RecordingLog {
-    async fn leave(&self, incidents: &[Incident], _within: Duration) {
+    async fn record(&self, incidents: &[Incident], _within: Duration) {
         self.0.lock().unwrap().extend_from_slice(incidents);
     }
 }

@@ -3,11 +3,12 @@ mod traces;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::circuit::Circuits;
 use crate::doubles::{
-    InMemoryCircuits, InMemoryLedger, ManualClock, RecordingLog, RecordingSink, ScriptedInvoker,
-    account, answers, fails, policy,
+    Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
+    ScriptedInvoker, account, answers, fails, policy,
 };
-use crate::invocation::{Attempt, InvokeError, Outcome};
+use crate::invocation::InvokeError;
 use crate::ledger::Account;
 
 const REQUEST: LambdaRequest<'_> = LambdaRequest {
@@ -15,7 +16,7 @@ const REQUEST: LambdaRequest<'_> = LambdaRequest {
     deadline: Timestamp(60_000),
     cold_start: None,
     function_version: None,
-    trace: Scope::OFF,
+    wants_steps: false,
 };
 
 fn event(arguments: Value) -> Event {
@@ -39,7 +40,8 @@ struct Played {
     reply: Reply,
     account: Account,
     holds: usize,
-    data: Vec<crate::metrics::Datum>,
+    data: Vec<Published>,
+    entries: Vec<Entry>,
     incidents: Vec<Incident>,
 }
 
@@ -68,22 +70,21 @@ async fn play_request(
     let clock = ManualClock::default();
     let invoker = ScriptedInvoker::new(&clock, script);
     let (metrics, incidents) = (RecordingSink::default(), RecordingLog::default());
-    let handler = Handler {
-        policy: &policy(),
+    let ports = Doubles {
         ledger: &ledger,
         invoker: &invoker,
         circuits: &Circuits::<InMemoryCircuits>::default(),
-        retries: &RetryBudget::default(),
         incidents: &incidents,
         metrics: &metrics,
         clock: &clock,
     };
-    let reply = handler.handle(event, request).await;
+    let handler = Handler { policy: &policy(), ports: &ports, retries: &RetryBudget::default() };
+    let Handled { reply, entries } = handler.handle(event, request).await;
     let batches = metrics.batches();
     assert!(batches.len() <= 1, "one batch a request");
-    let data = batches.into_iter().flat_map(|batch| batch.data).collect();
+    let data = batches.into_iter().flatten().collect();
     let incidents = incidents.incidents();
-    Played { reply, account: ledger.account(), holds: ledger.holds(), data, incidents }
+    Played { reply, account: ledger.account(), holds: ledger.holds(), data, entries, incidents }
 }
 
 #[tokio::test]
@@ -171,34 +172,6 @@ async fn an_outage_is_an_error_of_the_specialist_and_no_word_on_the_routing() {
     assert_eq!(played.incidents[0].intent_class, "delivery", "it is left behind");
 }
 
-struct PanickingInvoker;
-
-impl SpecialistInvoker for PanickingInvoker {
-    async fn invoke(&self, _attempt: &Attempt<'_>) -> Outcome {
-        panic!("a mistake of ours");
-    }
-}
-
-#[tokio::test]
-async fn a_panic_is_answered_and_its_hold_stays_charged() {
-    let ledger = InMemoryLedger::default();
-    let handler = Handler {
-        policy: &policy(),
-        ledger: &ledger,
-        invoker: &PanickingInvoker,
-        circuits: &Circuits::<InMemoryCircuits>::default(),
-        retries: &RetryBudget::default(),
-        incidents: &RecordingLog::default(),
-        metrics: &RecordingSink::default(),
-        clock: &ManualClock::default(),
-    };
-    let reply = handler.handle(&ask_orders(), REQUEST).await;
-    assert_eq!((reply.body.status, reply.body.reason), (Status::Failed, Some(Reason::AgentError)));
-    assert!(!reply.body.message.unwrap().contains("mistake"));
-    assert_eq!(reply.session_attributes["root_session_id"], "s");
-    assert_eq!(ledger.holds(), 1);
-}
-
 #[tokio::test]
 async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let mut policy = policy();
@@ -207,16 +180,15 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let invoker =
         ScriptedInvoker::new(&clock, [answers("ORDERS", "there"), answers("ORDERS", "here")]);
     let (ledger, metrics) = (InMemoryLedger::default(), RecordingSink::default());
-    let handler = Handler {
-        policy: &policy,
+    let ports = Doubles {
         ledger: &ledger,
         invoker: &invoker,
         circuits: &Circuits::<InMemoryCircuits>::default(),
-        retries: &RetryBudget::default(),
         incidents: &RecordingLog::default(),
         metrics: &metrics,
         clock: &clock,
     };
+    let handler = Handler { policy: &policy, ports: &ports, retries: &RetryBudget::default() };
     let ask = async |event: &Event, id| {
         let deadline = clock.now().after(Duration::from_secs(60));
         handler
@@ -227,10 +199,11 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
                     deadline,
                     cold_start: None,
                     function_version: None,
-                    trace: Scope::OFF,
+                    wants_steps: false,
                 },
             )
             .await
+            .reply
             .body
     };
     let first = ask(&ask_orders(), "r-1").await;

@@ -236,7 +236,7 @@ impl<'t> Section<'t> {
         names: &BTreeSet<SpecialistName>,
     ) -> SpecialistName {
         // Never seen: it stands in for a name that was reported as a mistake.
-        let nobody = SpecialistName(String::new());
+        let nobody = SpecialistName("".into());
         self.read(key, None, nobody, "it must name a specialist of this policy", |value| {
             names.iter().find(|name| Some(name.as_str()) == value.as_str()).cloned()
         })

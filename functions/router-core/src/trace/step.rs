@@ -1,6 +1,6 @@
 //! What an agent did while it answered, as far as it tells.
 
-use super::{Fact, Kind, Scope, Value, key};
+use super::{Kind, Span, Value, key};
 use crate::units::{Timestamp, Tokens};
 
 /// One thing that an agent did. It has times of its own: the router only hears of it.
@@ -51,51 +51,45 @@ pub enum ToolKind {
 }
 
 impl Step {
-    /// Records the steps of an attempt, which ended at `end`, as parts of it.
-    pub(crate) fn record_all(steps: Vec<Step>, attempt: Scope<'_>, end: Timestamp) {
-        let mut recorded: Vec<Scope<'_>> = Vec::new();
-        for step in steps {
-            let parent = step.within.and_then(|place| recorded.get(place).copied());
-            let parent = parent.unwrap_or(attempt);
-            recorded.push(step.record(parent, end));
-        }
-    }
-
-    fn record<'r>(self, parent: Scope<'r>, attempt_ended: Timestamp) -> Scope<'r> {
-        let Self { work, start, end, .. } = self;
-        let (operation, kind) = match &work {
-            Work::Model { .. } => (key::CHAT, Kind::Client),
-            Work::Tool { .. } => (key::EXECUTE_TOOL, Kind::Internal),
-            Work::Collaborator { .. } => (key::INVOKE_AGENT, Kind::Client),
-        };
-        let (name_key, name) = match &work {
-            Work::Model { model, .. } => (key::MODEL, model),
-            Work::Tool { name, .. } => (key::TOOL_NAME, name),
-            Work::Collaborator { name } => (key::AGENT_NAME, name),
-        };
-        let span = match name {
-            Some(name) => parent.begin(kind, format_args!("{operation} {name}"), start),
-            None => parent.begin(kind, format_args!("{operation}"), start),
-        };
-        span.note(|| {
-            let common: [Fact; 2] =
-                [(key::OPERATION, operation.into()), (key::PROVIDER, key::BEDROCK.into())];
-            common.into_iter().chain(name.clone().map(|name| (name_key, name.into())))
-        });
-        match work {
-            Work::Model { usage: Some((input, output)), .. } => span.note(|| {
-                [(key::INPUT_TOKENS, input.0.into()), (key::OUTPUT_TOKENS, output.0.into())]
-            }),
-            Work::Tool { kind, .. } => {
-                span.note(|| [(key::TOOL_TYPE, Value::from(kind.as_str()))]);
+    /// The step as a span that is a part of the one at `parent`. A step that did not end has ended
+    /// with its attempt, at `attempt_ended`.
+    pub(crate) fn span(&self, parent: usize, attempt_ended: Timestamp) -> Span {
+        let (operation, kind, name) = match &self.work {
+            Work::Model { model, .. } => {
+                (key::CHAT, Kind::Client, model.as_ref().map(|name| (key::MODEL, name)))
             }
+            Work::Tool { name, .. } => {
+                let name = name.as_ref().map(|name| (key::TOOL_NAME, name));
+                (key::EXECUTE_TOOL, Kind::Internal, name)
+            }
+            Work::Collaborator { name } => {
+                let name = name.as_ref().map(|name| (key::AGENT_NAME, name));
+                (key::INVOKE_AGENT, Kind::Client, name)
+            }
+        };
+        let mut attributes =
+            vec![(key::OPERATION, operation.into()), (key::PROVIDER, key::BEDROCK.into())];
+        attributes.extend(name.map(|(key, name)| (key, Value::from(name.clone()))));
+        match self.work {
+            Work::Model { usage: Some((input, output)), .. } => attributes.extend([
+                (key::INPUT_TOKENS, input.0.into()),
+                (key::OUTPUT_TOKENS, output.0.into()),
+            ]),
+            Work::Tool { kind, .. } => attributes.push((key::TOOL_TYPE, kind.as_str().into())),
             Work::Model { usage: None, .. } | Work::Collaborator { .. } => {}
         }
-        if end.is_none() {
-            span.fail("incomplete");
+        Span {
+            name: match name {
+                Some((_, name)) => format!("{operation} {name}"),
+                None => operation.to_owned(),
+            },
+            kind,
+            parent: Some(parent),
+            start: self.start,
+            end: self.end.unwrap_or(attempt_ended).max(self.start),
+            attributes,
+            failure: self.end.is_none().then_some("incomplete"),
         }
-        span.end(end.unwrap_or(attempt_ended));
-        span
     }
 }
 
@@ -112,52 +106,31 @@ impl ToolKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Recorder;
+
+    fn span(work: Work, end: Option<u64>) -> Span {
+        let step = Step { work, within: None, start: Timestamp(4), end: end.map(Timestamp) };
+        step.span(7, Timestamp(20))
+    }
 
     #[test]
-    fn steps_keep_their_own_times_and_collaborators_have_parts() {
-        let recorder = Recorder::new(None, "r-1");
-        let attempt = recorder.scope().begin(Kind::Client, format_args!("attempt"), Timestamp(0));
-        let model = |usage| Work::Model { model: Some("nova".to_owned()), usage };
-        let steps = vec![
-            Step { work: model(None), within: None, start: Timestamp(1), end: Some(Timestamp(3)) },
-            Step {
-                work: Work::Collaborator { name: Some("helper".to_owned()) },
-                within: None,
-                start: Timestamp(3),
-                end: Some(Timestamp(8)),
-            },
-            Step {
-                work: model(Some((Tokens(30), Tokens(4)))),
-                within: Some(1),
-                start: Timestamp(4),
-                end: Some(Timestamp(7)),
-            },
-            Step {
-                work: Work::Tool { kind: ToolKind::DataStore, name: None },
-                within: None,
-                start: Timestamp(8),
-                end: None,
-            },
-        ];
-        Step::record_all(steps, attempt, Timestamp(20));
-        attempt.end(Timestamp(20));
-        let spans = recorder.finish().spans;
-        let told: Vec<_> = spans
-            .iter()
-            .map(|span| (&*span.name, span.parent, span.start.0, span.end.0, span.failure))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("attempt", None, 0, 20, None),
-                ("chat nova", Some(0), 1, 3, None),
-                ("invoke_agent helper", Some(0), 3, 8, None),
-                ("chat nova", Some(2), 4, 7, None),
-                ("execute_tool", Some(0), 8, 20, Some("incomplete")),
-            ]
-        );
-        let tokens: Vec<&Value> = spans[3].facts[3..].iter().map(|(_, value)| value).collect();
+    fn a_step_keeps_its_own_times_and_says_what_it_used() {
+        let usage = Some((Tokens(30), Tokens(4)));
+        let model = span(Work::Model { model: Some("nova".to_owned()), usage }, Some(9));
+        assert_eq!((&*model.name, model.parent, model.kind), ("chat nova", Some(7), Kind::Client));
+        assert_eq!((model.start, model.end, model.failure), (Timestamp(4), Timestamp(9), None));
+        let tokens: Vec<&Value> = model.attributes[3..].iter().map(|(_, value)| value).collect();
         assert_eq!(tokens, [&Value::Count(30), &Value::Count(4)]);
+        let helper = span(Work::Collaborator { name: Some("helper".to_owned()) }, Some(9));
+        assert_eq!(helper.name, "invoke_agent helper");
+    }
+
+    #[test]
+    fn a_step_of_which_no_end_was_told_ends_incomplete_with_its_attempt() {
+        let tool = span(Work::Tool { kind: ToolKind::DataStore, name: None }, None);
+        assert_eq!(
+            (&*tool.name, tool.end, tool.failure),
+            ("execute_tool", Timestamp(20), Some("incomplete"))
+        );
+        assert_eq!(tool.attributes[2], (key::TOOL_TYPE, "datastore".into()));
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::doubles::turns_down;
 use crate::ledger::Limit;
-use crate::trace::{Recorder, Span, Trace};
+use crate::trace::{Span, Trace, key};
 
 async fn trace_of(
     ledger: InMemoryLedger,
@@ -11,10 +11,8 @@ async fn trace_of(
     event: &Event,
 ) -> Trace {
     let session = event.caller.as_ref().ok().map(|caller| &caller.root);
-    let recorder = Recorder::new(session, REQUEST.id);
-    let request = LambdaRequest { trace: recorder.scope(), ..REQUEST };
-    play_request(ledger, script, event, request).await;
-    recorder.finish()
+    let played = play_request(ledger, script, event, REQUEST).await;
+    views::spans::of(&played.entries, session, REQUEST.id)
 }
 
 /// Each span with its parent's, in the order in which they began.
@@ -24,7 +22,7 @@ fn tree(trace: &Trace) -> Vec<(&str, &str)> {
 }
 
 fn fact(span: &Span, key: &str) -> Option<String> {
-    let (_, value) = span.facts.iter().find(|(name, _)| *name == key)?;
+    let (_, value) = span.attributes.iter().find(|(name, _)| *name == key)?;
     Some(match value {
         crate::trace::Value::Text(text) => text.to_string(),
         crate::trace::Value::Count(count) => count.to_string(),

@@ -11,7 +11,7 @@ use crate::reply::{Body, Reason, echo};
 use crate::units::MicroUsd;
 
 /// The body with the words of the task that are echoed.
-pub(super) fn with_task(body: Body, task: &Task) -> Body {
+pub(crate) fn with_task(body: Body, task: &Task) -> Body {
     Body { asked: Some(echo(&task.specialist)), task_id: task.task_id.as_deref().map(echo), ..body }
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn too_many_routers() -> String {
 }
 
 /// The specialist serves verified users only.
-pub(super) fn not_verified(specialist: &SpecialistName) -> String {
+pub(crate) fn not_verified(specialist: &SpecialistName) -> String {
     format!(
         "The user's identity is not verified, which `{specialist}` requires. Ask the user to sign \
          in first."
@@ -31,32 +31,32 @@ pub(super) fn not_verified(specialist: &SpecialistName) -> String {
 }
 
 /// Nobody knows what is left.
-pub(super) fn ledger_unavailable() -> String {
+pub(crate) fn ledger_unavailable() -> String {
     "The session's budget cannot be checked right now, so nobody was asked. Answer the user with \
      what you have, or try again later."
         .to_owned()
 }
 
 /// An operator has stopped all calls.
-pub(super) fn stopped() -> String {
+pub(crate) fn stopped() -> String {
     "All specialists are switched off at the moment. Answer the user with what you have.".to_owned()
 }
 
 /// Whoever could be asked fails too often, or is switched off.
-pub(super) fn all_circuits_open() -> String {
+pub(crate) fn all_circuits_open() -> String {
     "The specialists that could answer this are not being asked at the moment. Answer the user \
      with what you have, or try again later."
         .to_owned()
 }
 
 /// It is too late to ask anybody.
-pub(super) fn no_time_left() -> String {
+pub(crate) fn no_time_left() -> String {
     "No time was left to ask a specialist. Answer the user with what you have, or try again."
         .to_owned()
 }
 
 /// Why the budget had no room.
-pub(super) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask: Charge) -> String {
+pub(crate) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask: Charge) -> String {
     let left = exhausted.max.saturating_sub(exhausted.settled + exhausted.held);
     let used_up = match exhausted.limit {
         Limit::Steps => {
@@ -82,7 +82,7 @@ pub(super) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask:
 }
 
 /// How little is left, before nothing is.
-pub(super) fn little_left(account: &Account) -> String {
+pub(crate) fn little_left(account: &Account) -> String {
     let left = account.left();
     format!(
         "This session's budget is nearly used up: {} specialist calls, {} tokens and {} are left.",
@@ -91,7 +91,7 @@ pub(super) fn little_left(account: &Account) -> String {
 }
 
 /// The same was asked of the same specialist too often.
-pub(super) fn repeated(specialist: &SpecialistName) -> String {
+pub(crate) fn repeated(specialist: &SpecialistName) -> String {
     format!(
         "`{specialist}` has been asked this very request in this session as often as it may be. \
          Answer the user with what you have."
@@ -99,12 +99,12 @@ pub(super) fn repeated(specialist: &SpecialistName) -> String {
 }
 
 /// The session is somebody else's.
-pub(super) fn other_tenant() -> String {
+pub(crate) fn other_tenant() -> String {
     "The request cannot be served: this session belongs to another tenant.".to_owned()
 }
 
 /// Why another specialist answered.
-pub(super) fn fell_back(
+pub(crate) fn fell_back(
     reason: Reason,
     task: &Task,
     answered: &SpecialistName,
@@ -132,7 +132,7 @@ pub(super) fn fell_back(
 }
 
 /// Why nobody answered.
-pub(super) fn failed(reason: Reason) -> String {
+pub(crate) fn failed(reason: Reason) -> String {
     match reason {
         Reason::Guardrail => "A guardrail blocked this request or its answer. Do not ask for the \
             same in other words."

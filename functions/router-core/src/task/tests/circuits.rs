@@ -51,13 +51,14 @@ impl Stage {
 async fn a_specialist_that_keeps_failing_is_not_called_any_more() {
     let stage = after_failures(4).await;
     let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
-    assert_eq!(routed.metrics.circuits_opened[0].as_str(), "orders");
+    assert_eq!(routed.metric("CircuitOpened", &["Specialist=orders"]), [1.0]);
     assert!(matches!(stage.orders(), State::Open { .. }));
     let routed = stage.finds_orders_open().await;
-    let message = routed.body.message.unwrap();
+    let message = routed.body.message.clone().unwrap();
     assert!(message.contains("is not being asked at the moment; `general` answered"), "{message}");
-    assert_eq!(routed.metrics.fallbacks.len(), 1);
-    assert_eq!(routed.metrics.accuracy, None, "it may have been the right one to ask");
+    assert_eq!(routed.metric("Fallbacks", &[]), [1.0]);
+    let accuracy = routed.metric("RoutingAccuracy", &[]);
+    assert_eq!(accuracy, [0.0; 0], "it may have been the right one to ask");
     assert_eq!(
         (routed.incidents[0].reason, routed.incidents[0].attempts),
         (Reason::CircuitOpen, 0)
@@ -104,7 +105,7 @@ async fn a_probe_that_fails_opens_it_again() {
     let stage = after_failures(5).await;
     stage.wait(30);
     let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
-    assert_eq!(routed.metrics.circuits_opened.len(), 1);
+    assert_eq!(routed.metric("CircuitOpened", &[]), [1.0]);
     stage.finds_orders_open().await;
 }
 
@@ -169,7 +170,7 @@ async fn a_failure_counts_from_what_the_table_says_and_not_from_memory() {
     let since = stage.clock.now();
     stage.circuits.store().set("orders", State::Closed { failures: 4, since });
     let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
-    assert_eq!(routed.metrics.circuits_opened.len(), 1);
+    assert_eq!(routed.metric("CircuitOpened", &[]), [1.0]);
 }
 
 #[tokio::test]
@@ -182,9 +183,9 @@ async fn an_operator_switches_one_specialist_off_or_all_of_them() {
     for specialist in ["orders", "general", "astrology"] {
         let (routed, called) = stage.play(specialist, []).await;
         assert!(called.is_empty());
-        let body = routed.body;
+        let body = routed.body.clone();
         assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::CircuitOpen)));
-        assert!(routed.incidents.is_empty() && routed.metrics.fallbacks.is_empty());
+        assert!(routed.incidents.is_empty() && routed.metric("Fallbacks", &[]).is_empty());
     }
 }
 
@@ -209,7 +210,7 @@ async fn when_every_circuit_is_open_nobody_is_called_and_nothing_is_charged() {
     }
     let (routed, called) = stage.play("orders", []).await;
     assert!(called.is_empty());
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::CircuitOpen)));
     assert_eq!(stage.ledger.account().steps, 0);
 }

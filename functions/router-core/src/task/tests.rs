@@ -5,15 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::arguments::Task;
+use crate::budget::purse::Purse;
 use crate::circuit::Circuits;
 use crate::doubles::{
-    InMemoryCircuits, InMemoryLedger, ManualClock, Scripted, ScriptedInvoker, account, answers,
-    caller, fails, policy, turns_down, unknown_usage_of_orders, verified_caller,
+    Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
+    Scripted, ScriptedInvoker, account, answers, caller, fails, policy, turns_down,
+    unknown_usage_of_orders, verified_caller,
 };
+use crate::incident::Incident;
 use crate::invocation::{Charge, InvokeError};
-use crate::ledger::{Account, Limit};
-use crate::reply::Status;
+use crate::journal::Entry;
+use crate::ledger::Account;
+use crate::reply::{Body, Status};
 use crate::units::{MicroUsd, TokenUse, Tokens};
+use crate::views;
 
 /// A place where things can be played, and what is left behind there.
 struct Stage {
@@ -25,6 +31,26 @@ struct Stage {
     caller: Caller,
     /// How many requests were played.
     played: AtomicU64,
+}
+
+/// What came of a task.
+struct Routed {
+    body: Body,
+    entries: Vec<Entry>,
+    incidents: Vec<Incident>,
+    data: Vec<Published>,
+}
+
+impl Routed {
+    /// The values of a metric in one dimension set, such as `["Specialist=orders"]`.
+    fn metric(&self, name: &str, dimensions: &[&str]) -> Vec<f64> {
+        let is_it = |datum: &&Published| datum.name == name && datum.dimensions == dimensions;
+        self.data.iter().filter(is_it).map(|datum| datum.value).collect()
+    }
+
+    fn invocations(&self) -> Vec<views::Invocation<'_>> {
+        views::invocations(&self.entries)
+    }
 }
 
 impl Stage {
@@ -57,33 +83,49 @@ impl Stage {
     }
 
     async fn route(&self, specialist: &str, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
-        self.route_task(&task(specialist), invoker, id).await
+        self.route_task(&task(specialist), invoker, id, Duration::from_secs(60)).await
     }
 
-    fn router<'s, 'c>(
-        &'s self,
-        invoker: &'s ScriptedInvoker<'c>,
-    ) -> Router<'s, InMemoryLedger, ScriptedInvoker<'c>, InMemoryCircuits, ManualClock> {
-        Router {
-            policy: &self.policy,
+    async fn route_task(
+        &self,
+        task: &Task,
+        invoker: &ScriptedInvoker<'_>,
+        id: &str,
+        time: Duration,
+    ) -> Routed {
+        let journal = Journal::default();
+        let (incidents, metrics) = (RecordingLog::default(), RecordingSink::default());
+        let ports = Doubles {
             ledger: &self.ledger,
             invoker,
             circuits: &self.circuits,
-            retries: &self.retries,
+            incidents: &incidents,
+            metrics: &metrics,
             clock: &self.clock,
-        }
-    }
-
-    async fn route_task(&self, task: &Task, invoker: &ScriptedInvoker<'_>, id: &str) -> Routed {
-        let deadline = self.clock.now().after(Duration::from_secs(60));
-        let trace = Scope::OFF;
-        let request = Request { id, place: 0, deadline, caller: &self.caller, task, trace };
-        let routed = self.router(invoker).route(&request).await;
-        if let Some(unsettled) = &routed.unsettled {
-            let settlement = unsettled.of(&self.caller.root);
-            self.ledger.settle(&settlement, Duration::MAX).await.unwrap();
-        }
-        routed
+        };
+        let context = Context {
+            policy: &self.policy,
+            ports: &ports,
+            retries: &self.retries,
+            journal: &journal,
+            caller: &self.caller,
+            request_id: id,
+            deadline: self.clock.now().after(time),
+            wants_steps: false,
+        };
+        let end = run(context, 0, task).await;
+        let body = journal.read(|entries| views::body::of(entries, 0, end, task, &self.policy));
+        let specialist = body.specialist.as_deref().and_then(|name| self.policy.find(name));
+        let specialist = specialist.map(|specialist| specialist.name.clone());
+        let (status, reason) = (body.status, body.reason);
+        context.note(0, Fact::TaskEnded { status, reason, specialist });
+        Purse(context).settle(None, Duration::MAX).await;
+        let entries = journal.into_entries();
+        let tasks = std::slice::from_ref(task);
+        let incidents = views::incidents::of(&entries, id, tasks, &self.policy);
+        let data = views::metrics::of(&entries, self.clock.now());
+        let data = data.iter().map(Published::from).collect();
+        Routed { body, entries, incidents, data }
     }
 }
 
@@ -104,7 +146,7 @@ const ANSWER: Charge = Charge { tokens: Tokens(340), cost: MicroUsd(1_500) };
 async fn the_specialist_that_is_asked_for_answers() {
     let stage = Stage::new();
     let (routed, called) = stage.play("orders", [answers("ORDERS", "there")]).await;
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason, body.message), (Status::Answered, None, None));
     assert_eq!(
         (body.specialist.as_deref(), body.asked.as_deref()),
@@ -123,7 +165,7 @@ async fn a_failed_specialist_is_charged_and_the_fallback_answers() {
     let stage = Stage::new();
     let script = [fails("ORDERS", InvokeError::GaveUp), answers("GENERAL", "hello")];
     let (routed, _) = stage.play("orders", script).await;
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::AgentError)));
     assert_eq!((body.specialist.as_deref(), body.attempts), (Some("general"), 2));
     let general = Charge { tokens: Tokens(340), cost: MicroUsd(500) };
@@ -141,7 +183,7 @@ async fn fallbacks_are_asked_in_order_and_nobody_twice() {
     ];
     let (routed, called) = stage.play("orders", script).await;
     assert_eq!(called, ["ORDERS", "SUPPORT", "GENERAL"]);
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::AgentError)));
     assert_eq!((body.answer, body.attempts), (None, 3));
 }
@@ -161,20 +203,20 @@ async fn a_guardrail_ends_the_request_and_nobody_else_is_asked() {
     let stage = Stage::new();
     let (routed, called) = stage.play("orders", [fails("ORDERS", InvokeError::Guardrail)]).await;
     assert_eq!(called, ["ORDERS"]);
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::Guardrail)));
-    assert!(routed.metrics.invocations[0].failed);
+    assert!(routed.invocations()[0].has_failed());
 }
 
 #[tokio::test]
 async fn an_unknown_specialist_is_a_wrong_route_answered_by_the_fallback() {
     let (routed, _) = Stage::new().play("astrology", [answers("GENERAL", "hello")]).await;
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::UnknownSpecialist)));
     assert!(body.message.unwrap().contains("billing, general, orders, support"));
-    let sample = routed.metrics.accuracy.unwrap();
-    assert_eq!((sample.routed_to.as_str(), sample.accurate), ("general", false));
-    assert_eq!(routed.metrics.fallbacks.len(), 1);
+    let general = ["IntentClass=none", "SpecialistRouted=general"];
+    assert_eq!(routed.metric("RoutingAccuracy", &general), [0.0]);
+    assert_eq!(routed.metric("Fallbacks", &["Specialist=general"]), [1.0]);
 }
 
 #[tokio::test]
@@ -183,12 +225,12 @@ async fn whoever_is_out_of_scope_hands_over_to_whom_it_suggests() {
     let elsewhere = answers("ORDERS", r#"{"out_of_scope": true, "suggest": "billing"}"#);
     let (routed, called) = stage.play("orders", [elsewhere, answers("BILLING", "paid")]).await;
     assert_eq!(called, ["ORDERS", "BILLING"]);
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::OutOfScope)));
     assert_eq!(stage.ledger.account().handoffs, 1);
-    assert!(!routed.metrics.accuracy.unwrap().accurate);
-    assert!(!routed.metrics.invocations[0].failed, "it did its job");
-    assert!(routed.metrics.fallbacks.is_empty());
+    assert_eq!(routed.metric("RoutingAccuracy", &[]), [0.0]);
+    assert_eq!(routed.metric("SpecialistErrors", &["Specialist=orders"]), [0.0], "it did its job");
+    assert_eq!(routed.metric("Fallbacks", &[]), [0.0; 0]);
 }
 
 #[tokio::test]
@@ -212,7 +254,7 @@ async fn without_hand_offs_left_the_fallback_is_asked() {
     let (routed, called) = stage.play("support", [elsewhere, answers("GENERAL", "hello")]).await;
     assert_eq!(called, ["CHEAP", "GENERAL"]);
     assert_eq!(routed.body.reason, Some(Reason::OutOfScope));
-    assert_eq!(routed.metrics.refused_by, [Limit::Handoffs]);
+    assert_eq!(routed.metric("BudgetRefusals", &["Limit=handoffs"]), [1.0]);
 }
 
 #[tokio::test]
@@ -233,9 +275,9 @@ async fn a_choice_that_the_supervisor_was_not_sure_of_is_no_sample() {
     ];
     let invoker = ScriptedInvoker::new(&stage.clock, script);
     let task = Task { confidence: Some(0.1), ..task("orders") };
-    let routed = stage.route_task(&task, &invoker, "r-1").await;
+    let routed = stage.route_task(&task, &invoker, "r-1", Duration::from_secs(60)).await;
     assert_eq!((routed.body.status, routed.body.reason), (Status::Answered, None));
-    assert_eq!(routed.metrics.accuracy, None);
+    assert_eq!(routed.metric("RoutingAccuracy", &[]), [0.0; 0]);
 }
 
 #[tokio::test]
@@ -244,7 +286,7 @@ async fn a_used_up_budget_refuses_without_a_fallback_and_says_what_is_left() {
     let account = Account { committed: spent, spent, ..account() };
     let (routed, called) = Stage::with(account).play("orders", []).await;
     assert!(called.is_empty());
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BudgetTokens)));
     assert!(body.message.unwrap().contains("needs up to 8000 tokens, and 5000 are left"));
     assert_eq!(body.budget.unwrap().tokens_left, 5_000);
@@ -256,7 +298,7 @@ async fn without_a_step_for_the_fallback_the_first_reason_stands() {
     let stage = Stage::with(account);
     let (routed, called) = stage.play("orders", [fails("ORDERS", InvokeError::EmptyAnswer)]).await;
     assert_eq!(called, ["ORDERS"]);
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::EmptyAnswer)));
     assert_eq!(body.specialist.as_deref(), Some("orders"));
     assert_eq!(stage.ledger.holds(), 0);
@@ -273,7 +315,7 @@ async fn a_ledger_that_is_down_refuses_unless_the_policy_allows_uncounted_calls(
     stage.policy.session.on_ledger_failure = crate::policy::OnLedgerFailure::Allow;
     let (routed, _) = stage.play("orders", [answers("ORDERS", "there")]).await;
     assert_eq!(routed.body.status, Status::Answered);
-    assert!(routed.unsettled.is_none());
+    assert_eq!(stage.ledger.holds(), 0);
 }
 
 #[tokio::test]
@@ -369,9 +411,9 @@ async fn a_request_that_is_repeated_too_often_is_a_loop() {
     stage.route("orders", &invoker, "r-1").await;
     stage.route("orders", &invoker, "r-2").await;
     let routed = stage.route("orders", &invoker, "r-3").await;
-    let body = routed.body;
+    let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::LoopDetected)));
-    assert!(routed.metrics.loop_detected);
+    assert_eq!(routed.metric("LoopsDetected", &[]), [1.0]);
     assert_eq!(stage.ledger.account().steps, 2);
 }
 

@@ -84,7 +84,7 @@ async fn a_specialist_that_keeps_failing_is_charged_for_every_attempt_and_replac
         let script =
             (0..fault.attempts).map(|_| fault.of("ORDERS")).chain([answers("GENERAL", "hello")]);
         let (routed, called) = stage.play("orders", script).await;
-        let (body, name) = (routed.body, (fault.error)());
+        let (body, name) = (routed.body.clone(), (fault.error)());
         assert_eq!(called.len(), fault.attempts + 1, "{name}");
         assert_eq!((body.status, body.reason), (Status::FellBack, Some(fault.reason)), "{name}");
         assert_eq!(body.attempts, fault.attempts as u64 + 1, "{name}");
@@ -109,7 +109,7 @@ async fn a_failure_that_passes_leaves_the_answer_to_the_specialist() {
         let stage = spacious();
         let script = [fault.of("ORDERS"), answers("ORDERS", "there")];
         let (routed, _) = stage.play("orders", script).await;
-        let (body, name) = (routed.body, (fault.error)());
+        let (body, name) = (routed.body.clone(), (fault.error)());
         assert_eq!((body.status, body.reason), (Status::Answered, None), "{name}");
         assert_eq!(body.attempts, 2, "{name}");
         let account = stage.ledger.account();
@@ -117,7 +117,7 @@ async fn a_failure_that_passes_leaves_the_answer_to_the_specialist() {
         assert_eq!((account.steps, stage.ledger.holds()), (1, 0), "{name}");
         assert_eq!(failures(&stage.circuits.store().state("orders")), 0, "the run is over: {name}");
         assert!(routed.incidents.is_empty(), "{name}");
-        assert!(!routed.metrics.invocations[0].failed, "{name}");
+        assert!(!routed.invocations()[0].has_failed(), "{name}");
     }
 }
 
@@ -127,7 +127,7 @@ async fn when_the_fallback_fails_in_the_same_way_nobody_answers_and_all_is_charg
         let stage = spacious();
         let of = |agent| (0..fault.attempts).map(move |_| fault.of(agent));
         let (routed, _) = stage.play("orders", of("ORDERS").chain(of("GENERAL"))).await;
-        let (body, name) = (routed.body, (fault.error)());
+        let (body, name) = (routed.body.clone(), (fault.error)());
         assert_eq!((body.status, body.reason), (Status::Failed, Some(fault.reason)), "{name}");
         assert_eq!(body.attempts, 2 * fault.attempts as u64, "{name}");
         assert_eq!(stage.ledger.account().steps, 2, "{name}");
@@ -146,7 +146,7 @@ async fn an_attempt_that_was_turned_down_leaves_its_hold_to_the_next() {
     let (routed, _) = stage.play("orders", script).await;
     assert_eq!((routed.body.status, routed.body.attempts), (Status::Answered, 2));
     assert_eq!(stage.ledger.account().spent, ANSWER);
-    assert_eq!(routed.metrics.invocations[0].throttled_attempts, 1);
+    assert_eq!(routed.invocations()[0].throttled_attempts, 1);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn attempts_together_never_use_more_than_was_reserved() {
         let (routed, called) = stage.play("orders", [broken(), last]).await;
         let orders = called.iter().filter(|agent| *agent == "ORDERS").count();
         assert_eq!(orders, attempts, "{tokens}");
-        assert!(routed.metrics.refused_by.is_empty(), "the request was not refused");
+        assert_eq!(routed.metric("BudgetRefusals", &[]), [0.0; 0], "the request was not refused");
         assert_eq!(stage.ledger.holds(), 0);
     }
 }
@@ -170,10 +170,10 @@ async fn all_tokens_and_all_throttled_attempts_of_an_invocation_are_told() {
     let throttled = || turns_down("ORDERS", InvokeError::Throttled);
     let script = [throttled(), throttled(), answers("ORDERS", "there")];
     let (routed, _) = Stage::new().play("orders", script).await;
-    let invocation = &routed.metrics.invocations[0];
+    let invocation = &routed.invocations()[0];
     assert_eq!((invocation.attempts, invocation.throttled_attempts), (3, 2));
     assert_eq!((invocation.used.input, invocation.used.output), (Tokens(300), Tokens(40)));
-    assert!(invocation.latency >= Duration::from_millis(300), "three attempts of 100 ms each");
+    assert!(invocation.latency() >= Duration::from_millis(300), "three attempts of 100 ms each");
 }
 
 #[tokio::test]
@@ -183,11 +183,8 @@ async fn nobody_waits_for_a_retry_that_would_not_fit_into_the_time() {
     let broken = fails("ORDERS", InvokeError::StreamBroken("cut".into()));
     let script = [after(Duration::from_millis(700), broken), answers("GENERAL", "hello")];
     let invoker = ScriptedInvoker::new(&stage.clock, script);
-    let deadline = Timestamp(3_000);
-    let task = task("orders");
-    let (caller, trace) = (&stage.caller, Scope::OFF);
-    let request = Request { id: "r", place: 0, deadline, caller, task: &task, trace };
-    let routed = stage.router(&invoker).route(&request).await;
+    let time = Duration::from_secs(3);
+    let routed = stage.route_task(&task("orders"), &invoker, "r", time).await;
     assert_eq!(routed.body.reason, Some(Reason::StreamBroken));
     let timeouts: Vec<u128> = invoker.sent().iter().map(|sent| sent.timeout.as_millis()).collect();
     assert_eq!(timeouts, [750, 800], "what orders left is general's");

@@ -9,32 +9,25 @@ pub(super) enum Answer {
     Text(String),
     /// That the request is not its job, and whose it may be.
     OutOfScope { suggest: Option<String> },
-    /// Nothing but white space.
-    Empty,
 }
 
 impl Answer {
-    /// Whether a text says nothing at all.
-    pub(super) fn is_empty(text: &str) -> bool {
-        unfenced(text.trim()).is_empty()
-    }
-
-    /// Reads a text. The out-of-scope answer is a JSON object `{"out_of_scope": true}`, with
+    /// Reads a text; `None` when it is nothing but white space. The out-of-scope answer is a JSON object `{"out_of_scope": true}`, with
     /// `suggest` where the specialist knows better; models like to fence JSON, so a fence is
     /// looked through.
-    pub(super) fn read(text: String) -> Self {
+    pub(super) fn read(text: String) -> Option<Self> {
         let inner = unfenced(text.trim());
-        if Self::is_empty(&text) {
-            return Self::Empty;
+        if inner.is_empty() {
+            return None;
         }
         if inner.starts_with('{')
             && let Ok(Value::Object(object)) = serde_json::from_str(inner)
             && object.get("out_of_scope") == Some(&Value::Bool(true))
         {
             let suggest = object.get("suggest").and_then(Value::as_str).map(str::to_owned);
-            return Self::OutOfScope { suggest };
+            return Some(Self::OutOfScope { suggest });
         }
-        Self::Text(text)
+        Some(Self::Text(text))
     }
 }
 
@@ -50,23 +43,21 @@ fn unfenced(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Answer {
+    fn read(text: &str) -> Option<Answer> {
         Answer::read(text.to_owned())
     }
 
     #[test]
     fn a_specialist_says_that_something_is_not_its_job_with_a_json_object() {
-        let suggested = Answer::OutOfScope { suggest: Some("orders".to_owned()) };
+        let out_of_scope = |suggest| Some(Answer::OutOfScope { suggest });
+        let suggested = out_of_scope(Some("orders".to_owned()));
         assert_eq!(read(r#"{"out_of_scope": true, "suggest": "orders"}"#), suggested);
         assert_eq!(
             read("```json\n{\"out_of_scope\": true, \"suggest\": \"orders\"}\n```"),
             suggested
         );
-        assert_eq!(read(r#" {"out_of_scope":true} "#), Answer::OutOfScope { suggest: None });
-        assert_eq!(
-            read(r#"{"out_of_scope": true, "suggest": 7}"#),
-            Answer::OutOfScope { suggest: None }
-        );
+        assert_eq!(read(r#" {"out_of_scope":true} "#), out_of_scope(None));
+        assert_eq!(read(r#"{"out_of_scope": true, "suggest": 7}"#), out_of_scope(None));
     }
 
     #[test]
@@ -78,14 +69,14 @@ mod tests {
             r#"{"out_of_scope": true"#,
             "```\ncode\n```",
         ] {
-            assert_eq!(read(text), Answer::Text(text.to_owned()));
+            assert_eq!(read(text), Some(Answer::Text(text.to_owned())));
         }
     }
 
     #[test]
     fn white_space_is_no_answer() {
         for text in ["", " \n\t", "```json\n```"] {
-            assert_eq!(read(text), Answer::Empty, "{text:?}");
+            assert_eq!(read(text), None, "{text:?}");
         }
     }
 }

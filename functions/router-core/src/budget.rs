@@ -1,0 +1,3 @@
+//! What a request pays from.
+
+pub(crate) mod purse;

@@ -1,0 +1,279 @@
+//! The one record of a request.
+//!
+//! The code that acts adds a [`Fact`]. Everything that is told afterwards (metrics, spans, the log
+//! line, incidents, the numbers of the body, what is still to be settled) is a pure function of the
+//! list: see [`crate::views`]. A fact is never changed or removed; a view selects. The handler owns
+//! the journal outside of the code that may panic, so a panic loses nothing that was recorded.
+//!
+//! No fact holds text that a user, a model or an agent wrote.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::invocation::{Charge, Usage};
+use crate::ledger::{Account, HoldId, Limit, Purpose};
+use crate::metrics::ColdStart;
+use crate::policy::SpecialistName;
+use crate::reply::{Reason, Status};
+use crate::session::{Fingerprint, Lane};
+use crate::trace::Step;
+use crate::units::Timestamp;
+
+/// The facts of one request, in the order in which they were learned.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<Vec<Entry>>);
+
+/// One fact, with its time and the task that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When it was learned.
+    pub at: Timestamp,
+    /// The place of the task among those of the request; `None`: it is the request's own.
+    pub task: Option<usize>,
+    /// What was learned.
+    pub fact: Fact,
+}
+
+/// Something that happened in a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// Lambda delivered the request.
+    Received {
+        /// Whether it is its environment's first.
+        cold_start: Option<ColdStart>,
+        /// The published version of the function that serves it, if it is one.
+        function_version: Option<String>,
+    },
+    /// The router read whom the supervisor asks for; `None`: the policy has no such name.
+    Asked {
+        /// The specialist.
+        specialist: Option<SpecialistName>,
+        /// The class of the request; see [`crate::metrics::intent_class`].
+        intent_class: String,
+    },
+    /// The router chose whom to ask first.
+    Chosen {
+        /// The first to be asked.
+        first: SpecialistName,
+        /// Why that is not the specialist that the supervisor named.
+        detour: Option<Reason>,
+    },
+    /// The router decided to call no specialist.
+    Declined {
+        /// The specialist whose rule forbids the call, if it is a specialist's rule.
+        specialist: Option<SpecialistName>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The router turned to a candidate.
+    CandidateTaken {
+        /// The specialist.
+        specialist: SpecialistName,
+    },
+    /// The router is done with the candidate.
+    CandidateLeft {
+        /// Why the candidate and all that might follow are not called, if a rule forbids it.
+        refused: Option<Reason>,
+    },
+    /// The candidate stands in for another specialist.
+    FellBack {
+        /// The specialist whose place it takes.
+        of: SpecialistName,
+    },
+    /// No time was left to ask a candidate.
+    OutOfTime,
+    /// The candidate's answer to the same request, given a short while ago, is given again.
+    Recalled {
+        /// The session's account.
+        account: Account,
+    },
+    /// A circuit rejected the candidate.
+    CircuitRejected {
+        /// The specialist.
+        specialist: SpecialistName,
+    },
+    /// An operator has stopped all calls.
+    AllStopped,
+    /// A circuit let an attempt pass, perhaps as its probe.
+    Admitted {
+        /// The attempt as the circuit knows it.
+        owner: String,
+        /// The specialist.
+        specialist: SpecialistName,
+    },
+    /// The circuit was told what came of an attempt.
+    Reported {
+        /// The attempt as the circuit knows it.
+        owner: String,
+        /// The specialist.
+        specialist: SpecialistName,
+        /// Whether the circuit opened.
+        opened: bool,
+    },
+    /// The ledger was asked for a hold.
+    Reserving(Hold),
+    /// The ledger took the hold.
+    Held {
+        /// The hold.
+        id: HoldId,
+        /// The session's account, the hold included.
+        account: Account,
+        /// The specialist's session that the invocation runs in.
+        lane: Lane,
+        /// Holds of dead invocations that were found and charged on the way.
+        expired_holds: u32,
+        /// Requests whose repetitions need not be counted any more.
+        stale: Vec<Fingerprint>,
+    },
+    /// The ledger took no hold.
+    NotHeld {
+        /// The hold.
+        id: HoldId,
+        /// What it was for.
+        purpose: Purpose,
+        /// Why.
+        why: NotHeld,
+        /// The session's account, as far as it is known.
+        account: Option<Account>,
+        /// Holds of dead invocations that were found and charged on the way.
+        expired_holds: u32,
+    },
+    /// The policy lets an invocation go that the ledger does not count.
+    Uncounted,
+    /// An invocation began.
+    InvocationStarted {
+        /// The specialist.
+        specialist: SpecialistName,
+    },
+    /// An attempt began.
+    AttemptStarted {
+        /// Which attempt of the invocation it is, from 1.
+        number: u64,
+        /// The hold that pays for it, whether the ledger counts it or not.
+        hold: HoldId,
+        /// The agent, as the trace names it.
+        agent: String,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// The tokens that it used.
+        usage: Usage,
+        /// What it costs.
+        charge: Charge,
+        /// Why it brought no answer, if it brought none.
+        failure: Option<Reason>,
+        /// What the agent did, where the trace wants to know.
+        steps: Vec<Step>,
+    },
+    /// An invocation ended.
+    InvocationEnded {
+        /// Why it brought no answer, if it brought none.
+        failure: Option<Reason>,
+    },
+    /// What a hold is to be replaced by is known.
+    Charged {
+        /// The hold.
+        id: HoldId,
+        /// What was used of it.
+        used: Charge,
+    },
+    /// The ledger was asked to settle a hold.
+    Settling {
+        /// The hold.
+        id: HoldId,
+        /// What it is replaced by.
+        used: Charge,
+    },
+    /// The ledger settled the hold, or did not answer.
+    Settled {
+        /// The hold.
+        id: HoldId,
+        /// Whether the ledger answered. If it did not, the hold expires and stays charged.
+        is_known: bool,
+    },
+    /// The task ended.
+    TaskEnded {
+        /// What became of it.
+        status: Status,
+        /// Why it was not simply answered.
+        reason: Option<Reason>,
+        /// The specialist that answered, or was called last.
+        specialist: Option<SpecialistName>,
+    },
+    /// The code of a task panicked.
+    Panicked,
+    /// The body of the reply is known.
+    Replied {
+        /// What became of the request.
+        status: Status,
+        /// Why it was not simply answered.
+        reason: Option<Reason>,
+        /// The specialist that answered, or was called last.
+        specialist: Option<SpecialistName>,
+    },
+    /// The metrics are being published.
+    Publishing {
+        /// How many data there are.
+        data: usize,
+    },
+    /// The metrics were published, or written to the log.
+    Published,
+    /// The reply is ready.
+    Finished,
+}
+
+/// A hold that the ledger is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// Its identity.
+    pub id: HoldId,
+    /// The specialist that is to be invoked.
+    pub specialist: SpecialistName,
+    /// What is held.
+    pub ask: Charge,
+}
+
+/// Why the ledger took no hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotHeld {
+    /// A limit has no room.
+    Exhausted(Limit),
+    /// The session belongs to another tenant or user.
+    NotOwner,
+    /// The same specialist was asked the same too often.
+    Repeated,
+    /// The hold was settled before.
+    AlreadySettled,
+    /// The ledger gave no usable response.
+    Unavailable,
+}
+
+impl Journal {
+    /// Adds a fact of the request itself.
+    pub fn add(&self, at: Timestamp, fact: Fact) {
+        self.push(Entry { at, task: None, fact });
+    }
+
+    /// Adds a fact of a task.
+    pub fn add_to(&self, task: usize, at: Timestamp, fact: Fact) {
+        self.push(Entry { at, task: Some(task), fact });
+    }
+
+    /// What a view makes of the entries so far.
+    pub fn read<T>(&self, view: impl FnOnce(&[Entry]) -> T) -> T {
+        view(&self.lock())
+    }
+
+    /// The entries of a request that is over.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        // An entry is added whole, so a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, entry: Entry) {
+        self.lock().push(entry);
+    }
+}

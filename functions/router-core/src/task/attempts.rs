@@ -1,0 +1,385 @@
+//! The attempts of one invocation: each limited in time, covered by a hold, charged, and weighed
+//! for the circuit.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use tracing::{Instrument, Span, error, field, info_span, warn};
+
+use super::answer::Answer;
+use super::run::{Progress, TaskRun};
+use crate::budget::purse::Taken;
+use crate::causes::chain;
+use crate::circuit::{Admission, Verdict};
+use crate::deadline;
+use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
+use crate::journal::Fact;
+use crate::ledger::{HoldId, Purpose, ReserveError};
+use crate::policy::{OnLedgerFailure, Retry, Specialist};
+use crate::ports::Ports;
+use crate::reply::Reason;
+use crate::retry;
+use crate::session::{Lane, specialist_session_id};
+use crate::units::{Clock, Timestamp, TokenUse};
+
+/// The right to invoke a specialist once.
+pub(super) struct Granted {
+    /// The identity of the hold, whether there is one or not.
+    pub(super) id: HoldId,
+    /// What is held; `None` when the policy lets invocations go uncounted.
+    pub(super) held: Option<Charge>,
+    pub(super) lane: Lane,
+    /// When the first attempt must have ended; see [`Admission::Pass`].
+    pub(super) probe_deadline: Timestamp,
+    /// Whether so much of the budget is used that the cheaper agent is to answer.
+    pub(super) is_degraded: bool,
+}
+
+/// An invocation that is under way.
+pub(super) struct Invocation {
+    /// The identity of the hold that pays for the next attempt.
+    id: HoldId,
+    /// What is held; `None` when the ledger does not count, or had no room for another hold.
+    held: Option<Charge>,
+    /// What was used of the hold.
+    used: Charge,
+    lane: Lane,
+    is_degraded: bool,
+    /// When the time of all attempts is up.
+    window_end: Timestamp,
+    /// When the next attempt must have ended, since it is a probe.
+    probe_deadline: Timestamp,
+    /// Attempts made.
+    attempts: u64,
+    tried: Tried,
+    /// What all attempts cost, and the tokens that they reported, for the log.
+    cost: Charge,
+    reported: TokenUse,
+}
+
+/// What was tried already, as far as it decides what is tried next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tried {
+    /// Attempts that were made again for an error that may pass.
+    pub(super) retries: u64,
+    /// Whether the invocation has moved to the lane beside its own.
+    pub(super) has_switched: bool,
+}
+
+/// What follows a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    /// Another attempt in the same lane, after this time.
+    Retry { after: Duration },
+    /// Another attempt in the lane beside, at once: another invocation runs in this one.
+    SwitchLane,
+    /// The next candidate.
+    TryNext,
+    /// Nothing: no other specialist may be asked either.
+    Stop,
+}
+
+/// Decides what follows a failure. `chance` spreads the waits of those that failed together.
+pub(super) fn after_failure(
+    error: &InvokeError,
+    tried: Tried,
+    rules: &Retry,
+    chance: u64,
+) -> AfterFailure {
+    if !error.allows_fallback() {
+        AfterFailure::Stop
+    } else if matches!(error, InvokeError::Conflict) && !tried.has_switched {
+        AfterFailure::SwitchLane
+    } else if error.may_pass() && tried.retries + 1 < rules.max_attempts {
+        AfterFailure::Retry { after: retry::backoff(rules, tried.retries + 1, chance) }
+    } else {
+        AfterFailure::TryNext
+    }
+}
+
+/// The attempt as its circuit knows it.
+pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
+    format!("{}/{attempt}", hold.as_str())
+}
+
+impl Invocation {
+    pub(super) fn begin(granted: Granted, window_end: Timestamp) -> Self {
+        let Granted { id, held, lane, probe_deadline, is_degraded } = granted;
+        Self {
+            id,
+            held,
+            used: Charge::default(),
+            lane,
+            is_degraded,
+            window_end,
+            probe_deadline,
+            attempts: 0,
+            tried: Tried::default(),
+            cost: Charge::default(),
+            reported: TokenUse::default(),
+        }
+    }
+
+    /// The attempt that is under way, as its circuit knows it.
+    fn owner(&self) -> String {
+        owner(&self.id, self.attempts)
+    }
+}
+
+impl<'r, P: Ports> TaskRun<'r, P> {
+    /// Invokes the specialist until it answers or another attempt would not help, and notes what
+    /// it cost, whatever comes of it.
+    pub(super) async fn invoke(
+        &mut self,
+        specialist: &'r Specialist,
+        mut invocation: Invocation,
+    ) -> Progress {
+        self.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
+        let result = self.attempt_until_final(specialist, &mut invocation).await;
+        if let Some(held) = invocation.held.take() {
+            self.purse().charge(self.place, &invocation.id, held, invocation.used);
+        }
+        let (progress, failure) = match result {
+            Ok(Answer::Text(text)) => {
+                let retries = invocation.tried.retries;
+                self.context.retries.succeeded(&specialist.name, retries);
+                let generation = Some(invocation.lane.generation);
+                (Progress::Answered { text, generation }, None)
+            }
+            Ok(Answer::OutOfScope { suggest }) => {
+                let (policy, caller) = (self.context.policy, self.context.caller);
+                self.candidates.hand_off(suggest.as_deref(), policy, caller);
+                (Progress::TryNext, Some(Reason::OutOfScope))
+            }
+            Err(error) => {
+                warn!(error = chain(&error), specialist.name = %specialist.name, "no answer");
+                let may_fall_back = error.allows_fallback();
+                let progress = if may_fall_back { Progress::TryNext } else { Progress::Stop };
+                (progress, Some(error.reason()))
+            }
+        };
+        let span = Span::current();
+        span.record("attempts", invocation.attempts);
+        record(&span, invocation.reported, invocation.cost, failure);
+        self.note(Fact::InvocationEnded { failure });
+        progress
+    }
+
+    /// Makes attempts until the last one's result is the invocation's.
+    async fn attempt_until_final(
+        &mut self,
+        specialist: &'r Specialist,
+        invocation: &mut Invocation,
+    ) -> Result<Answer, InvokeError> {
+        loop {
+            invocation.attempts += 1;
+            let span = info_span!(
+                "attempt",
+                specialist.name = %specialist.name,
+                attempt = invocation.attempts,
+                timeout_ms = field::Empty,
+                input_tokens = field::Empty,
+                output_tokens = field::Empty,
+                cost_micro_usd = field::Empty,
+                outcome = field::Empty,
+            );
+            let attempting = self.attempt(specialist, invocation);
+            let error = match attempting.instrument(span.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let preparing = self.prepare_another(specialist, invocation, &error);
+            if !preparing.instrument(span).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Makes one attempt, and notes what it came to.
+    async fn attempt(
+        &self,
+        specialist: &Specialist,
+        invocation: &mut Invocation,
+    ) -> Result<Answer, InvokeError> {
+        let (caller, clock) = (self.context.caller, self.context.ports.clock());
+        let cheaper = specialist.degraded_agent.as_ref().filter(|_| invocation.is_degraded);
+        let agent = cheaper.unwrap_or(&specialist.agent);
+        let started = clock.now();
+        let end = invocation.window_end.min(invocation.probe_deadline);
+        let timeout = specialist.timeout.min(end.since(started));
+        Span::current().record("timeout_ms", timeout.as_millis() as u64);
+        self.note(Fact::AttemptStarted {
+            number: invocation.attempts,
+            hold: invocation.id.clone(),
+            agent: agent.id().to_owned(),
+        });
+        let attempt = Attempt {
+            agent,
+            session_id: &specialist_session_id(&caller.root, &specialist.name, invocation.lane),
+            attributes: &caller.forwarded_attributes(),
+            request: &self.task.request,
+            timeout,
+            idle_timeout: specialist.idle_timeout,
+            max_tokens: specialist.max_tokens_per_call,
+            wants_steps: self.context.wants_steps,
+        };
+        let Outcome { result, usage, steps } = self.context.ports.invoker().invoke(&attempt).await;
+        let took = clock.now().since(started);
+        let result = result.and_then(|text| Answer::read(text).ok_or(InvokeError::EmptyAnswer));
+        let failure = result.as_ref().err().map(InvokeError::reason);
+        let charge = Charge::of(specialist, &usage);
+        invocation.used = charge;
+        invocation.cost = invocation.cost.plus(charge);
+        invocation.reported = invocation.reported.plus(usage.reported());
+        record(&Span::current(), usage.reported(), charge, failure);
+        self.note(Fact::AttemptEnded { usage, charge, failure, steps });
+        let verdict = verdict(specialist, &result, took);
+        self.report(specialist, &invocation.owner(), verdict).await;
+        result
+    }
+
+    /// Waits and makes sure that another attempt is covered, if one is to follow `error`.
+    async fn prepare_another(
+        &mut self,
+        specialist: &'r Specialist,
+        invocation: &mut Invocation,
+        error: &InvokeError,
+    ) -> bool {
+        let tried = invocation.tried;
+        let chance = retry::chance(&invocation.id, tried.retries + 1);
+        match after_failure(error, tried, &specialist.retry, chance) {
+            AfterFailure::TryNext | AfterFailure::Stop => false,
+            AfterFailure::SwitchLane => {
+                if !self.is_time_for_another(invocation, Duration::ZERO) {
+                    return false;
+                }
+                invocation.lane = invocation.lane.beside();
+                invocation.tried.has_switched = true;
+                let goes = self.make_ready(specialist, invocation, Duration::ZERO).await;
+                if goes {
+                    warn!(error = chain(error), "trying again in another lane");
+                }
+                goes
+            }
+            AfterFailure::Retry { after } => {
+                if !self.is_time_for_another(invocation, after) {
+                    return false;
+                }
+                if !self.context.retries.take(&specialist.name) {
+                    warn!(
+                        specialist.name = %specialist.name,
+                        "no retry: too many were needed lately"
+                    );
+                    return false;
+                }
+                let goes = self.make_ready(specialist, invocation, after).await;
+                if goes {
+                    warn!(error = chain(error), "trying again");
+                    invocation.tried.retries += 1;
+                } else {
+                    self.context.retries.put_back(&specialist.name);
+                }
+                goes
+            }
+        }
+    }
+
+    /// Waits for `delay` and gets what another attempt needs: the word of its circuit, a whole
+    /// hold, and time.
+    async fn make_ready(
+        &mut self,
+        specialist: &'r Specialist,
+        invocation: &mut Invocation,
+        delay: Duration,
+    ) -> bool {
+        let is_covered = invocation.held.is_none() || invocation.used == Charge::default();
+        let id = if is_covered { invocation.id.clone() } else { self.next_hold() };
+        let next = owner(&id, invocation.attempts + 1);
+        // A circuit that has opened meanwhile, perhaps by this very failure, ends it.
+        let Admission::Pass { until } = self.admit(specialist, &next).await else { return false };
+        invocation.probe_deadline = until;
+        let mut goes = true;
+        if is_covered {
+            self.context.ports.clock().sleep(delay).await;
+        } else {
+            goes = self.renew_hold(specialist, invocation, id, delay).await;
+        }
+        goes &= self.is_time_for_another(invocation, Duration::ZERO);
+        if !goes {
+            self.withdraw(specialist, &next).await;
+        }
+        goes
+    }
+
+    fn is_time_for_another(&self, invocation: &Invocation, delay: Duration) -> bool {
+        let end = invocation.window_end.min(invocation.probe_deadline);
+        let left = end.since(self.context.now()).saturating_sub(delay);
+        left >= deadline::SHORTEST_ATTEMPT
+    }
+
+    /// Waits for `delay` while the hold is settled at what was used of it, and takes another one
+    /// for the next attempt, so that all attempts together never use more than was reserved. All
+    /// that within the invocation's own time: other candidates may have to be asked after it.
+    /// Returns whether another attempt may be made.
+    async fn renew_hold(
+        &self,
+        specialist: &'r Specialist,
+        invocation: &mut Invocation,
+        id: HoldId,
+        delay: Duration,
+    ) -> bool {
+        let purse = self.purse();
+        if let Some(held) = invocation.held.take() {
+            purse.charge(self.place, &invocation.id, held, invocation.used);
+        }
+        invocation.used = Charge::default();
+        let clock = self.context.ports.clock();
+        let within = invocation.window_end.since(clock.now());
+        join(clock.sleep(delay), purse.settle(Some(self.place), within)).await;
+        let within = invocation.window_end.since(clock.now());
+        let prompt = &self.task.request;
+        match purse.take(self.place, specialist, prompt, &id, Purpose::Retry, within).await {
+            Ok(Taken { lane, .. }) => {
+                invocation.id = id;
+                // Another invocation may have taken the lane while nothing was held.
+                let has_switched = invocation.tried.has_switched;
+                invocation.lane = if has_switched { lane.beside() } else { lane };
+                invocation.held = Some(Charge::hold(specialist));
+                true
+            }
+            Err(error @ ReserveError::Unavailable(_))
+                if self.context.policy.session.on_ledger_failure == OnLedgerFailure::Allow =>
+            {
+                error!(error = chain(&error), "the attempt goes uncounted");
+                invocation.id = id;
+                true
+            }
+            Err(error) => {
+                warn!(error = chain(&error), "no retry: nothing would pay for it");
+                false
+            }
+        }
+    }
+}
+
+/// What an attempt that took `took` says of the specialist's health. An answer that came too
+/// late is one all the same, and yet a sign of trouble.
+fn verdict(
+    specialist: &Specialist,
+    result: &Result<Answer, InvokeError>,
+    took: Duration,
+) -> Verdict {
+    let slow_call = specialist.circuit.slow_call;
+    match result {
+        Ok(_) if took > slow_call => Verdict::Failing,
+        Ok(_) => Verdict::Healthy,
+        Err(error) => error.verdict(slow_call),
+    }
+}
+
+fn record(span: &Span, reported: TokenUse, charge: Charge, failure: Option<Reason>) {
+    span.record("input_tokens", reported.all_input().0);
+    span.record("output_tokens", reported.all_output().0);
+    span.record("cost_micro_usd", charge.cost.0);
+    span.record("outcome", failure.map_or("answered", Reason::as_str));
+}

@@ -1,0 +1,100 @@
+//! What a panic broke off.
+//!
+//! The journal has what had begun. What is missing is added to it: an attempt that was under way
+//! ends with unknown usage, its invocation as failed, its hold at what was used. The circuits hear
+//! that nothing is known of the attempts that they let pass.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use crate::budget::purse::open_holds;
+use crate::circuit::Verdict;
+use crate::deadline;
+use crate::invocation::{Charge, Usage};
+use crate::journal::{Entry, Fact};
+use crate::ledger::HoldId;
+use crate::policy::{Policy, SpecialistName};
+use crate::ports::Ports;
+use crate::reply::Reason;
+
+/// Completes the journal of a request whose code panicked, and frees what it held of circuits.
+pub(crate) async fn recover<P: Ports>(context: Context<'_, P>) {
+    let Context { journal, policy, ports, .. } = context;
+    for (task, fact) in journal.read(|entries| missing(entries, policy)) {
+        journal.push(Entry { at: context.now(), task, fact });
+    }
+    for (owner, specialist) in journal.read(unreported) {
+        if let Some(specialist) = policy.find(specialist.as_str()) {
+            let within = deadline::after_call(context.remaining());
+            let (circuits, clock) = (ports.circuits(), ports.clock());
+            circuits.report(specialist, &owner, Verdict::Unknown, clock, within).await;
+        }
+    }
+}
+
+/// What has begun in a task and not ended.
+#[derive(Default)]
+struct Open<'e> {
+    candidate: bool,
+    invocation: Option<&'e SpecialistName>,
+    attempt: Option<&'e HoldId>,
+}
+
+/// The facts that end what has begun, each with its task.
+fn missing(entries: &[Entry], policy: &Policy) -> Vec<(Option<usize>, Fact)> {
+    let mut tasks: BTreeMap<Option<usize>, Open<'_>> = BTreeMap::new();
+    let mut used: Vec<(&HoldId, Charge)> = Vec::new();
+    for entry in entries {
+        let open = tasks.entry(entry.task).or_default();
+        match &entry.fact {
+            Fact::CandidateTaken { .. } => open.candidate = true,
+            Fact::CandidateLeft { .. } => open.candidate = false,
+            Fact::InvocationStarted { specialist } => open.invocation = Some(specialist),
+            Fact::InvocationEnded { .. } => open.invocation = None,
+            Fact::AttemptStarted { hold, .. } => open.attempt = Some(hold),
+            Fact::AttemptEnded { charge, .. } => {
+                used.extend(open.attempt.take().map(|hold| (hold, *charge)));
+            }
+            _ => {}
+        }
+    }
+    let mut missing = Vec::new();
+    for (task, open) in &tasks {
+        let specialist = open.invocation.and_then(|name| policy.find(name.as_str()));
+        if let (Some(hold), Some(specialist)) = (open.attempt, specialist) {
+            let usage = Usage::UNKNOWN;
+            let charge = Charge::of(specialist, &usage);
+            used.push((hold, charge));
+            let failure = Some(Reason::AgentError);
+            missing.push((*task, Fact::AttemptEnded { usage, charge, failure, steps: Vec::new() }));
+        }
+        if open.invocation.is_some() {
+            let failure = Some(Reason::AgentError);
+            missing.push((*task, Fact::InvocationEnded { failure }));
+        }
+        if open.candidate {
+            missing.push((*task, Fact::CandidateLeft { refused: None }));
+        }
+    }
+    for open in open_holds(entries).iter().filter(|open| open.used.is_none()) {
+        let of_hold = used.iter().filter(|(hold, _)| **hold == open.hold.id);
+        let used = of_hold.fold(Charge::default(), |sum, (_, charge)| sum.plus(*charge));
+        missing.push((open.task, Fact::Charged { id: open.hold.id.clone(), used }));
+    }
+    missing
+}
+
+/// The attempts that circuits let pass and of which they have heard nothing.
+fn unreported(entries: &[Entry]) -> Vec<(String, SpecialistName)> {
+    let mut passed: Vec<(String, SpecialistName)> = Vec::new();
+    for entry in entries {
+        match &entry.fact {
+            Fact::Admitted { owner, specialist } => {
+                passed.push((owner.clone(), specialist.clone()));
+            }
+            Fact::Reported { owner, .. } => passed.retain(|(other, _)| other != owner),
+            _ => {}
+        }
+    }
+    passed
+}

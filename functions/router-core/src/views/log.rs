@@ -1,0 +1,36 @@
+//! The one line that tells the whole story of a request, without a word of what was asked or
+//! answered.
+
+use std::time::Duration;
+
+use tracing::{Span, info};
+
+use super::metrics::overhead;
+use super::{Invocation, invocations};
+use crate::journal::Entry;
+use crate::reply::{Body, Reason};
+use crate::units::Timestamp;
+
+/// Writes the line, and completes the request's span, at `now`.
+pub(crate) fn write(entries: &[Entry], body: &Body, now: Timestamp) {
+    let span = Span::current();
+    span.record("specialist.used", body.specialist.as_deref());
+    span.record("status", body.status.as_str());
+    span.record("reason", body.reason.map(Reason::as_str));
+    let invocations = invocations(entries);
+    let sum = |of: fn(&Invocation<'_>) -> u64| -> u64 { invocations.iter().map(of).sum() };
+    let took: Duration = entries.first().map_or(Duration::ZERO, |first| now.since(first.at));
+    let overhead = overhead(entries, &invocations, now);
+    info!(
+        attempts = body.attempts,
+        input_tokens = sum(|invocation| invocation.used.all_input().0),
+        output_tokens = sum(|invocation| invocation.used.all_output().0),
+        cost_micro_usd = sum(|invocation| invocation.charge.cost.0),
+        latency_ms = took.as_millis() as u64,
+        overhead_ms = overhead.as_millis() as u64,
+        steps_left = body.budget.map(|budget| budget.steps_left),
+        tokens_left = body.budget.map(|budget| budget.tokens_left),
+        cost_left_micro_usd = body.budget.map(|budget| budget.cost_left.0),
+        "request answered"
+    );
+}
