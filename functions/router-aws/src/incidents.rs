@@ -57,7 +57,7 @@ impl DynamoIncidents {
 }
 
 impl IncidentLog for DynamoIncidents {
-    async fn leave(&self, incidents: &[Incident], within: Duration) {
+    async fn record(&self, incidents: &[Incident], within: Duration) {
         join_all(incidents.iter().map(|incident| self.leave_one(incident, within))).await;
     }
 }

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod otlp;
+mod ports;
 pub mod settings;
 pub mod table;
 mod timer;
@@ -28,6 +29,7 @@ pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
+pub use ports::AwsPorts;
 pub use settings::Settings;
 pub use table::Table;
 

@@ -2,6 +2,7 @@
 
 mod emf;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl CloudWatchMetrics {
 }
 
 impl MetricsSink for CloudWatchMetrics {
-    async fn publish(&self, batch: &Batch, within: Duration) {
+    async fn publish(&self, batch: &Batch<'_>, within: Duration) {
         if batch.data.is_empty() {
             return;
         }
@@ -57,9 +58,9 @@ impl MetricsSink for CloudWatchMetrics {
     }
 }
 
-fn metric_datum(batch: &Batch, datum: &Datum) -> MetricDatum {
-    let dimension = |(name, value): &(&'static str, String)| {
-        Dimension::builder().name(*name).value(value).build()
+fn metric_datum(batch: &Batch<'_>, datum: &Datum<'_>) -> MetricDatum {
+    let dimension = |(name, value): &(&'static str, Cow<'_, str>)| {
+        Dimension::builder().name(*name).value(&**value).build()
     };
     MetricDatum::builder()
         .metric_name(datum.name)

@@ -29,7 +29,7 @@ use message::ExportTraceServiceResponse;
 use prost::Message;
 use router_core::invocation::BoxError;
 use router_core::session::RootSession;
-use router_core::trace::{Recorder, Trace, TraceId};
+use router_core::trace::{Trace, TraceId};
 use router_core::units::{Clock, Timestamp};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
@@ -87,11 +87,11 @@ impl OtlpTraces {
         }
     }
 
-    /// A recorder for a request of `session`, if its trace is wanted.
-    pub fn recorder(&self, session: Option<&RootSession>, request_id: &str) -> Option<Recorder> {
-        let is_sampled = |session| self.settings.sampler.takes(TraceId::of(session));
-        let is_paused = SystemClock.now() < self.state().paused_until;
-        (!is_paused && session.is_none_or(is_sampled)).then(|| Recorder::new(session, request_id))
+    /// Whether the trace of a request of `session` is wanted.
+    pub fn wants(&self, session: Option<&RootSession>, request_id: &str) -> bool {
+        let is_sampled =
+            session.is_none() || self.settings.sampler.takes(TraceId::of(session, request_id));
+        is_sampled && SystemClock.now() >= self.state().paused_until
     }
 
     /// Keeps a trace until [`OtlpTraces::export`].

@@ -16,18 +16,14 @@ use lambda_runtime::tower::util::option_layer;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use router_aws::otlp::Invocation;
 use router_aws::settings::{LogSettings, SettingsError};
-use router_aws::{
-    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, OtlpTraces,
-    Settings, SystemClock, Table, aws_configuration, logging,
-};
+use router_aws::{AwsPorts, OtlpTraces, Settings, Table, aws_configuration, logging};
 use router_core::Handler;
-use router_core::circuit::Circuits;
 use router_core::event::{Event, GATEWAY_TOOL_NAME};
-use router_core::handler::LambdaRequest;
+use router_core::handler::{Handled, LambdaRequest};
 use router_core::metrics::ColdStart;
 use router_core::retry::RetryBudget;
-use router_core::trace::{Recorder, Scope};
 use router_core::units::Timestamp;
+use router_core::views::spans;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -85,12 +81,8 @@ struct Function {
     settings: Settings,
     /// The service that the function belongs to.
     service: String,
-    ledger: DynamoLedger,
-    invoker: AgentInvoker,
-    circuits: Circuits<DynamoCircuits>,
+    ports: AwsPorts,
     retries: RetryBudget,
-    incidents: DynamoIncidents,
-    metrics: CloudWatchMetrics,
     traces: Option<OtlpTraces>,
     /// Whether the next invocation is this environment's first.
     is_cold: AtomicBool,
@@ -101,12 +93,8 @@ impl Function {
         let config = aws_configuration().await;
         let table = Table::new(&config, &settings.budget_table);
         Self {
-            ledger: DynamoLedger::new(table.clone()),
-            invoker: AgentInvoker::new(&config),
-            circuits: Circuits::new(DynamoCircuits::new(table.clone())),
+            ports: AwsPorts::new(&config, table, &settings.metrics_namespace),
             retries: RetryBudget::default(),
-            incidents: DynamoIncidents::new(table),
-            metrics: CloudWatchMetrics::new(&config, &settings.metrics_namespace),
             traces: settings.traces.take().map(|traces| OtlpTraces::new(&config, traces)),
             is_cold: AtomicBool::new(true),
             settings,
@@ -134,31 +122,25 @@ impl Function {
             span.in_scope(|| error!("{unknown}"));
             diagnostic("UnknownEventForm", &unknown)
         })?;
-        let handler = Handler {
-            policy: &self.settings.policy,
-            ledger: &self.ledger,
-            invoker: &self.invoker,
-            circuits: &self.circuits,
-            retries: &self.retries,
-            incidents: &self.incidents,
-            metrics: &self.metrics,
-            clock: &SystemClock,
-        };
+        let handler =
+            Handler { policy: &self.settings.policy, ports: &self.ports, retries: &self.retries };
         let session = event.caller.as_ref().ok().map(|caller| &caller.root);
-        let traces = self.traces.as_ref();
-        let recorder = traces.and_then(|traces| traces.recorder(session, &context.request_id));
+        let request_id = &context.request_id;
+        let traces = self.traces.as_ref().filter(|traces| traces.wants(session, request_id));
         let request = LambdaRequest {
-            id: &context.request_id,
+            id: request_id,
             deadline: Timestamp(context.deadline),
             cold_start,
             function_version: published_version(&context),
-            trace: recorder.as_ref().map_or(Scope::OFF, Recorder::scope),
+            wants_steps: traces.is_some(),
         };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
-        let reply = Box::pin(handler.handle(&event, request)).instrument(span.clone()).await;
-        if let (Some(traces), Some(recorder)) = (traces, recorder) {
+        let handling = Box::pin(handler.handle(&event, request)).instrument(span.clone());
+        let Handled { reply, entries } = handling.await;
+        if let Some(traces) = traces {
+            let trace = spans::of(&entries, session, request_id);
             let invocation = Invocation { is_cold, xray_trace: context.xray_trace_id };
-            span.in_scope(|| traces.keep(recorder.finish(), invocation));
+            span.in_scope(|| traces.keep(trace, invocation));
         }
         RawValue::from_string(reply.render(&event.form))
             .map_err(|error| diagnostic("MalformedReply", &error))

@@ -2,6 +2,7 @@
 //!
 //! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use router_core::metrics::{Batch, Unit};
@@ -12,12 +13,12 @@ const MAX_METRICS: usize = 100;
 /// The most values that one metric of a document may have.
 const MAX_VALUES: usize = 100;
 
-type Dimensions<'a> = &'a [(&'static str, String)];
+type Dimensions<'a> = &'a [(&'static str, Cow<'a, str>)];
 type Metrics = BTreeMap<&'static str, (Unit, Vec<f64>)>;
 
 /// The batch as lines, one document for each set of dimension values: in a document, a
 /// dimension has one value.
-pub(super) fn lines(namespace: &str, batch: &Batch) -> Vec<String> {
+pub(super) fn lines(namespace: &str, batch: &Batch<'_>) -> Vec<String> {
     let mut documents: BTreeMap<Dimensions<'_>, Vec<Metrics>> = BTreeMap::new();
     for datum in &batch.data {
         let parts = documents.entry(&datum.dimensions).or_default();
@@ -73,12 +74,12 @@ mod tests {
 
     use super::*;
 
-    fn datum(name: &'static str, value: f64, specialist: Option<&str>) -> Datum {
-        let dimensions = specialist.map(|name| ("Specialist", name.to_owned()));
+    fn datum<'e>(name: &'static str, value: f64, specialist: Option<&'e str>) -> Datum<'e> {
+        let dimensions = specialist.map(|name| ("Specialist", Cow::from(name)));
         Datum { name, unit: Unit::Count, value, dimensions: dimensions.into_iter().collect() }
     }
 
-    fn documents(data: Vec<Datum>) -> Vec<Value> {
+    fn documents(data: Vec<Datum<'_>>) -> Vec<Value> {
         let batch = Batch { timestamp: Timestamp(1_700_000_000_000), data };
         lines("Test", &batch).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

@@ -41,7 +41,7 @@ pub(super) fn encode(
 }
 
 fn span(trace: &Trace, place: usize, span: &Span) -> message::Span {
-    let facts = span.facts.iter().map(|(key, value)| attribute(key, value));
+    let facts = span.attributes.iter().map(|(key, value)| attribute(key, value));
     let failure = span.failure.map(|reason| attribute(key::ERROR_TYPE, &reason.into()));
     let parent = span.parent.map(|parent| trace.span_id(parent).to_vec());
     let kind = match span.kind {
@@ -87,23 +87,29 @@ fn nanoseconds(time: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use router_core::session::RootSession;
-    use router_core::trace::Recorder;
+    use router_core::trace::TraceId;
 
     use super::*;
 
     #[test]
     fn a_trace_is_written_with_its_parents_its_times_and_its_failures() {
-        let session = RootSession::parse("sessionId", "s-1").unwrap();
-        let recorder = Recorder::new(Some(&session), "r-1");
-        let request =
-            recorder.scope().begin(Kind::Server, format_args!("request"), Timestamp(1_000));
-        let part = request.begin(Kind::Client, format_args!("part"), Timestamp(1_001));
-        part.note(|| [("count", 7_u64.into())]);
-        part.fail("timeout");
-        part.end(Timestamp(1_002));
-        request.end(Timestamp(1_003));
-        let trace = recorder.finish();
+        let span = |name: &str, kind, parent, start, end| Span {
+            name: name.to_owned(),
+            kind,
+            parent,
+            start: Timestamp(start),
+            end: Timestamp(end),
+            attributes: Vec::new(),
+            failure: None,
+        };
+        let request = span("request", Kind::Server, None, 1_000, 1_003);
+        let part = Span {
+            attributes: vec![("count", 7_u64.into())],
+            failure: Some("timeout"),
+            ..span("part", Kind::Client, Some(0), 1_001, 1_002)
+        };
+        let id = TraceId::of(None, "r-1");
+        let trace = Trace { id, request_id: "r-1".to_owned(), spans: vec![request, part] };
         let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
         let invocation = Invocation { is_cold: true, xray_trace: Some(header.to_owned()) };
         let resource = BTreeMap::from([("service.name".to_owned(), "shop".into())]);
