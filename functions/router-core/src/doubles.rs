@@ -3,8 +3,8 @@
 mod circuits;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
@@ -93,6 +93,29 @@ pub(crate) fn account() -> Account {
     Account { limits: Limits::from(&policy().session), ..Account::default() }
 }
 
+/// Makes one call of a port panic, whichever port it is of: the calls are counted together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trap(Arc<AtomicU64>);
+
+impl Trap {
+    /// Springs at the `call`th call, from 1.
+    pub(crate) fn at(call: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(call)))
+    }
+
+    /// How many calls there would have been to go.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// A call of the port that is named.
+    fn pass(&self, port: &str) {
+        let left = self.0.load(Ordering::SeqCst);
+        self.0.store(left.saturating_sub(1), Ordering::SeqCst);
+        assert!(left != 1, "the trap in {port}");
+    }
+}
+
 /// A clock that moves when somebody works.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock(AtomicU64);
@@ -119,6 +142,7 @@ pub(crate) struct InMemoryLedger {
     is_down: bool,
     /// Whether settlements go unanswered, and so do not happen.
     loses_settlements: bool,
+    pub(crate) trap: Trap,
     sessions: Mutex<HashMap<String, SessionItem>>,
 }
 
@@ -161,6 +185,7 @@ impl Ledger for InMemoryLedger {
         reservation: &Reservation<'_>,
         _within: Duration,
     ) -> Result<Hold, ReserveError> {
+        self.trap.pass("reserve");
         if self.is_down {
             return Err(ReserveError::Unavailable("the table is down".into()));
         }
@@ -234,6 +259,7 @@ impl Ledger for InMemoryLedger {
         settlement: &Settlement<'_>,
         _within: Duration,
     ) -> Result<(), SettleError> {
+        self.trap.pass("settle");
         if self.loses_settlements {
             return Err(SettleError("the table is down".into()));
         }
@@ -294,6 +320,7 @@ pub(crate) struct Sent {
 /// Agents that do as they are told, in order.
 pub(crate) struct ScriptedInvoker<'c> {
     clock: &'c ManualClock,
+    pub(crate) trap: Trap,
     script: Mutex<VecDeque<Scripted>>,
     sent: Mutex<Vec<Sent>>,
 }
@@ -301,7 +328,7 @@ pub(crate) struct ScriptedInvoker<'c> {
 impl<'c> ScriptedInvoker<'c> {
     pub(crate) fn new(clock: &'c ManualClock, script: impl IntoIterator<Item = Scripted>) -> Self {
         let script = Mutex::new(script.into_iter().collect());
-        Self { clock, script, sent: Mutex::default() }
+        Self { clock, trap: Trap::default(), script, sent: Mutex::default() }
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {
@@ -316,6 +343,7 @@ impl<'c> ScriptedInvoker<'c> {
 
 impl SpecialistInvoker for ScriptedInvoker<'_> {
     async fn invoke(&self, attempt: &Attempt<'_>) -> Outcome {
+        self.trap.pass("invoke");
         let AgentRef::Bedrock(AgentAlias { agent_id, .. }) = attempt.agent else {
             panic!("the doubles' policy has Bedrock agents only")
         };
@@ -335,7 +363,10 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
 
 /// Keeps what is published.
 #[derive(Debug, Default)]
-pub(crate) struct RecordingSink(Mutex<Vec<Vec<Published>>>);
+pub(crate) struct RecordingSink {
+    pub(crate) trap: Trap,
+    batches: Mutex<Vec<Vec<Published>>>,
+}
 
 /// A datum that was published.
 #[derive(Clone, Debug, PartialEq)]
@@ -356,13 +387,14 @@ impl From<&Datum<'_>> for Published {
 
 impl RecordingSink {
     pub(crate) fn batches(&self) -> Vec<Vec<Published>> {
-        self.0.lock().unwrap().clone()
+        self.batches.lock().unwrap().clone()
     }
 }
 
 impl MetricsSink for RecordingSink {
     async fn publish(&self, batch: &Batch<'_>, _within: Duration) {
-        self.0.lock().unwrap().push(batch.data.iter().map(Published::from).collect());
+        self.trap.pass("publish");
+        self.batches.lock().unwrap().push(batch.data.iter().map(Published::from).collect());
     }
 }
 

@@ -338,7 +338,7 @@ mod tests {
         .sampler;
         let taken = (0..1_000).filter(|number| {
             let session = RootSession::parse("sessionId", &format!("session {number}")).unwrap();
-            sampler.takes(TraceId::of(&session))
+            sampler.takes(TraceId::of(Some(&session), "r-1"))
         });
         assert!((200..300).contains(&taken.count()));
     }

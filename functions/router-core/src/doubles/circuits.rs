@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Trap;
 use crate::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Readings, State,
 };
@@ -13,6 +14,7 @@ use crate::policy::SpecialistName;
 /// Circuits in memory, changed as the table changes them.
 #[derive(Debug, Default)]
 pub(crate) struct InMemoryCircuits {
+    pub(crate) trap: Trap,
     is_down: AtomicBool,
     readings: Mutex<Readings>,
     reads: AtomicU64,
@@ -69,6 +71,7 @@ impl CircuitStore for InMemoryCircuits {
         _specialists: &[&SpecialistName],
         _within: Duration,
     ) -> Result<Readings, CircuitError> {
+        self.trap.pass("read");
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
             return Err(CircuitError("the table is down".into()));
@@ -81,6 +84,7 @@ impl CircuitStore for InMemoryCircuits {
         change: &Change<'_>,
         _within: Duration,
     ) -> Result<Changed, CircuitError> {
+        self.trap.pass("change");
         self.changes.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
             return Err(CircuitError("the table is down".into()));
@@ -98,16 +102,20 @@ impl CircuitStore for InMemoryCircuits {
 
 /// Keeps what is left behind.
 #[derive(Debug, Default)]
-pub(crate) struct RecordingLog(Mutex<Vec<Incident>>);
+pub(crate) struct RecordingLog {
+    pub(crate) trap: Trap,
+    incidents: Mutex<Vec<Incident>>,
+}
 
 impl RecordingLog {
     pub(crate) fn incidents(&self) -> Vec<Incident> {
-        self.0.lock().unwrap().clone()
+        self.incidents.lock().unwrap().clone()
     }
 }
 
 impl IncidentLog for RecordingLog {
     async fn record(&self, incidents: &[Incident], _within: Duration) {
-        self.0.lock().unwrap().extend_from_slice(incidents);
+        self.trap.pass("record");
+        self.incidents.lock().unwrap().extend_from_slice(incidents);
     }
 }

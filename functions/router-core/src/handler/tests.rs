@@ -1,3 +1,4 @@
+mod panics;
 mod traces;
 
 use serde_json::{Value, json};
