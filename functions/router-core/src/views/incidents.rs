@@ -1,5 +1,7 @@
 //! What is kept of specialists that were to answer and did not.
 
+use std::time::Duration;
+
 use super::{invocations, is_refused};
 use crate::arguments::Task;
 use crate::incident::Incident;
@@ -10,90 +12,82 @@ use crate::units::{MicroUsd, Timestamp, Tokens};
 
 /// The incidents of a request whose tasks are `tasks`. A refused task leaves none.
 pub fn of(entries: &[Entry], request_id: &str, tasks: &[Task], policy: &Policy) -> Vec<Incident> {
-    let of_task = |(place, task)| of_task(entries, request_id, place, task, policy);
+    let of_task = |(place, task): (usize, &Task)| {
+        let request = policy.record_requests.then(|| task.request.clone());
+        of_task(entries, place).into_iter().enumerate().map(move |(number, incident)| Incident {
+            id: format!("{request_id}/{place}/{number}"),
+            request: request.clone(),
+            ..incident
+        })
+    };
     tasks.iter().enumerate().flat_map(of_task).collect()
 }
 
-fn of_task(
-    entries: &[Entry],
-    request_id: &str,
-    place: usize,
-    task: &Task,
-    policy: &Policy,
-) -> Vec<Incident> {
+fn of_task(entries: &[Entry], place: usize) -> Vec<Incident> {
     if is_refused(entries, Some(place)) {
         return Vec::new();
     }
-    let mut common = Incident {
+    let invocations = invocations(entries);
+    let mut invocations = invocations.iter().filter(|invocation| invocation.task == Some(place));
+    let mut incidents: Vec<Incident> = Vec::new();
+    let (mut asked, mut class, mut ended_at, mut answered_by) = (None, "", Timestamp(0), None);
+    for Entry { at, fact, .. } in super::of_task(entries, place) {
+        match fact {
+            Fact::Asked { specialist, intent_class } => {
+                (asked, class) = (specialist.as_ref(), intent_class.as_str());
+            }
+            Fact::Chosen { detour: Some(reason), .. } => {
+                incidents.push(without_call(*reason, asked));
+            }
+            Fact::CircuitRejected { specialist } => {
+                let incident = without_call(Reason::CircuitOpen, Some(specialist));
+                if !incidents.contains(&incident) {
+                    incidents.push(incident);
+                }
+            }
+            Fact::InvocationEnded { failure } => {
+                if let (Some(invocation), Some(reason)) = (invocations.next(), failure) {
+                    incidents.push(Incident {
+                        attempts: invocation.attempts,
+                        latency: invocation.latency(),
+                        input: invocation.used.all_input(),
+                        output: invocation.used.all_output(),
+                        cost: invocation.charge.cost,
+                        ..without_call(*reason, Some(invocation.specialist))
+                    });
+                }
+            }
+            Fact::TaskEnded { status, specialist, .. } => {
+                ended_at = *at;
+                let has_answered = matches!(status, Status::Answered | Status::FellBack);
+                answered_by = specialist.clone().filter(|_| has_answered);
+            }
+            _ => {}
+        }
+    }
+    for incident in &mut incidents {
+        incident.at = ended_at;
+        class.clone_into(&mut incident.intent_class);
+        incident.answered_by.clone_from(&answered_by);
+    }
+    incidents
+}
+
+/// An incident in which the specialist was not called. What is known only when the task has ended
+/// is still to be filled in.
+fn without_call(reason: Reason, specialist: Option<&SpecialistName>) -> Incident {
+    Incident {
         id: String::new(),
         at: Timestamp(0),
-        specialist: None,
-        reason: Reason::AgentError,
+        specialist: specialist.cloned(),
+        reason,
         attempts: 0,
-        latency: std::time::Duration::ZERO,
+        latency: Duration::ZERO,
         input: Tokens(0),
         output: Tokens(0),
         cost: MicroUsd(0),
         intent_class: String::new(),
         answered_by: None,
-        request: policy.record_requests.then(|| task.request.clone()),
-    };
-    // Who was not asked, or did not answer, and why.
-    let mut found: Vec<(Reason, Option<&SpecialistName>, Option<usize>)> = Vec::new();
-    let (mut asked, mut ended) = (None, 0);
-    for Entry { at, fact, .. } in super::of_task(entries, place) {
-        match fact {
-            Fact::Asked { specialist, intent_class } => {
-                asked = specialist.as_ref();
-                common.intent_class.clone_from(intent_class);
-            }
-            Fact::Chosen { detour: Some(reason), .. } => found.push((*reason, asked, None)),
-            Fact::CircuitRejected { specialist } => {
-                let rejected = (Reason::CircuitOpen, Some(specialist), None);
-                if !found.contains(&rejected) {
-                    found.push(rejected);
-                }
-            }
-            Fact::InvocationEnded { failure } => {
-                if let Some(reason) = failure {
-                    found.push((*reason, None, Some(ended)));
-                }
-                ended += 1;
-            }
-            Fact::TaskEnded { status, specialist, .. } => {
-                common.at = *at;
-                if matches!(status, Status::Answered | Status::FellBack) {
-                    common.answered_by.clone_from(specialist);
-                }
-            }
-            _ => {}
-        }
+        request: None,
     }
-    let invocations = invocations(entries);
-    let of_this_task: Vec<_> =
-        invocations.iter().filter(|invocation| invocation.task == Some(place)).collect();
-    let incident = |(number, (reason, specialist, invocation)): (
-        usize,
-        (_, Option<&SpecialistName>, Option<usize>),
-    )| {
-        let incident = Incident {
-            id: format!("{request_id}/{place}/{number}"),
-            reason,
-            specialist: specialist.cloned(),
-            ..common.clone()
-        };
-        match invocation.and_then(|place| of_this_task.get(place)) {
-            None => incident,
-            Some(invocation) => Incident {
-                specialist: Some(invocation.specialist.clone()),
-                attempts: invocation.attempts,
-                latency: invocation.latency(),
-                input: invocation.used.all_input(),
-                output: invocation.used.all_output(),
-                cost: invocation.charge.cost,
-                ..incident
-            },
-        }
-    };
-    found.into_iter().enumerate().map(incident).collect()
 }
