@@ -119,10 +119,122 @@ pub(crate) fn of_task(entries: &[Entry], task: usize) -> impl Iterator<Item = &E
     entries.iter().filter(move |entry| entry.task == Some(task))
 }
 
-/// The tasks of the request for which a specialist was called, or might have been: a refusal is
-/// told by its status and reason alone.
+/// Whether a task was refused. Then its status and reason are told, and nothing of what was
+/// considered on the way.
 pub(crate) fn is_refused(entries: &[Entry], task: Option<usize>) -> bool {
     entries.iter().any(|entry| {
         entry.task == task && matches!(entry.fact, Fact::TaskEnded { status: Status::Refused, .. })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::{account as empty_account, policy};
+    use crate::invocation::Usage;
+    use crate::journal::Hold;
+    use crate::session::Lane;
+    use crate::units::{MicroUsd, Tokens};
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn entry(at: u64, fact: Fact) -> Entry {
+        Entry { at: Timestamp(at), task: Some(0), fact }
+    }
+
+    fn charge(tokens: u64) -> Charge {
+        Charge { tokens: Tokens(tokens), cost: MicroUsd(tokens) }
+    }
+
+    fn id(number: usize) -> HoldId {
+        HoldId::new("r", 0, number)
+    }
+
+    fn held(number: usize, committed: u64) -> [Entry; 2] {
+        let specialist = policy().find("orders").unwrap().name.clone();
+        let hold = Hold { id: id(number), specialist, ask: charge(8_000) };
+        let account = Account { committed: charge(committed), ..empty_account() };
+        let (lane, stale) = (Lane::default(), Vec::new());
+        [
+            entry(1, Fact::Reserving(hold)),
+            entry(2, Fact::Held { id: id(number), account, lane, expired_holds: 0, stale }),
+        ]
+    }
+
+    fn charged(number: usize, used: u64) -> Entry {
+        entry(3, Fact::Charged { id: id(number), used: charge(used) })
+    }
+
+    #[test]
+    fn the_account_counts_what_was_used_in_the_place_of_what_was_held() {
+        let entries = [&held(0, 8_000)[..], &[charged(0, 300)]].concat();
+        let account = account(&entries).unwrap();
+        assert_eq!((account.committed, account.spent), (charge(300), charge(300)));
+    }
+
+    #[test]
+    fn what_was_settled_before_the_ledger_answered_is_counted_once() {
+        let settled = entry(4, Fact::Settled { id: id(0), is_known: true });
+        let before = [&held(0, 8_000)[..], &[charged(0, 300), settled.clone()]].concat();
+        // The second hold was taken after the first was settled: the table has 300 + 8,000.
+        let one_after_the_other = [&before[..], &held(1, 8_300)].concat();
+        assert_eq!(account(&one_after_the_other).unwrap().committed, charge(8_300));
+        // Both were held at once: the table has 16,000, the first one's included.
+        let at_once = [&held(0, 8_000)[..], &held(1, 16_000), &[charged(0, 300), settled]].concat();
+        assert_eq!(account(&at_once).unwrap().committed, charge(8_300));
+    }
+
+    #[test]
+    fn attempts_are_added_up_and_each_task_has_its_own() {
+        let orders = policy().find("orders").unwrap().name.clone();
+        let start = |task| Entry {
+            at: NOW,
+            task: Some(task),
+            fact: Fact::InvocationStarted { specialist: orders.clone() },
+        };
+        let attempt = |task, at, failure| {
+            let used = Usage::Reported(TokenUse::new(10, 1));
+            let (hold, agent) = (id(0), String::new());
+            let started = Fact::AttemptStarted { number: 1, hold, agent };
+            let ended =
+                Fact::AttemptEnded { usage: used, charge: charge(11), failure, steps: Vec::new() };
+            [started, ended].map(|fact| Entry { at: Timestamp(at), task: Some(task), fact })
+        };
+        let throttled = attempt(0, 1_100, Some(Reason::Throttled));
+        let ended = entry(1_300, Fact::InvocationEnded { failure: None });
+        let entries = [
+            &[start(0), start(1)][..],
+            &throttled,
+            &attempt(1, 1_500, None),
+            &attempt(0, 1_200, None),
+            &[ended],
+        ]
+        .concat();
+        let [first, second] = &invocations(&entries)[..] else { panic!("not two") };
+        assert_eq!((first.attempts, first.throttled_attempts, first.charge), (2, 1, charge(22)));
+        assert_eq!(
+            (first.used, first.latency()),
+            (TokenUse::new(20, 2), Duration::from_millis(200))
+        );
+        assert_eq!((second.attempts, second.latency()), (1, Duration::from_millis(500)));
+        assert_eq!(
+            metrics::overhead(&entries, &[first.clone(), second.clone()], Timestamp(1_600)),
+            Duration::from_millis(100),
+            "the longer wait covers the shorter"
+        );
+    }
+
+    #[test]
+    fn a_specialist_whose_job_it_is_not_has_not_failed() {
+        let orders = policy().find("orders").unwrap().name.clone();
+        let with = |failure| {
+            let entries = [
+                entry(1, Fact::InvocationStarted { specialist: orders.clone() }),
+                entry(2, Fact::InvocationEnded { failure }),
+            ];
+            invocations(&entries)[0].has_failed()
+        };
+        assert!(with(Some(Reason::Timeout)));
+        assert!(!with(Some(Reason::OutOfScope)) && !with(None));
+    }
 }

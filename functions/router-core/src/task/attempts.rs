@@ -383,3 +383,56 @@ fn record(span: &Span, reported: TokenUse, charge: Charge, failure: Option<Reaso
     span.record("cost_micro_usd", charge.cost.0);
     span.record("outcome", failure.map_or("answered", Reason::as_str));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Retry = Retry {
+        max_attempts: 3,
+        base_delay: Duration::from_millis(100),
+        max_delay: Duration::from_millis(150),
+    };
+
+    fn tried(retries: u64, has_switched: bool) -> Tried {
+        Tried { retries, has_switched }
+    }
+
+    fn follows(error: &InvokeError, tried: Tried) -> AfterFailure {
+        after_failure(error, tried, &RULES, u64::MAX)
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_until_all_attempts_are_made_and_waits_longer_each_time() {
+        let waits = |retries, chance| {
+            after_failure(&InvokeError::Throttled, tried(retries, true), &RULES, chance)
+        };
+        assert_eq!(waits(0, 100_000), AfterFailure::Retry { after: Duration::from_millis(100) });
+        assert_eq!(waits(1, 150_000), AfterFailure::Retry { after: Duration::from_millis(150) });
+        assert_eq!(waits(2, 0), AfterFailure::TryNext);
+    }
+
+    #[test]
+    fn a_conflict_switches_the_lane_once_and_is_no_retry() {
+        let conflict = InvokeError::Conflict;
+        assert_eq!(follows(&conflict, tried(2, false)), AfterFailure::SwitchLane);
+        assert_eq!(follows(&conflict, tried(0, true)), AfterFailure::TryNext);
+    }
+
+    #[test]
+    fn what_does_not_pass_leaves_the_request_to_the_next_and_a_guardrail_to_none() {
+        assert_eq!(follows(&InvokeError::GaveUp, Tried::default()), AfterFailure::TryNext);
+        assert_eq!(follows(&InvokeError::Guardrail, Tried::default()), AfterFailure::Stop);
+    }
+
+    #[test]
+    fn an_answer_above_the_slow_call_speaks_against_the_specialist_and_one_at_it_does_not() {
+        let policy = crate::doubles::policy();
+        let orders = policy.find("orders").unwrap();
+        let answer = || Ok(Answer::Text("there".to_owned()));
+        let slow = orders.circuit.slow_call;
+        assert_eq!(verdict(orders, &answer(), slow), Verdict::Healthy);
+        assert_eq!(verdict(orders, &answer(), slow + Duration::from_millis(1)), Verdict::Failing);
+        assert_eq!(verdict(orders, &Err(InvokeError::Guardrail), slow * 2), Verdict::Healthy);
+    }
+}
