@@ -21,12 +21,13 @@ use crate::metrics::{Batch, ColdStart, MetricsSink};
 use crate::policy::{Policy, SpecialistName};
 use crate::ports::Ports;
 use crate::reply::{Body, Reason, Reply, Status};
+use crate::request::{Request, TaskEnd};
 use crate::retry::RetryBudget;
 use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
-use crate::task::{self, Context, TaskEnd, messages};
+use crate::task;
 use crate::units::{Clock, Timestamp};
-use crate::views;
+use crate::views::{self, messages};
 
 /// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);
@@ -116,18 +117,10 @@ impl<P: Ports> Handler<'_, P> {
             }
         };
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
-        let context = Context {
-            policy,
-            ports,
-            retries,
-            journal,
-            caller,
-            request_id: id,
-            deadline,
-            wants_steps,
-        };
+        let request =
+            Request { policy, ports, retries, journal, caller, id, deadline, wants_steps };
         let working = guarded("the task", async {
-            let end = task::run(context, 0, &task).await;
+            let end = task::run(request, 0, &task).await;
             let kept = Kept::of(&end);
             let body = journal.read(|entries| views::body::of(entries, 0, end, &task, policy));
             (body, kept)
@@ -135,18 +128,18 @@ impl<P: Ports> Handler<'_, P> {
         let (body, kept) = match working.await {
             Some(worked) => worked,
             None => {
-                guarded("the recovery", task::recover(context)).await;
+                guarded("the recovery", task::recover(request)).await;
                 (panicked(event), None)
             }
         };
         let (status, reason, specialist) = (body.status, body.reason, self.specialist_of(&body));
-        context.note(0, Fact::TaskEnded { status, reason, specialist });
+        request.note(0, Fact::TaskEnded { status, reason, specialist });
         let incidents = || {
             let tasks = std::slice::from_ref(&task);
             journal.read(|entries| views::incidents::of(entries, id, tasks, policy))
         };
-        let within = deadline::wind_up(context.remaining());
-        let purse = Purse(context);
+        let within = deadline::wind_up(request.remaining());
+        let purse = Purse(request);
         let settling = guarded("the settlement", purse.settle(None, within));
         let keeping = guarded("keeping an answer", async {
             if let Some(Kept { specialist, generation }) = kept {

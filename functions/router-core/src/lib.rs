@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod policy;
 pub mod ports;
 pub mod reply;
+mod request;
 pub mod retry;
 pub mod routing;
 pub mod session;

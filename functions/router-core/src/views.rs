@@ -6,6 +6,7 @@
 pub mod body;
 pub mod incidents;
 pub mod log;
+pub(crate) mod messages;
 pub mod metrics;
 pub mod spans;
 

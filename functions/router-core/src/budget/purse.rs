@@ -16,13 +16,13 @@ use crate::ledger::{
 };
 use crate::policy::{Specialist, SpecialistName};
 use crate::ports::Ports;
+use crate::request::Request;
 use crate::session::{Fingerprint, Lane};
-use crate::task::Context;
 use crate::units::Clock;
 
 /// The purse of a request.
 #[derive(Debug)]
-pub(crate) struct Purse<'r, P>(pub(crate) Context<'r, P>);
+pub(crate) struct Purse<'r, P>(pub(crate) Request<'r, P>);
 
 /// A hold that was taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl<P: Ports> Purse<'_, P> {
         purpose: Purpose,
         within: Duration,
     ) -> Result<Taken, ReserveError> {
-        let Context { policy, ports, caller, deadline, .. } = self.0;
+        let Request { policy, ports, caller, deadline, .. } = self.0;
         let session = &policy.session;
         let fingerprint = Fingerprint::of(&specialist.name, prompt);
         let counts_repeats = session.max_repeats.is_some() && purpose != Purpose::Retry;
@@ -93,7 +93,7 @@ impl<P: Ports> Purse<'_, P> {
     /// Settles what is no longer in use, within `within`: of one task, or of all. A hold whose
     /// settlement the ledger does not answer expires, and stays charged.
     pub(crate) async fn settle(&self, task: Option<usize>, within: Duration) {
-        let Context { journal, ports, caller, .. } = self.0;
+        let Request { journal, ports, caller, .. } = self.0;
         let open = journal.read(open_holds);
         for open in open.iter().filter(|open| task.is_none() || open.task == task) {
             let Some(used) = open.used else { continue };
@@ -171,7 +171,7 @@ impl<P: Ports> Purse<'_, P> {
         fingerprint: &'a Fingerprint,
         identity: &'a str,
     ) -> Repeat<'a> {
-        let Context { policy, caller, .. } = self.0;
+        let Request { policy, caller, .. } = self.0;
         Repeat {
             session: &caller.root,
             tenant: &caller.tenant,

@@ -7,7 +7,7 @@ use futures_util::future::join;
 use tracing::{Instrument, Span, error, field, info_span, warn};
 
 use super::answer::Answer;
-use super::run::{Progress, TaskRun};
+use super::context::{TaskContext, owner};
 use crate::budget::purse::Taken;
 use crate::causes::chain;
 use crate::circuit::{Admission, Verdict};
@@ -97,11 +97,6 @@ pub(super) fn after_failure(
     }
 }
 
-/// The attempt as its circuit knows it.
-pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
-    format!("{}/{attempt}", hold.as_str())
-}
-
 impl Invocation {
     pub(super) fn begin(granted: Granted, window_end: Timestamp) -> Self {
         let Granted { id, held, lane, probe_deadline, is_degraded } = granted;
@@ -126,69 +121,61 @@ impl Invocation {
     }
 }
 
-impl<'r, P: Ports> TaskRun<'r, P> {
+impl Invocation {
     /// Invokes the specialist until it answers or another attempt would not help, and notes what
-    /// it cost, whatever comes of it.
-    pub(super) async fn invoke(
+    /// it used, whatever comes of it.
+    pub(super) async fn run<P: Ports>(
         &mut self,
-        specialist: &'r Specialist,
-        mut invocation: Invocation,
-    ) -> Progress {
-        self.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
-        let result = self.attempt_until_final(specialist, &mut invocation).await;
-        if let Some(held) = invocation.held.take() {
-            self.purse().charge(self.place, &invocation.id, held, invocation.used);
+        context: &TaskContext<'_, P>,
+        specialist: &Specialist,
+    ) -> Result<Answer, InvokeError> {
+        let result = self.attempt_until_final(context, specialist).await;
+        if let Some(held) = self.held.take() {
+            context.purse().charge(context.place, &self.id, held, self.used);
         }
-        let (progress, failure) = match result {
-            Ok(Answer::Text(text)) => {
-                let retries = invocation.tried.retries;
-                self.context.retries.succeeded(&specialist.name, retries);
-                let generation = Some(invocation.lane.generation);
-                (Progress::Answered { text, generation }, None)
-            }
-            Ok(Answer::OutOfScope { suggest }) => {
-                let (policy, caller) = (self.context.policy, self.context.caller);
-                self.candidates.hand_off(suggest.as_deref(), policy, caller);
-                (Progress::TryNext, Some(Reason::OutOfScope))
-            }
-            Err(error) => {
-                warn!(error = chain(&error), specialist.name = %specialist.name, "no answer");
-                let may_fall_back = error.allows_fallback();
-                let progress = if may_fall_back { Progress::TryNext } else { Progress::Stop };
-                (progress, Some(error.reason()))
-            }
+        if let Ok(Answer::Text(_)) = &result {
+            context.request.retries.succeeded(&specialist.name, self.tried.retries);
+        }
+        let failure = match &result {
+            Ok(Answer::Text(_)) => None,
+            Ok(Answer::OutOfScope { .. }) => Some(Reason::OutOfScope),
+            Err(error) => Some(error.reason()),
         };
         let span = Span::current();
-        span.record("attempts", invocation.attempts);
-        record(&span, invocation.reported, invocation.cost, failure);
-        self.note(Fact::InvocationEnded { failure });
-        progress
+        span.record("attempts", self.attempts);
+        record(&span, self.reported, self.cost, failure);
+        result
+    }
+
+    /// The generation of the specialist's session in which it answered.
+    pub(super) fn generation(&self) -> u64 {
+        self.lane.generation
     }
 
     /// Makes attempts until the last one's result is the invocation's.
-    async fn attempt_until_final(
+    async fn attempt_until_final<P: Ports>(
         &mut self,
-        specialist: &'r Specialist,
-        invocation: &mut Invocation,
+        context: &TaskContext<'_, P>,
+        specialist: &Specialist,
     ) -> Result<Answer, InvokeError> {
         loop {
-            invocation.attempts += 1;
+            self.attempts += 1;
             let span = info_span!(
                 "attempt",
                 specialist.name = %specialist.name,
-                attempt = invocation.attempts,
+                attempt = self.attempts,
                 timeout_ms = field::Empty,
                 input_tokens = field::Empty,
                 output_tokens = field::Empty,
                 cost_micro_usd = field::Empty,
                 outcome = field::Empty,
             );
-            let attempting = self.attempt(specialist, invocation);
+            let attempting = self.attempt(context, specialist);
             let error = match attempting.instrument(span.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let preparing = self.prepare_another(specialist, invocation, &error);
+            let preparing = self.prepare_another(context, specialist, &error);
             if !preparing.instrument(span).await {
                 return Err(error);
             }
@@ -196,88 +183,89 @@ impl<'r, P: Ports> TaskRun<'r, P> {
     }
 
     /// Makes one attempt, and notes what it came to.
-    async fn attempt(
-        &self,
+    async fn attempt<P: Ports>(
+        &mut self,
+        context: &TaskContext<'_, P>,
         specialist: &Specialist,
-        invocation: &mut Invocation,
     ) -> Result<Answer, InvokeError> {
-        let (caller, clock) = (self.context.caller, self.context.ports.clock());
-        let cheaper = specialist.degraded_agent.as_ref().filter(|_| invocation.is_degraded);
+        let (caller, clock) = (context.request.caller, context.request.ports.clock());
+        let cheaper = specialist.degraded_agent.as_ref().filter(|_| self.is_degraded);
         let agent = cheaper.unwrap_or(&specialist.agent);
         let started = clock.now();
-        let end = invocation.window_end.min(invocation.probe_deadline);
+        let end = self.window_end.min(self.probe_deadline);
         let timeout = specialist.timeout.min(end.since(started));
         Span::current().record("timeout_ms", timeout.as_millis() as u64);
-        self.note(Fact::AttemptStarted {
-            number: invocation.attempts,
-            hold: invocation.id.clone(),
+        context.note(Fact::AttemptStarted {
+            number: self.attempts,
+            hold: self.id.clone(),
             agent: agent.id().to_owned(),
         });
         let attempt = Attempt {
             agent,
-            session_id: &specialist_session_id(&caller.root, &specialist.name, invocation.lane),
+            session_id: &specialist_session_id(&caller.root, &specialist.name, self.lane),
             attributes: &caller.forwarded_attributes(),
-            request: &self.task.request,
+            request: &context.task.request,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
-            wants_steps: self.context.wants_steps,
+            wants_steps: context.request.wants_steps,
         };
-        let Outcome { result, usage, steps } = self.context.ports.invoker().invoke(&attempt).await;
+        let Outcome { result, usage, steps } =
+            context.request.ports.invoker().invoke(&attempt).await;
         let took = clock.now().since(started);
         let result = result.and_then(|text| Answer::read(text).ok_or(InvokeError::EmptyAnswer));
         let failure = result.as_ref().err().map(InvokeError::reason);
         let charge = Charge::of(specialist, &usage);
-        invocation.used = charge;
-        invocation.cost = invocation.cost.plus(charge);
-        invocation.reported = invocation.reported.plus(usage.reported());
+        self.used = charge;
+        self.cost = self.cost.plus(charge);
+        self.reported = self.reported.plus(usage.reported());
         record(&Span::current(), usage.reported(), charge, failure);
-        self.note(Fact::AttemptEnded { usage, charge, failure, steps });
+        context.note(Fact::AttemptEnded { usage, charge, failure, steps });
         let verdict = verdict(specialist, &result, took);
-        self.report(specialist, &invocation.owner(), verdict).await;
+        context.report(specialist, &self.owner(), verdict).await;
         result
     }
 
     /// Waits and makes sure that another attempt is covered, if one is to follow `error`.
-    async fn prepare_another(
+    async fn prepare_another<P: Ports>(
         &mut self,
-        specialist: &'r Specialist,
-        invocation: &mut Invocation,
+        context: &TaskContext<'_, P>,
+        specialist: &Specialist,
         error: &InvokeError,
     ) -> bool {
-        let tried = invocation.tried;
-        let chance = retry::chance(&invocation.id, tried.retries + 1);
+        let tried = self.tried;
+        let chance = retry::chance(&self.id, tried.retries + 1);
         match after_failure(error, tried, &specialist.retry, chance) {
             AfterFailure::TryNext | AfterFailure::Stop => false,
             AfterFailure::SwitchLane => {
-                if !self.is_time_for_another(invocation, Duration::ZERO) {
+                if !self.is_time_for_another(context, Duration::ZERO) {
                     return false;
                 }
-                invocation.lane = invocation.lane.beside();
-                invocation.tried.has_switched = true;
-                let goes = self.make_ready(specialist, invocation, Duration::ZERO).await;
+                self.lane = self.lane.beside();
+                self.tried.has_switched = true;
+                let goes = self.make_ready(context, specialist, Duration::ZERO).await;
                 if goes {
                     warn!(error = chain(error), "trying again in another lane");
                 }
                 goes
             }
             AfterFailure::Retry { after } => {
-                if !self.is_time_for_another(invocation, after) {
+                if !self.is_time_for_another(context, after) {
                     return false;
                 }
-                if !self.context.retries.take(&specialist.name) {
+                if !context.request.retries.take(&specialist.name) {
                     warn!(
                         specialist.name = %specialist.name,
                         "no retry: too many were needed lately"
                     );
                     return false;
                 }
-                let goes = self.make_ready(specialist, invocation, after).await;
+                let goes = self.make_ready(context, specialist, after).await;
                 if goes {
                     warn!(error = chain(error), "trying again");
-                    invocation.tried.retries += 1;
+                    self.tried.retries += 1;
                 } else {
-                    self.context.retries.put_back(&specialist.name);
+                    context.request.retries.put_back(&specialist.name);
                 }
                 goes
             }
@@ -286,34 +274,36 @@ impl<'r, P: Ports> TaskRun<'r, P> {
 
     /// Waits for `delay` and gets what another attempt needs: the word of its circuit, a whole
     /// hold, and time.
-    async fn make_ready(
+    async fn make_ready<P: Ports>(
         &mut self,
-        specialist: &'r Specialist,
-        invocation: &mut Invocation,
+        context: &TaskContext<'_, P>,
+        specialist: &Specialist,
         delay: Duration,
     ) -> bool {
-        let is_covered = invocation.held.is_none() || invocation.used == Charge::default();
-        let id = if is_covered { invocation.id.clone() } else { self.next_hold() };
-        let next = owner(&id, invocation.attempts + 1);
+        let is_covered = self.held.is_none() || self.used == Charge::default();
+        let id = if is_covered { self.id.clone() } else { context.next_hold() };
+        let next = owner(&id, self.attempts + 1);
         // A circuit that has opened meanwhile, perhaps by this very failure, ends it.
-        let Admission::Pass { until } = self.admit(specialist, &next).await else { return false };
-        invocation.probe_deadline = until;
+        let Admission::Pass { until } = context.admit(specialist, &next).await else {
+            return false;
+        };
+        self.probe_deadline = until;
         let mut goes = true;
         if is_covered {
-            self.context.ports.clock().sleep(delay).await;
+            context.request.ports.clock().sleep(delay).await;
         } else {
-            goes = self.renew_hold(specialist, invocation, id, delay).await;
+            goes = self.renew_hold(context, specialist, id, delay).await;
         }
-        goes &= self.is_time_for_another(invocation, Duration::ZERO);
+        goes &= self.is_time_for_another(context, Duration::ZERO);
         if !goes {
-            self.withdraw(specialist, &next).await;
+            context.withdraw(specialist, &next).await;
         }
         goes
     }
 
-    fn is_time_for_another(&self, invocation: &Invocation, delay: Duration) -> bool {
-        let end = invocation.window_end.min(invocation.probe_deadline);
-        let left = end.since(self.context.now()).saturating_sub(delay);
+    fn is_time_for_another<P: Ports>(&self, context: &TaskContext<'_, P>, delay: Duration) -> bool {
+        let end = self.window_end.min(self.probe_deadline);
+        let left = end.since(context.request.now()).saturating_sub(delay);
         left >= deadline::SHORTEST_ATTEMPT
     }
 
@@ -321,37 +311,37 @@ impl<'r, P: Ports> TaskRun<'r, P> {
     /// for the next attempt, so that all attempts together never use more than was reserved. All
     /// that within the invocation's own time: other candidates may have to be asked after it.
     /// Returns whether another attempt may be made.
-    async fn renew_hold(
-        &self,
-        specialist: &'r Specialist,
-        invocation: &mut Invocation,
+    async fn renew_hold<P: Ports>(
+        &mut self,
+        context: &TaskContext<'_, P>,
+        specialist: &Specialist,
         id: HoldId,
         delay: Duration,
     ) -> bool {
-        let purse = self.purse();
-        if let Some(held) = invocation.held.take() {
-            purse.charge(self.place, &invocation.id, held, invocation.used);
+        let purse = context.purse();
+        if let Some(held) = self.held.take() {
+            purse.charge(context.place, &self.id, held, self.used);
         }
-        invocation.used = Charge::default();
-        let clock = self.context.ports.clock();
-        let within = invocation.window_end.since(clock.now());
-        join(clock.sleep(delay), purse.settle(Some(self.place), within)).await;
-        let within = invocation.window_end.since(clock.now());
-        let prompt = &self.task.request;
-        match purse.take(self.place, specialist, prompt, &id, Purpose::Retry, within).await {
+        self.used = Charge::default();
+        let clock = context.request.ports.clock();
+        let within = self.window_end.since(clock.now());
+        join(clock.sleep(delay), purse.settle(Some(context.place), within)).await;
+        let within = self.window_end.since(clock.now());
+        let prompt = &context.task.request;
+        match purse.take(context.place, specialist, prompt, &id, Purpose::Retry, within).await {
             Ok(Taken { lane, .. }) => {
-                invocation.id = id;
+                self.id = id;
                 // Another invocation may have taken the lane while nothing was held.
-                let has_switched = invocation.tried.has_switched;
-                invocation.lane = if has_switched { lane.beside() } else { lane };
-                invocation.held = Some(Charge::hold(specialist));
+                let has_switched = self.tried.has_switched;
+                self.lane = if has_switched { lane.beside() } else { lane };
+                self.held = Some(Charge::hold(specialist));
                 true
             }
             Err(error @ ReserveError::Unavailable(_))
-                if self.context.policy.session.on_ledger_failure == OnLedgerFailure::Allow =>
+                if context.request.policy.session.on_ledger_failure == OnLedgerFailure::Allow =>
             {
                 error!(error = chain(&error), "the attempt goes uncounted");
-                invocation.id = id;
+                self.id = id;
                 true
             }
             Err(error) => {

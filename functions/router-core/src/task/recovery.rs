@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Context;
 use crate::budget::purse::open_holds;
 use crate::circuit::Verdict;
 use crate::deadline;
@@ -16,16 +15,17 @@ use crate::ledger::HoldId;
 use crate::policy::{Policy, SpecialistName};
 use crate::ports::Ports;
 use crate::reply::Reason;
+use crate::request::Request;
 
 /// Completes the journal of a request whose code panicked, and frees what it held of circuits.
-pub(crate) async fn recover<P: Ports>(context: Context<'_, P>) {
-    let Context { journal, policy, ports, .. } = context;
+pub(crate) async fn recover<P: Ports>(request: Request<'_, P>) {
+    let Request { journal, policy, ports, .. } = request;
     for (task, fact) in journal.read(|entries| missing(entries, policy)) {
-        journal.push(Entry { at: context.now(), task, fact });
+        journal.push(Entry { at: request.now(), task, fact });
     }
     for (owner, specialist) in journal.read(unreported) {
         if let Some(specialist) = policy.find(specialist.as_str()) {
-            let within = deadline::after_call(context.remaining());
+            let within = deadline::after_call(request.remaining());
             let (circuits, clock) = (ports.circuits(), ports.clock());
             circuits.report(specialist, &owner, Verdict::Unknown, clock, within).await;
         }

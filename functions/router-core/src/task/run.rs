@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tracing::{Instrument, Span, debug, error, field, info_span, warn};
 
-use super::attempts::{Granted, Invocation, owner};
+use super::answer::Answer;
+use super::attempts::{Granted, Invocation};
 use super::candidates::{Candidate, Candidates, Role};
-use super::{Context, TaskEnd, messages};
+use super::context::{TaskContext, owner};
 use crate::arguments::Task;
-use crate::budget::purse::{Purse, Taken};
+use crate::budget::purse::Taken;
 use crate::causes::chain;
-use crate::circuit::{Admission, Verdict};
+use crate::circuit::Admission;
 use crate::deadline;
 use crate::invocation::Charge;
 use crate::journal::Fact;
@@ -19,64 +20,59 @@ use crate::metrics::intent_class;
 use crate::policy::{OnLedgerFailure, Specialist};
 use crate::ports::Ports;
 use crate::reply::Reason;
+use crate::request::{Request, TaskEnd};
 use crate::routing::{Ask, Decision, decide};
 use crate::session::Lane;
 use crate::units::Timestamp;
+use crate::views::messages;
 
 /// Has a task answered, if it may be and can be.
 pub(crate) async fn run<'r, P: Ports>(
-    context: Context<'r, P>,
+    request: Request<'r, P>,
     place: usize,
     task: &'r Task,
 ) -> TaskEnd<'r> {
-    let Context { policy, caller, .. } = context;
+    let Request { policy, caller, .. } = request;
+    let context = TaskContext::new(request, place, task);
     let named = policy.find(&task.specialist);
-    context.note(
-        place,
-        Fact::Asked {
-            specialist: named.map(|named| named.name.clone()),
-            intent_class: intent_class(task.intent.as_deref(), policy),
-        },
-    );
+    context.note(Fact::Asked {
+        specialist: named.map(|named| named.name.clone()),
+        intent_class: intent_class(task.intent.as_deref(), policy),
+    });
     let ask = Ask { specialist: &task.specialist, confidence: task.confidence };
     match decide(&ask, caller, policy) {
         Decision::Invoke(plan) => {
             let (first, detour) = (plan.first.name.clone(), plan.detour);
-            context.note(place, Fact::Chosen { first, detour });
+            context.note(Fact::Chosen { first, detour });
             if detour.is_some() {
                 let of = named.unwrap_or(plan.first).name.clone();
-                context.note(place, Fact::FellBack { of });
+                context.note(Fact::FellBack { of });
             }
             let candidates = Candidates::new(&plan);
-            TaskRun { context, place, task, candidates, holds: 0 }.to_end().await
+            TaskRun { context, candidates }.to_end().await
         }
         Decision::RefuseLoop => {
             let reason = Reason::LoopDetected;
-            context.note(place, Fact::Declined { specialist: None, reason });
+            context.note(Fact::Declined { specialist: None, reason });
             TaskEnd::Refused { reason, message: messages::too_many_routers() }
         }
         Decision::RefuseUnverified(specialist) => {
             let reason = Reason::IdentityNotVerified;
             let name = Some(specialist.name.clone());
-            context.note(place, Fact::Declined { specialist: name, reason });
+            context.note(Fact::Declined { specialist: name, reason });
             TaskEnd::Refused { reason, message: messages::not_verified(&specialist.name) }
         }
     }
 }
 
 /// A task that is under way.
-pub(super) struct TaskRun<'r, P> {
-    pub(super) context: Context<'r, P>,
-    /// The place of the task among those of the request.
-    pub(super) place: usize,
-    pub(super) task: &'r Task,
-    pub(super) candidates: Candidates<'r>,
-    /// How many holds were asked for, whether they were taken or not.
-    holds: usize,
+struct TaskRun<'r, P> {
+    context: TaskContext<'r, P>,
+    candidates: Candidates<'r>,
 }
 
 /// What came of one candidate.
-pub(super) enum Progress {
+enum Progress {
     /// It answered; see [`TaskEnd::Answered`].
     Answered { text: String, generation: Option<u64> },
     /// Another one is to be asked.
@@ -119,28 +115,29 @@ impl<'r, P: Ports> TaskRun<'r, P> {
             return self.out_of_time();
         }
         // The hold of the invocation before would count against the next one.
-        let within = deadline::wind_up(self.context.remaining());
-        self.purse().settle(Some(self.place), within).await;
-        self.note(Fact::CandidateTaken { specialist: candidate.specialist.name.clone() });
+        let within = deadline::wind_up(self.context.request.remaining());
+        self.context.purse().settle(Some(self.context.place), within).await;
+        self.context.note(Fact::CandidateTaken { specialist: candidate.specialist.name.clone() });
         let progress = self.recall_or_invoke(candidate).await;
         let refused = match &progress {
             Progress::Refused { reason, .. } => Some(*reason),
             _ => None,
         };
-        self.note(Fact::CandidateLeft { refused });
+        self.context.note(Fact::CandidateLeft { refused });
         progress
     }
 
     async fn recall_or_invoke(&mut self, candidate: &Candidate<'r>) -> Progress {
         let Candidate { specialist, .. } = *candidate;
-        let within = deadline::wind_up(self.context.remaining());
-        let prompt = &self.task.request;
-        let recalled = self.purse().recall(self.place, &specialist.name, prompt, within).await;
+        let within = deadline::wind_up(self.context.request.remaining());
+        let prompt = &self.context.task.request;
+        let recalled =
+            self.context.purse().recall(self.context.place, &specialist.name, prompt, within).await;
         if let Some(text) = recalled {
             self.note_fallback(candidate);
             return Progress::Answered { text, generation: None };
         }
-        let id = self.next_hold();
+        let id = self.context.next_hold();
         let first_attempt = owner(&id, 1);
         let probe_deadline = match self.pass_circuit(specialist, &first_attempt).await {
             Ok(probe_deadline) => probe_deadline,
@@ -149,30 +146,62 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         let granted = match self.reserve(candidate, id, probe_deadline).await {
             Ok(granted) => granted,
             Err(progress) => {
-                self.withdraw(specialist, &first_attempt).await;
+                self.context.withdraw(specialist, &first_attempt).await;
                 return progress;
             }
         };
         // A probe whose hold took this long to get has lost its place.
-        let has_time = probe_deadline.since(self.context.now()) >= deadline::SHORTEST_ATTEMPT;
+        let has_time =
+            probe_deadline.since(self.context.request.now()) >= deadline::SHORTEST_ATTEMPT;
         let Some(window) = self.time_for(specialist).filter(|_| has_time) else {
-            self.withdraw(specialist, &first_attempt).await;
+            self.context.withdraw(specialist, &first_attempt).await;
             if let Some(held) = granted.held {
-                self.purse().charge(self.place, &granted.id, held, Charge::default());
+                self.context.purse().charge(
+                    self.context.place,
+                    &granted.id,
+                    held,
+                    Charge::default(),
+                );
             }
             return self.out_of_time();
         };
         self.note_fallback(candidate);
         self.candidates.invoke(specialist);
         let span = self.span(specialist, &granted);
-        let invocation = Invocation::begin(granted, self.context.now().after(window));
+        let invocation = Invocation::begin(granted, self.context.request.now().after(window));
         self.invoke(specialist, invocation).instrument(span).await
+    }
+
+    /// Invokes the specialist until it answers or another attempt would not help, and notes what
+    /// it cost, whatever comes of it.
+    async fn invoke(&mut self, specialist: &'r Specialist, mut invocation: Invocation) -> Progress {
+        self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
+        let result = invocation.run(&self.context, specialist).await;
+        let (progress, failure) = match result {
+            Ok(Answer::Text(text)) => {
+                let generation = Some(invocation.generation());
+                (Progress::Answered { text, generation }, None)
+            }
+            Ok(Answer::OutOfScope { suggest }) => {
+                let (policy, caller) = (self.context.request.policy, self.context.request.caller);
+                self.candidates.hand_off(suggest.as_deref(), policy, caller);
+                (Progress::TryNext, Some(Reason::OutOfScope))
+            }
+            Err(error) => {
+                warn!(error = chain(&error), specialist.name = %specialist.name, "no answer");
+                let may_fall_back = error.allows_fallback();
+                let progress = if may_fall_back { Progress::TryNext } else { Progress::Stop };
+                (progress, Some(error.reason()))
+            }
+        };
+        self.context.note(Fact::InvocationEnded { failure });
+        progress
     }
 
     fn span(&self, specialist: &Specialist, granted: &Granted) -> Span {
         info_span!(
             "invoke_specialist",
-            session.id = %self.context.caller.root,
+            session.id = %self.context.request.caller.root,
             specialist.name = %specialist.name,
             hold_micro_usd = granted.held.map(|held| held.cost.0),
             attempts = field::Empty,
@@ -185,36 +214,21 @@ impl<'r, P: Ports> TaskRun<'r, P> {
 
     fn note_fallback(&self, candidate: &Candidate<'r>) {
         if let Role::Fallback { of } = candidate.role {
-            self.note(Fact::FellBack { of: of.name.clone() });
+            self.context.note(Fact::FellBack { of: of.name.clone() });
         }
-    }
-
-    pub(super) fn note(&self, fact: Fact) {
-        self.context.note(self.place, fact);
-    }
-
-    pub(super) fn purse(&self) -> Purse<'r, P> {
-        Purse(self.context)
     }
 
     /// The time for one invocation and all its attempts, if there is enough left to start it.
     fn time_for(&self, specialist: &Specialist) -> Option<Duration> {
-        let now = self.context.now();
-        let circuits = self.context.ports.circuits();
+        let now = self.context.request.now();
+        let circuits = self.context.request.ports.circuits();
         let followers = self.candidates.followers(specialist, |other| circuits.rejects(other, now));
-        deadline::window(self.context.remaining(), followers)
+        deadline::window(self.context.request.remaining(), followers)
     }
 
     fn out_of_time(&self) -> Progress {
-        self.note(Fact::OutOfTime);
+        self.context.note(Fact::OutOfTime);
         Progress::Refused { reason: Reason::Deadline, message: messages::no_time_left() }
-    }
-
-    /// The identity of the next hold.
-    pub(super) fn next_hold(&mut self) -> HoldId {
-        let id = HoldId::new(self.context.request_id, self.place, self.holds);
-        self.holds += 1;
-        id
     }
 
     /// Whether the specialist's circuit lets `attempt`, the first of an invocation, go, and until
@@ -224,49 +238,19 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         specialist: &'r Specialist,
         attempt: &str,
     ) -> Result<Timestamp, Progress> {
-        match self.admit(specialist, attempt).await {
+        match self.context.admit(specialist, attempt).await {
             Admission::Pass { until } => Ok(until),
             Admission::Reject => {
                 debug!(specialist.name = %specialist.name, "not called: its circuit is open");
-                self.note(Fact::CircuitRejected { specialist: specialist.name.clone() });
+                self.context.note(Fact::CircuitRejected { specialist: specialist.name.clone() });
                 Err(Progress::TryNext)
             }
             Admission::RejectAll => {
                 warn!("not called: an operator has stopped all calls");
-                self.note(Fact::AllStopped);
+                self.context.note(Fact::AllStopped);
                 Err(refused(Reason::CircuitOpen, messages::stopped()))
             }
         }
-    }
-
-    /// Whether `attempt` may go.
-    pub(super) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
-        let Context { ports, policy, deadline, .. } = self.context;
-        let (circuits, clock) = (ports.circuits(), ports.clock());
-        let within = deadline::before_call(self.context.remaining());
-        let names = policy.specialists().map(|specialist| &specialist.name);
-        circuits.refresh(names, clock, within).await;
-        let within = deadline::before_call(self.context.remaining());
-        let admission = circuits.admit(specialist, attempt, deadline, clock, within).await;
-        if matches!(admission, Admission::Pass { .. }) {
-            let (owner, specialist) = (attempt.to_owned(), specialist.name.clone());
-            self.note(Fact::Admitted { owner, specialist });
-        }
-        admission
-    }
-
-    /// Tells the circuit what `attempt` came to.
-    pub(super) async fn report(&self, specialist: &Specialist, attempt: &str, verdict: Verdict) {
-        let (circuits, clock) = (self.context.ports.circuits(), self.context.ports.clock());
-        let within = deadline::after_call(self.context.remaining());
-        let opened = circuits.report(specialist, attempt, verdict, clock, within).await;
-        let (owner, specialist) = (attempt.to_owned(), specialist.name.clone());
-        self.note(Fact::Reported { owner, specialist, opened });
-    }
-
-    /// Frees the place of a probe that is not made after all.
-    pub(super) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
-        self.report(specialist, attempt, Verdict::Unknown).await;
     }
 
     /// Takes a hold, or says how the task goes on without one.
@@ -280,11 +264,11 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         let ask = Charge::hold(specialist);
         let is_handoff = role == Role::Handoff;
         let purpose = if is_handoff { Purpose::Handoff } else { Purpose::Invocation };
-        let session = &self.context.policy.session;
-        let within = deadline::before_call(self.context.remaining());
-        let prompt = &self.task.request;
-        let purse = self.purse();
-        let taken = purse.take(self.place, specialist, prompt, &id, purpose, within).await;
+        let session = &self.context.request.policy.session;
+        let within = deadline::before_call(self.context.request.remaining());
+        let prompt = &self.context.task.request;
+        let purse = self.context.purse();
+        let taken = purse.take(self.context.place, specialist, prompt, &id, purpose, within).await;
         let error = match taken {
             Ok(Taken { account, lane }) => {
                 let is_degraded = account.before(ask).has_reached(session.degrade_at);
@@ -303,7 +287,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
             }
             ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
                 error!(error = chain(&error), "the invocation goes uncounted");
-                self.note(Fact::Uncounted);
+                self.context.note(Fact::Uncounted);
                 let lane = Lane::default();
                 Ok(Granted { id, held: None, lane, probe_deadline, is_degraded: false })
             }

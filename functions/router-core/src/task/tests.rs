@@ -16,8 +16,16 @@ use crate::doubles::{
 use crate::incident::Incident;
 use crate::invocation::{Charge, InvokeError};
 use crate::journal::Entry;
+use crate::journal::{Fact, Journal};
 use crate::ledger::Account;
+use crate::policy::Policy;
+use crate::reply::Reason;
 use crate::reply::{Body, Status};
+use crate::request::Request;
+use crate::retry::RetryBudget;
+use crate::session::Caller;
+use crate::units::Clock;
+use crate::units::Timestamp;
 use crate::units::{MicroUsd, TokenUse, Tokens};
 use crate::views;
 
@@ -103,23 +111,23 @@ impl Stage {
             metrics: &metrics,
             clock: &self.clock,
         };
-        let context = Context {
+        let request = Request {
             policy: &self.policy,
             ports: &ports,
             retries: &self.retries,
             journal: &journal,
             caller: &self.caller,
-            request_id: id,
+            id,
             deadline: self.clock.now().after(time),
             wants_steps: false,
         };
-        let end = run(context, 0, task).await;
+        let end = run(request, 0, task).await;
         let body = journal.read(|entries| views::body::of(entries, 0, end, task, &self.policy));
         let specialist = body.specialist.as_deref().and_then(|name| self.policy.find(name));
         let specialist = specialist.map(|specialist| specialist.name.clone());
         let (status, reason) = (body.status, body.reason);
-        context.note(0, Fact::TaskEnded { status, reason, specialist });
-        Purse(context).settle(None, Duration::MAX).await;
+        request.note(0, Fact::TaskEnded { status, reason, specialist });
+        Purse(request).settle(None, Duration::MAX).await;
         let entries = journal.into_entries();
         let tasks = std::slice::from_ref(task);
         let incidents = views::incidents::of(&entries, id, tasks, &self.policy);

@@ -1,11 +1,11 @@
 //! What the supervisor is told of a task: the numbers and the reason.
 
-use super::{account, invocations, of_task};
+use super::{account, invocations, messages, of_task};
 use crate::arguments::Task;
 use crate::journal::{Entry, Fact};
 use crate::policy::Policy;
 use crate::reply::{Body, Reason, Status};
-use crate::task::{TaskEnd, messages};
+use crate::request::TaskEnd;
 
 /// The body of a task that ended as `end`.
 pub(crate) fn of(

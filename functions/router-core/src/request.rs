@@ -1,0 +1,81 @@
+//! What all parts of a request share.
+
+use std::time::Duration;
+
+use crate::journal::{Fact, Journal};
+use crate::policy::{Policy, Specialist};
+use crate::ports::Ports;
+use crate::reply::Reason;
+use crate::retry::RetryBudget;
+use crate::session::Caller;
+use crate::units::{Clock, Timestamp};
+
+/// A request that is served.
+#[derive(Debug)]
+pub(crate) struct Request<'r, P> {
+    /// What is allowed.
+    pub(crate) policy: &'r Policy,
+    /// Everything outside of the core.
+    pub(crate) ports: &'r P,
+    /// What retries are paid from.
+    pub(crate) retries: &'r RetryBudget,
+    /// What happened so far.
+    pub(crate) journal: &'r Journal,
+    /// Who is calling.
+    pub(crate) caller: &'r Caller,
+    /// Lambda's id of the request, from which the ids of holds are made.
+    pub(crate) id: &'r str,
+    /// When the reply must be out.
+    pub(crate) deadline: Timestamp,
+    /// Whether the trace wants to know what agents do while they answer.
+    pub(crate) wants_steps: bool,
+}
+
+/// How a task of a request ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TaskEnd<'p> {
+    /// A specialist answered.
+    Answered {
+        /// Who.
+        by: &'p Specialist,
+        /// The answer.
+        text: String,
+        /// The generation of the specialist's session in which it was given; `None`: an answer
+        /// from a short while ago is given again.
+        generation: Option<u64>,
+    },
+    /// No specialist was called.
+    Refused {
+        /// Which rule forbids it.
+        reason: Reason,
+        /// The rule, for the model.
+        message: String,
+    },
+    /// Specialists were called, and none could answer. The journal says why.
+    Failed,
+}
+
+impl<P> Clone for Request<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Request<'_, P> {}
+
+impl<P: Ports> Request<'_, P> {
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.clock().now()
+    }
+
+    /// The time until the reply must be out.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.since(self.now())
+    }
+
+    /// Notes a fact of a task.
+    pub(crate) fn note(&self, task: usize, fact: Fact) {
+        self.journal.add_to(task, self.now(), fact);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the candidates of a task and their attempts have in common: noting facts, numbering holds,
+//! and what circuits are asked and told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::arguments::Task;
+use crate::budget::purse::Purse;
+use crate::circuit::{Admission, Verdict};
+use crate::deadline;
+use crate::journal::Fact;
+use crate::ledger::HoldId;
+use crate::policy::Specialist;
+use crate::ports::Ports;
+use crate::request::Request;
+
+/// One task of a request.
+#[derive(Debug)]
+pub(super) struct TaskContext<'r, P> {
+    pub(super) request: Request<'r, P>,
+    /// The place of the task among those of the request.
+    pub(super) place: usize,
+    pub(super) task: &'r Task,
+    /// How many holds were asked for, whether they were taken or not.
+    holds: AtomicUsize,
+}
+
+/// The attempt as its circuit knows it.
+pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
+    format!("{}/{attempt}", hold.as_str())
+}
+
+impl<'r, P: Ports> TaskContext<'r, P> {
+    pub(super) fn new(request: Request<'r, P>, place: usize, task: &'r Task) -> Self {
+        Self { request, place, task, holds: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn note(&self, fact: Fact) {
+        self.request.note(self.place, fact);
+    }
+
+    pub(super) fn purse(&self) -> Purse<'r, P> {
+        Purse(self.request)
+    }
+
+    /// The identity of the next hold.
+    pub(super) fn next_hold(&self) -> HoldId {
+        HoldId::new(self.request.id, self.place, self.holds.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether `attempt` may go.
+    pub(super) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
+        let Request { ports, policy, deadline, .. } = self.request;
+        let (circuits, clock) = (ports.circuits(), ports.clock());
+        let within = deadline::before_call(self.request.remaining());
+        let names = policy.specialists().map(|specialist| &specialist.name);
+        circuits.refresh(names, clock, within).await;
+        let within = deadline::before_call(self.request.remaining());
+        let admission = circuits.admit(specialist, attempt, deadline, clock, within).await;
+        if matches!(admission, Admission::Pass { .. }) {
+            let (owner, specialist) = (attempt.to_owned(), specialist.name.clone());
+            self.note(Fact::Admitted { owner, specialist });
+        }
+        admission
+    }
+
+    /// Tells the circuit what `attempt` came to.
+    pub(super) async fn report(&self, specialist: &Specialist, attempt: &str, verdict: Verdict) {
+        let (circuits, clock) = (self.request.ports.circuits(), self.request.ports.clock());
+        let within = deadline::after_call(self.request.remaining());
+        let opened = circuits.report(specialist, attempt, verdict, clock, within).await;
+        let (owner, specialist) = (attempt.to_owned(), specialist.name.clone());
+        self.note(Fact::Reported { owner, specialist, opened });
+    }
+
+    /// Frees the place of a probe that is not made after all.
+    pub(super) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
+        self.report(specialist, attempt, Verdict::Unknown).await;
+    }
+}
