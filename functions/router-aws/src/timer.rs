@@ -6,33 +6,37 @@ use std::future::Future;
 use std::time::Duration;
 
 use router_core::invocation::{Attempt, InvokeError, Wait};
+use router_core::stop::Stop;
+use tokio::select;
 use tokio::time::{Instant, timeout_at};
 
 /// The limits on the time of an attempt that is under way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timer {
+pub(crate) struct Timer<'a> {
+    stop: &'a Stop,
     deadline: Instant,
     timeout: Duration,
     idle_timeout: Duration,
 }
 
-impl Timer {
+impl<'a> Timer<'a> {
     /// Begins to count.
-    pub(crate) fn start(attempt: &Attempt<'_>) -> Self {
-        let Attempt { timeout, idle_timeout, .. } = *attempt;
-        Self { deadline: Instant::now() + timeout, timeout, idle_timeout }
+    pub(crate) fn start(attempt: &Attempt<'a>) -> Self {
+        let Attempt { timeout, idle_timeout, stop, .. } = *attempt;
+        Self { stop, deadline: Instant::now() + timeout, timeout, idle_timeout }
     }
 
     /// Waits for the beginning of the answer.
     ///
     /// # Errors
     ///
-    /// [`InvokeError::TimedOut`] once the attempt's time is up.
+    /// [`InvokeError::TimedOut`] once the attempt's time is up, [`InvokeError::Stopped`] when it is
+    /// stopped.
     pub(crate) async fn beginning<T>(
         &self,
         beginning: impl Future<Output = T>,
     ) -> Result<T, InvokeError> {
-        timeout_at(self.deadline, beginning).await.map_err(|_| self.took_too_long())
+        self.until(self.deadline, beginning).await?.ok_or_else(|| self.took_too_long())
     }
 
     /// Waits for the next part of the answer.
@@ -40,10 +44,11 @@ impl Timer {
     /// # Errors
     ///
     /// [`InvokeError::TimedOut`] once the attempt's time is up, or the agent was silent for too
-    /// long.
+    /// long; [`InvokeError::Stopped`] when the attempt is stopped.
     pub(crate) async fn next<T>(&self, next: impl Future<Output = T>) -> Result<T, InvokeError> {
         let idle_deadline = Instant::now() + self.idle_timeout;
-        timeout_at(self.deadline.min(idle_deadline), next).await.map_err(|_| {
+        let next = self.until(self.deadline.min(idle_deadline), next).await?;
+        next.ok_or_else(|| {
             if self.deadline <= idle_deadline {
                 self.took_too_long()
             } else {
@@ -52,7 +57,55 @@ impl Timer {
         })
     }
 
+    /// Waits until `deadline`, then gives `None`; or until the attempt is stopped.
+    async fn until<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = T>,
+    ) -> Result<Option<T>, InvokeError> {
+        select! {
+            done = timeout_at(deadline, work) => Ok(done.ok()),
+            () = self.stop.stopped() => Err(InvokeError::Stopped),
+        }
+    }
+
     fn took_too_long(&self) -> InvokeError {
         InvokeError::TimedOut { what: Wait::Answer, limit: self.timeout }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn timer(stop: &Stop) -> Timer<'_> {
+        let timeout = Duration::from_secs(3_600);
+        Timer { stop, deadline: Instant::now() + timeout, timeout, idle_timeout: timeout }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_stopped_ends_at_once_whatever_it_waits_for() {
+        let stop = Stop::default();
+        let timer = timer(&stop);
+        assert!(matches!(timer.next(ready(7)).await, Ok(7)));
+        stop.stop();
+        let beginning = timer.beginning(pending::<()>()).await;
+        assert!(matches!(beginning, Err(InvokeError::Stopped)));
+        let next = timer.next(pending::<()>()).await;
+        assert!(matches!(next, Err(InvokeError::Stopped)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_begin_and_a_silence_are_told_apart() {
+        let stop = Stop::default();
+        let short = Duration::from_millis(10);
+        let silent = Timer { idle_timeout: short, ..timer(&stop) };
+        let waited = |what| move |error| matches!(error, InvokeError::TimedOut { what: found, .. } if found == what);
+        assert!(silent.next(pending::<()>()).await.is_err_and(waited(Wait::NextEvent)));
+        let late = Timer { deadline: Instant::now() + short, ..timer(&stop) };
+        assert!(late.next(pending::<()>()).await.is_err_and(waited(Wait::Answer)));
+        assert!(late.beginning(pending::<()>()).await.is_err_and(waited(Wait::Answer)));
     }
 }

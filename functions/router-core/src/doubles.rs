@@ -19,6 +19,7 @@ use crate::metrics::{Batch, Datum, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::ports::Ports;
 use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
+use crate::stop::Stop;
 use crate::units::{Clock, Timestamp, TokenUse};
 
 const POLICY: &str = r#"
@@ -277,6 +278,8 @@ impl Ledger for InMemoryLedger {
 
 /// One scripted outcome and the time that it takes.
 pub(crate) struct Scripted {
+    /// The task is stopped meanwhile.
+    stop: Option<Stop>,
     agent: &'static str,
     takes: Duration,
     outcome: Outcome,
@@ -304,7 +307,12 @@ pub(crate) fn after(takes: Duration, scripted: Scripted) -> Scripted {
 }
 
 fn scripted(agent: &'static str, outcome: Outcome) -> Scripted {
-    Scripted { agent, takes: Duration::from_millis(100), outcome }
+    Scripted { stop: None, agent, takes: Duration::from_millis(100), outcome }
+}
+
+/// The task is stopped while the agent does the same.
+pub(crate) fn stops(stop: &Stop, scripted: Scripted) -> Scripted {
+    Scripted { stop: Some(stop.clone()), ..scripted }
 }
 
 /// What a specialist was sent.
@@ -357,6 +365,7 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
         let next = self.script.lock().unwrap().pop_front().expect("a call that is in the script");
         assert_eq!(next.agent, *agent_id);
         self.clock.advance(next.takes);
+        next.stop.iter().for_each(Stop::stop);
         next.outcome
     }
 }

@@ -25,6 +25,7 @@ use crate::request::{Request, TaskEnd};
 use crate::retry::RetryBudget;
 use crate::routing;
 use crate::session::{Caller, ROOT_SESSION_ID};
+use crate::stop::Stop;
 use crate::task;
 use crate::units::{Clock, Timestamp};
 use crate::views::{self, messages};
@@ -119,8 +120,9 @@ impl<P: Ports> Handler<'_, P> {
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
         let request =
             Request { policy, ports, retries, journal, caller, id, deadline, wants_steps };
+        let stop = Stop::default();
         let working = guarded("the task", async {
-            let end = task::run(request, 0, &task).await;
+            let end = task::run(request, 0, &task, &stop).await;
             let kept = Kept::of(&end);
             let body = journal.read(|entries| views::body::of(entries, 0, end, &task, policy));
             (body, kept)

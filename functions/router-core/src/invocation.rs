@@ -7,11 +7,12 @@ use crate::circuit::Verdict;
 use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
 use crate::session::Attributes;
+use crate::stop::Stop;
 use crate::trace::Step;
 use crate::units::{MicroUsd, TokenUse, Tokens};
 
 /// One attempt to have a specialist answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Attempt<'a> {
     /// The agent that plays the specialist.
     pub agent: &'a AgentRef,
@@ -29,6 +30,8 @@ pub struct Attempt<'a> {
     pub max_tokens: Tokens,
     /// Whether somebody wants to know what the agent does while it answers.
     pub wants_steps: bool,
+    /// Ends the attempt before its time.
+    pub stop: &'a Stop,
 }
 
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
@@ -54,8 +57,8 @@ pub trait SpecialistInvoker {
     /// Makes one attempt, without retrying: a repeated call is a second agent run, with a
     /// second bill.
     ///
-    /// The attempt ends within `attempt.timeout`; text received before a failure is not an
-    /// answer and is dropped.
+    /// The attempt ends within `attempt.timeout`, and at once when `attempt.stop` is given; text
+    /// received before a failure is not an answer and is dropped.
     fn invoke(&self, attempt: &Attempt<'_>) -> impl Future<Output = Outcome> + Send;
 }
 
@@ -103,6 +106,9 @@ pub enum InvokeError {
         /// The limit that it passed.
         limit: Duration,
     },
+    /// The task that it was made for was stopped.
+    #[error("the attempt was stopped")]
+    Stopped,
     /// The agent had used more tokens than it may when it began another model invocation.
     #[error("the agent used more than the {} it may, and went on", .max)]
     TooManyTokens {
@@ -160,6 +166,7 @@ impl InvokeError {
             Self::EmptyAnswer => Reason::EmptyAnswer,
             Self::Guardrail => Reason::Guardrail,
             Self::AccessDenied => Reason::AccessDenied,
+            Self::Stopped => Reason::Stopped,
             Self::TooManyTokens { .. } => Reason::BudgetTokens,
             Self::ServiceFault(_)
             | Self::DependencyFailed
@@ -192,6 +199,7 @@ impl InvokeError {
             | Self::NotFound
             | Self::Invalid
             | Self::TimedOut { .. }
+            | Self::Stopped
             | Self::TooManyTokens { .. }
             | Self::TooLong { .. }
             | Self::EmptyAnswer
@@ -227,15 +235,16 @@ impl InvokeError {
             | Self::AccessDenied
             | Self::NotFound
             | Self::Invalid
+            | Self::Stopped
             | Self::TooManyTokens { .. }
             | Self::ReturnedControl => Verdict::Unknown,
         }
     }
 
-    /// Whether somebody else may be asked. A blocked request must not try its luck at a
-    /// weaker guardrail.
+    /// Whether another specialist may be asked. A blocked request must not try its luck at a
+    /// weaker guardrail, and a task that was stopped is over.
     pub fn allows_fallback(&self) -> bool {
-        !matches!(self, Self::Guardrail)
+        !matches!(self, Self::Guardrail | Self::Stopped)
     }
 }
 

@@ -30,6 +30,7 @@ mod request;
 pub mod retry;
 pub mod routing;
 pub mod session;
+pub mod stop;
 mod task;
 pub mod trace;
 pub mod units;

@@ -68,6 +68,8 @@ pub enum Reason {
     IdentityNotVerified,
     /// No time is left to ask anybody.
     Deadline,
+    /// The task was stopped before its specialist answered.
+    Stopped,
     /// The request passed too many routers.
     LoopDetected,
     /// The session's steps are used up.
@@ -104,6 +106,7 @@ impl Reason {
             Self::OutOfScope => "out_of_scope",
             Self::IdentityNotVerified => "identity_not_verified",
             Self::Deadline => "deadline",
+            Self::Stopped => "stopped",
             Self::LoopDetected => "loop_detected",
             Self::BudgetSteps => "budget_steps",
             Self::BudgetTokens => "budget_tokens",

@@ -209,6 +209,7 @@ impl Invocation {
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
             wants_steps: context.request.wants_steps,
+            stop: context.stop,
         };
         let Outcome { result, usage, steps } =
             context.request.ports.invoker().invoke(&attempt).await;
@@ -290,7 +291,7 @@ impl Invocation {
         self.probe_deadline = until;
         let mut goes = true;
         if is_covered {
-            context.request.ports.clock().sleep(delay).await;
+            context.wait(delay).await;
         } else {
             goes = self.renew_hold(context, specialist, id, delay).await;
         }
@@ -304,7 +305,7 @@ impl Invocation {
     fn is_time_for_another<P: Ports>(&self, context: &TaskContext<'_, P>, delay: Duration) -> bool {
         let end = self.window_end.min(self.probe_deadline);
         let left = end.since(context.request.now()).saturating_sub(delay);
-        left >= deadline::SHORTEST_ATTEMPT
+        left >= deadline::SHORTEST_ATTEMPT && !context.stop.is_stopped()
     }
 
     /// Waits for `delay` while the hold is settled at what was used of it, and takes another one
@@ -325,7 +326,7 @@ impl Invocation {
         self.used = Charge::default();
         let clock = context.request.ports.clock();
         let within = self.window_end.since(clock.now());
-        join(clock.sleep(delay), purse.settle(Some(context.place), within)).await;
+        join(context.wait(delay), purse.settle(Some(context.place), within)).await;
         let within = self.window_end.since(clock.now());
         let prompt = &context.task.request;
         match purse.take(context.place, specialist, prompt, &id, Purpose::Retry, within).await {

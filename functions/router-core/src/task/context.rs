@@ -1,7 +1,11 @@
 //! What the candidates of a task and their attempts have in common: noting facts, numbering holds,
 //! and what circuits are asked and told.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::select;
 
 use crate::arguments::Task;
 use crate::budget::purse::Purse;
@@ -12,6 +16,8 @@ use crate::ledger::HoldId;
 use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
+use crate::stop::Stop;
+use crate::units::Clock;
 
 /// One task of a request.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ pub(super) struct TaskContext<'r, P> {
     /// The place of the task among those of the request.
     pub(super) place: usize,
     pub(super) task: &'r Task,
+    pub(super) stop: &'r Stop,
     /// How many holds were asked for, whether they were taken or not.
     holds: AtomicUsize,
 }
@@ -30,8 +37,13 @@ pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
 }
 
 impl<'r, P: Ports> TaskContext<'r, P> {
-    pub(super) fn new(request: Request<'r, P>, place: usize, task: &'r Task) -> Self {
-        Self { request, place, task, holds: AtomicUsize::new(0) }
+    pub(super) fn new(
+        request: Request<'r, P>,
+        place: usize,
+        task: &'r Task,
+        stop: &'r Stop,
+    ) -> Self {
+        Self { request, place, task, stop, holds: AtomicUsize::new(0) }
     }
 
     pub(super) fn note(&self, fact: Fact) {
@@ -40,6 +52,12 @@ impl<'r, P: Ports> TaskContext<'r, P> {
 
     pub(super) fn purse(&self) -> Purse<'r, P> {
         Purse(self.request)
+    }
+
+    /// Waits for `delay`, or until the task is stopped.
+    pub(super) async fn wait(&self, delay: Duration) {
+        let (waiting, stopped) = (self.request.ports.clock().sleep(delay), self.stop.stopped());
+        select(pin!(waiting), pin!(stopped)).await;
     }
 
     /// The identity of the next hold.

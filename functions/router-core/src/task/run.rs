@@ -23,17 +23,19 @@ use crate::reply::Reason;
 use crate::request::{Request, TaskEnd};
 use crate::routing::{Ask, Decision, decide};
 use crate::session::Lane;
+use crate::stop::Stop;
 use crate::units::Timestamp;
 use crate::views::messages;
 
-/// Has a task answered, if it may be and can be.
+/// Has a task answered, if it may be and can be, unless it is stopped.
 pub(crate) async fn run<'r, P: Ports>(
     request: Request<'r, P>,
     place: usize,
     task: &'r Task,
+    stop: &'r Stop,
 ) -> TaskEnd<'r> {
     let Request { policy, caller, .. } = request;
-    let context = TaskContext::new(request, place, task);
+    let context = TaskContext::new(request, place, task, stop);
     let named = policy.find(&task.specialist);
     context.note(Fact::Asked {
         specialist: named.map(|named| named.name.clone()),
@@ -111,6 +113,9 @@ impl<'r, P: Ports> TaskRun<'r, P> {
     }
 
     async fn ask(&mut self, candidate: &Candidate<'r>) -> Progress {
+        if self.context.stop.is_stopped() {
+            return Progress::Stop;
+        }
         if self.time_for(candidate.specialist).is_none() {
             return self.out_of_time();
         }

@@ -10,7 +10,7 @@ use crate::budget::purse::Purse;
 use crate::circuit::Circuits;
 use crate::doubles::{
     Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
-    Scripted, ScriptedInvoker, account, answers, caller, fails, policy, turns_down,
+    Scripted, ScriptedInvoker, account, answers, caller, fails, policy, stops, turns_down,
     unknown_usage_of_orders, verified_caller,
 };
 use crate::incident::Incident;
@@ -24,6 +24,7 @@ use crate::reply::{Body, Status};
 use crate::request::Request;
 use crate::retry::RetryBudget;
 use crate::session::Caller;
+use crate::stop::Stop;
 use crate::units::Clock;
 use crate::units::Timestamp;
 use crate::units::{MicroUsd, TokenUse, Tokens};
@@ -37,6 +38,7 @@ struct Stage {
     circuits: Circuits<InMemoryCircuits>,
     retries: RetryBudget,
     caller: Caller,
+    stop: Stop,
     /// How many requests were played.
     played: AtomicU64,
 }
@@ -70,6 +72,7 @@ impl Stage {
             circuits: Circuits::default(),
             retries: RetryBudget::default(),
             caller: caller(),
+            stop: Stop::default(),
             played: AtomicU64::new(0),
         }
     }
@@ -121,7 +124,7 @@ impl Stage {
             deadline: self.clock.now().after(time),
             wants_steps: false,
         };
-        let end = run(request, 0, task).await;
+        let end = run(request, 0, task, &self.stop).await;
         let body = journal.read(|entries| views::body::of(entries, 0, end, task, &self.policy));
         let specialist = body.specialist.as_deref().and_then(|name| self.policy.find(name));
         let specialist = specialist.map(|specialist| specialist.name.clone());
@@ -435,4 +438,26 @@ async fn a_call_that_used_too_many_tokens_falls_back_and_is_charged_its_hold() {
         (routed.body.status, routed.body.reason),
         (Status::FellBack, Some(Reason::BudgetTokens))
     );
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_says_so_and_is_charged_what_its_attempt_had_used() {
+    let stage = Stage::new();
+    let script = [stops(&stage.stop, fails("ORDERS", InvokeError::Stopped))];
+    let (routed, called) = stage.play("orders", script).await;
+    assert_eq!(called, ["ORDERS"], "no other specialist is asked");
+    assert_eq!((routed.body.status, routed.body.reason), (Status::Failed, Some(Reason::Stopped)));
+    assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders());
+    assert_eq!(stage.ledger.holds(), 0);
+    assert_eq!(routed.metric("SpecialistErrors", &[]), [1.0]);
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_before_a_retry_makes_none() {
+    let stage = Stage::new();
+    let script = [stops(&stage.stop, turns_down("ORDERS", InvokeError::Throttled))];
+    let (routed, called) = stage.play("orders", script).await;
+    assert_eq!((called.len(), routed.body.status), (1, Status::Failed));
+    assert_eq!(stage.ledger.account().spent, Charge::default());
+    assert_eq!(stage.ledger.holds(), 0);
 }

@@ -65,8 +65,8 @@ fn attempts(entries: &[Entry], place: usize) -> u64 {
 }
 
 /// Why the specialist that was asked for is not the one that answers. The first reason stands,
-/// since what went wrong afterwards went wrong because of it; but a guardrail's block is the reason
-/// also where another specialist had failed before.
+/// since what went wrong afterwards went wrong because of it; but a guardrail's block and a stop
+/// are the reason also where another specialist had failed before.
 fn reason(entries: &[Entry], place: usize) -> Option<Reason> {
     let reason = |entry: &Entry| match &entry.fact {
         Fact::Chosen { detour, .. } => *detour,
@@ -75,8 +75,7 @@ fn reason(entries: &[Entry], place: usize) -> Option<Reason> {
         Fact::InvocationEnded { failure } => *failure,
         _ => None,
     };
-    let mut reasons = of_task(entries, place).filter_map(reason);
-    let first = reasons.next()?;
-    let is_blocked = first == Reason::Guardrail || reasons.any(|later| later == Reason::Guardrail);
-    Some(if is_blocked { Reason::Guardrail } else { first })
+    let reasons: Vec<Reason> = of_task(entries, place).filter_map(reason).collect();
+    let is_final = |reason: &&Reason| matches!(reason, Reason::Guardrail | Reason::Stopped);
+    reasons.iter().find(is_final).or(reasons.first()).copied()
 }
