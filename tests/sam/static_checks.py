@@ -31,11 +31,11 @@ NOT_SET = {
     "AWS_REGION": "Lambda sets it",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
-    "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to each reader of the function's settings",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "there is one",
     "OTEL_EXPORTER_OTLP_TIMEOUT": "a second is right for most",
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "for a receiver that is far away",
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "would show a key to each reader of the function's settings",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "there is one",
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "a second is right for most",
     "OTEL_RESOURCE_ATTRIBUTES": "Lambda's own say which function it is",
@@ -174,7 +174,7 @@ def check_permissions(name, template):
             expect(not wide or reasoned, f"{where}: {action} on {wide}")
     for role, properties in resources(template, "AWS::IAM::Role").items():
         for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
-            # Lambda asks for no condition: nobody but an account's own can give it a role there.
+            # Lambda asks for no condition: only the account itself can give it a role there.
             if as_list(statement["Principal"]["Service"]) != ["lambda.amazonaws.com"]:
                 keys = {key for test in statement.get("Condition", {}).values() for key in test}
                 expect(keys == {"aws:SourceAccount", "aws:SourceArn"}, f"{name}: who has {role} assumed?")
@@ -272,7 +272,7 @@ def check_policy(template, supervisor, specialist):
 
 
 def check_alias(template):
-    """Whoever calls the function calls its alias: traffic is moved there."""
+    """Every caller of the function calls its alias: traffic is moved there."""
     for name, permission in resources(template, "AWS::Lambda::Permission").items():
         expect(permission["FunctionName"] == ALIAS, f"{name} is not for the alias")
     for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
