@@ -80,7 +80,7 @@ def check(holds, text):
 
 
 def free_ports(count):
-    """The first of some ports in a row that nobody listens on."""
+    """The first of some free ports in a row."""
     for base in range(20_000, 30_000, 10):
         try:
             for port in range(base, base + count):

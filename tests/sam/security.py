@@ -22,20 +22,20 @@ ACCEPTED = {
         "it calls AWS' public endpoints only; a VPC would add what it can reach, and a NAT to pay"
     ),
     ("CKV_AWS_173", "SupervisorRouterFunction"): (
-        "no variable is a secret, and Lambda encrypts them with a key of its own anyhow"
+        "no variable is a secret, and Lambda encrypts them with a key of its own"
     ),
     ("CKV_AWS_158", "SupervisorRouterLogGroup"): (
         "CloudWatch Logs encrypts it with a key of its own; it has no prompts, answers or attributes"
     ),
     ("CKV_AWS_119", "BudgetTable"): (
-        "it is encrypted with the account's key for DynamoDB; a key of one's own costs money and"
-        " another grant for whoever reads the table"
+        "it is encrypted with the account's key for DynamoDB; a customer's key costs money and"
+        " another grant for each reader of the table"
     ),
     ("CKV_AWS_26", "AlarmTopic"): (
         "CloudWatch cannot use the key alias/aws/sns, and a notification tells of metrics only"
     ),
     ("CKV_AWS_373", "Agent"): (
-        "Bedrock encrypts agents with a key of its own; who wants another brings agents along"
+        "Bedrock encrypts agents with a key of its own; agents with another key can be given as parameters"
     ),
 }
 

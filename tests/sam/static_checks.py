@@ -12,9 +12,12 @@ import tomllib
 from pathlib import Path
 
 import cfnlint
-from samcli.yamlhelper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[2]
+import deploy_checks
+from findings import expect, expect_equal, problems
+from template import ROOT, read
+from tree import as_list, resources, texts, values
+
 FUNCTIONS = ROOT / "functions"
 POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
 
@@ -28,11 +31,11 @@ NOT_SET = {
     "AWS_REGION": "Lambda sets it",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
-    "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to each reader of the function's settings",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "there is one",
     "OTEL_EXPORTER_OTLP_TIMEOUT": "a second is right for most",
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "for a receiver that is far away",
-    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "would show a key to everybody who may see the function",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "would show a key to each reader of the function's settings",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "there is one",
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "a second is right for most",
     "OTEL_RESOURCE_ATTRIBUTES": "Lambda's own say which function it is",
@@ -83,24 +86,6 @@ OPERATIONS = {
 
 ALIAS = {"Ref": "SupervisorRouterFunctionAliaslive"}
 
-problems = []
-
-
-def expect(holds, problem):
-    if not holds:
-        problems.append(problem)
-
-
-def expect_equal(found, expected, what):
-    for name in sorted(set(found) - set(expected)):
-        problems.append(f"{what}: {name} is too many")
-    for name in sorted(set(expected) - set(found)):
-        problems.append(f"{what}: {name} is missing")
-
-
-def read(path):
-    return yaml_parse(Path(path).read_text(encoding="utf-8"))
-
 
 def code(path):
     """A source file without its tests, which are at its end."""
@@ -110,31 +95,6 @@ def code(path):
 def sources(folder):
     tests = {"tests.rs", "doubles.rs"}
     return [code(path) for path in sorted(folder.rglob("*.rs")) if path.name not in tests]
-
-
-def values(node, key):
-    """All values under a key, however deep."""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    if isinstance(node, dict) and key in node:
-        yield node[key]
-    for child in children:
-        yield from values(child, key)
-
-
-def texts(node):
-    if isinstance(node, str):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from texts(child)
-
-
-def as_list(node):
-    return node if isinstance(node, list) else [node]
-
-
-def resources(template, kind):
-    found = template["Resources"].items()
-    return {name: one["Properties"] for name, one in found if one["Type"] == kind}
 
 
 # --- Settings
@@ -214,7 +174,7 @@ def check_permissions(name, template):
             expect(not wide or reasoned, f"{where}: {action} on {wide}")
     for role, properties in resources(template, "AWS::IAM::Role").items():
         for statement in properties["AssumeRolePolicyDocument"]["Statement"]:
-            # Lambda asks for no condition: nobody but an account's own can give it a role there.
+            # Lambda asks for no condition: only the account itself can give it a role there.
             if as_list(statement["Principal"]["Service"]) != ["lambda.amazonaws.com"]:
                 keys = {key for test in statement.get("Condition", {}).values() for key in test}
                 expect(keys == {"aws:SourceAccount", "aws:SourceArn"}, f"{name}: who has {role} assumed?")
@@ -312,7 +272,7 @@ def check_policy(template, supervisor, specialist):
 
 
 def check_alias(template):
-    """Whoever calls the function calls its alias: traffic is moved there."""
+    """Every caller of the function calls its alias: traffic is moved there."""
     for name, permission in resources(template, "AWS::Lambda::Permission").items():
         expect(permission["FunctionName"] == ALIAS, f"{name} is not for the alias")
     for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
@@ -331,19 +291,6 @@ def check_nested(template, nested):
                 expect(output in outputs, f"{name} has no output {output}")
 
 
-def check_samconfig(template):
-    """What the environments of samconfig.toml set is there, and allowed."""
-    environments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
-    environments.pop("version")
-    expect_equal(environments, ["default", "staging", "production"], "environments of samconfig.toml")
-    for name, commands in environments.items():
-        for override in commands["deploy"]["parameters"].get("parameter_overrides", []):
-            parameter, value = override.split("=", 1)
-            rule = template["Parameters"].get(parameter, {"AllowedValues": []})
-            allowed = [str(one) for one in rule.get("AllowedValues", [value])]
-            expect(value in allowed, f"samconfig.toml, {name}: {override}")
-
-
 def main():
     template, translated = read(ROOT / "template.yaml"), read(sys.argv[1])
     nested = {f"stacks/{path.name}": read(path) for path in (ROOT / "stacks").glob("*.yaml")}
@@ -357,7 +304,7 @@ def main():
     check_policy(template, supervisor, specialist)
     check_alias(template)
     check_nested(template, nested)
-    check_samconfig(template)
+    deploy_checks.check(template, translated, nested)
     for problem in problems:
         print(problem)
     sys.exit(1 if problems else 0)
