@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::ledger::Limit;
+use crate::ledger::{Account, Limit};
 use crate::policy::{Policy, SpecialistName};
 use crate::units::{MicroUsd, Timestamp, TokenUse};
 
@@ -99,8 +99,8 @@ pub struct RequestMetrics {
     pub expired_holds: u64,
     /// Invocations that no budget was charged for, because the table gave no answer.
     pub uncounted_invocations: u64,
-    /// The use of the session's limit that is nearest to its end.
-    pub budget_utilization_percent: Option<f64>,
+    /// The account of the session after the request, where it is known.
+    pub account: Option<Account>,
     /// The time that the router itself took.
     pub overhead: Duration,
 }
@@ -127,11 +127,17 @@ pub struct InvocationMetrics {
     pub attempts: u64,
     /// How many of its attempts were throttled.
     pub throttled_attempts: u64,
+    /// Whether its latency is over the specialist's `slow_call_ms`.
+    pub is_slow: bool,
+    /// When its first attempt began.
+    pub started: Timestamp,
     /// The time from its first attempt to the end of its last.
     pub latency: Duration,
     /// The tokens that it used, as far as they were reported.
     pub used: TokenUse,
-    /// What was charged for it.
+    /// What the usage that was reported costs.
+    pub reported_cost: MicroUsd,
+    /// What was charged for it: the same, and what was assumed where usage is unknown.
     pub cost: MicroUsd,
 }
 
@@ -174,6 +180,8 @@ impl RequestMetrics {
                 add("SpecialistErrors", Unit::Count, failed, &dimensions);
                 let throttled = invocation.throttled_attempts as f64;
                 add("SpecialistThrottles", Unit::Count, throttled, &dimensions);
+                let slow = if invocation.is_slow { 1.0 } else { 0.0 };
+                add("SlowCalls", Unit::Count, slow, &dimensions);
                 add("SpecialistLatency", Unit::Milliseconds, latency, &dimensions);
                 add("InputTokens", Unit::Count, invocation.used.all_input().0 as f64, &dimensions);
                 add(
@@ -182,7 +190,10 @@ impl RequestMetrics {
                     invocation.used.all_output().0 as f64,
                     &dimensions,
                 );
-                add("Cost", Unit::None, invocation.cost.to_usd(), &dimensions);
+                let reported = invocation.reported_cost;
+                let beyond = MicroUsd(invocation.cost.0.saturating_sub(reported.0));
+                add("Cost", Unit::None, reported.to_usd(), &dimensions);
+                add("UnreportedCost", Unit::None, beyond.to_usd(), &dimensions);
             }
         }
         for specialist in &self.fallbacks {
@@ -211,8 +222,10 @@ impl RequestMetrics {
                 add(name, Unit::Count, count as f64, &[]);
             }
         }
-        if let Some(percent) = self.budget_utilization_percent {
-            add("BudgetUtilization", Unit::Percent, percent, &[]);
+        if let Some(account) = &self.account {
+            add("BudgetUtilization", Unit::Percent, account.utilization_percent(), &[]);
+            add("SessionCost", Unit::None, account.spent.cost.to_usd(), &[]);
+            add("SessionSteps", Unit::Count, account.steps as f64, &[]);
         }
         add("RouterOverhead", Unit::Milliseconds, in_milliseconds(self.overhead), &[]);
         if let Some(version) = &self.function_version {
@@ -221,9 +234,18 @@ impl RequestMetrics {
         data
     }
 
-    /// The time spent waiting for specialists.
+    /// The time in which any specialist was waited for. Several at once are waited for once.
     pub fn waited(&self) -> Duration {
-        self.invocations.iter().map(|invocation| invocation.latency).sum()
+        let span = |of: &InvocationMetrics| (of.started, of.started.after(of.latency));
+        let mut spans: Vec<_> = self.invocations.iter().map(span).collect();
+        spans.sort_unstable();
+        let mut counted_until = Timestamp(0);
+        let mut waited = Duration::ZERO;
+        for (start, end) in spans {
+            waited += end.since(start.max(counted_until));
+            counted_until = counted_until.max(end);
+        }
+        waited
     }
 }
 
@@ -261,7 +283,9 @@ fn in_milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doubles::policy;
+    use crate::doubles::{account, policy};
+    use crate::invocation::Charge;
+    use crate::units::Tokens;
 
     fn lines(metrics: &RequestMetrics) -> Vec<String> {
         let line = |datum: &Datum| {
@@ -299,9 +323,12 @@ mod tests {
                 failed: false,
                 attempts: 3,
                 throttled_attempts: 2,
+                is_slow: true,
+                started: Timestamp(0),
                 latency: Duration::from_millis(40),
                 used: TokenUse::new(300, 50),
-                cost: MicroUsd(1_650),
+                reported_cost: MicroUsd(1_650),
+                cost: MicroUsd(91_650),
             }],
             fallbacks: vec![orders.clone()],
             circuits_opened: vec![orders],
@@ -309,7 +336,11 @@ mod tests {
             loop_detected: true,
             expired_holds: 2,
             uncounted_invocations: 1,
-            budget_utilization_percent: Some(50.0),
+            account: Some(Account {
+                steps: 6,
+                spent: Charge { tokens: Tokens(350), cost: MicroUsd(91_650) },
+                ..account()
+            }),
             overhead: Duration::from_millis(3),
         };
         assert_eq!(
@@ -321,17 +352,21 @@ mod tests {
                 "SpecialistInvocations 1 Count [Specialist=orders]",
                 "SpecialistErrors 0 Count [Specialist=orders]",
                 "SpecialistThrottles 2 Count [Specialist=orders]",
+                "SlowCalls 1 Count [Specialist=orders]",
                 "SpecialistLatency 40 Milliseconds [Specialist=orders]",
                 "InputTokens 300 Count [Specialist=orders]",
                 "OutputTokens 50 Count [Specialist=orders]",
                 "Cost 0.00165 None [Specialist=orders]",
+                "UnreportedCost 0.09 None [Specialist=orders]",
                 "SpecialistInvocations 1 Count []",
                 "SpecialistErrors 0 Count []",
                 "SpecialistThrottles 2 Count []",
+                "SlowCalls 1 Count []",
                 "SpecialistLatency 40 Milliseconds []",
                 "InputTokens 300 Count []",
                 "OutputTokens 50 Count []",
                 "Cost 0.00165 None []",
+                "UnreportedCost 0.09 None []",
                 "Fallbacks 1 Count [Specialist=orders]",
                 "Fallbacks 1 Count []",
                 "CircuitOpened 1 Count [Specialist=orders]",
@@ -342,6 +377,8 @@ mod tests {
                 "ExpiredHolds 2 Count []",
                 "UncountedInvocations 1 Count []",
                 "BudgetUtilization 50 Percent []",
+                "SessionCost 0.09165 None []",
+                "SessionSteps 6 Count []",
                 "RouterOverhead 3 Milliseconds []",
                 "RoutingAccuracy 0 None [FunctionVersion=7]",
                 "SpecialistInvocations 1 Count [FunctionVersion=7]",
@@ -351,6 +388,32 @@ mod tests {
                 "RouterOverhead 3 Milliseconds [FunctionVersion=7]",
             ]
         );
+    }
+
+    #[test]
+    fn time_in_which_several_are_waited_for_counts_once() {
+        let invocation = |start, millis| InvocationMetrics {
+            specialist: SpecialistName::parse("orders").unwrap(),
+            failed: false,
+            attempts: 1,
+            throttled_attempts: 0,
+            is_slow: false,
+            started: Timestamp(start),
+            latency: Duration::from_millis(millis),
+            used: TokenUse::default(),
+            reported_cost: MicroUsd(0),
+            cost: MicroUsd(0),
+        };
+        let waited = |invocations: &[(u64, u64)]| {
+            let invocations =
+                invocations.iter().map(|&(start, millis)| invocation(start, millis)).collect();
+            RequestMetrics { invocations, ..RequestMetrics::default() }.waited().as_millis()
+        };
+        assert_eq!(waited(&[]), 0);
+        assert_eq!(waited(&[(10, 5), (20, 7)]), 12, "one after the other");
+        assert_eq!(waited(&[(10, 100), (20, 10), (90, 40)]), 120, "within, and over the end");
+        assert_eq!(waited(&[(90, 40), (10, 100)]), 120, "in whatever order they ended");
+        assert_eq!(waited(&[(10, 5), (10, 5), (15, 5)]), 10, "the same, and the next");
     }
 
     #[test]

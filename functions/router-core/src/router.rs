@@ -28,7 +28,7 @@ use crate::policy::{Policy, SpecialistName};
 use crate::reply::{Body, Reason};
 use crate::retry::RetryBudget;
 use crate::routing::{Ask, Decision, decide};
-use crate::session::{Caller, Fingerprint, RootSession};
+use crate::session::{Caller, Fingerprint, Lane, RootSession};
 use crate::trace::{Kind, Scope};
 use crate::units::{Clock, Timestamp};
 
@@ -109,6 +109,8 @@ pub struct Unsettled {
     pub used: Charge,
     /// Repetitions that are not counted any more.
     pub forget: Vec<Fingerprint>,
+    /// See [`Settlement::left`].
+    pub left: Option<Lane>,
 }
 
 impl Unsettled {
@@ -131,8 +133,8 @@ impl Unsettled {
 
     /// The settlement, for the session that pays.
     pub fn of<'a>(&'a self, session: &'a RootSession) -> Settlement<'a> {
-        let Self { id, specialist, held, used, forget } = self;
-        Settlement { id, session, specialist, held: *held, used: *used, forget }
+        let Self { id, specialist, held, used, forget, left } = self;
+        Settlement { id, session, specialist, held: *held, used: *used, forget, left: *left }
     }
 }
 

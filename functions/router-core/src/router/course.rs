@@ -316,8 +316,7 @@ where
             self.incidents.clear();
         }
         self.complete_incidents(&body);
-        self.metrics.budget_utilization_percent =
-            self.account.map(|account| account.utilization_percent());
+        self.metrics.account = self.account;
         let body = Body {
             attempts: self.attempts,
             budget: self.account.map(|account| account.left()),

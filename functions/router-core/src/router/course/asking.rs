@@ -46,7 +46,7 @@ impl TakenHold {
         used: Charge,
     ) -> Unsettled {
         let Self { held, stale } = self;
-        Unsettled { id, specialist: specialist.clone(), held, used, forget: stale }
+        Unsettled { id, specialist: specialist.clone(), held, used, forget: stale, left: None }
     }
 }
 

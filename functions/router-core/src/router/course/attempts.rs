@@ -21,7 +21,7 @@ use crate::router::answer::Answer;
 use crate::router::{Request, Router, spans};
 use crate::session::{Lane, specialist_session_id};
 use crate::trace::{Scope, key};
-use crate::units::{Clock, Timestamp, TokenUse};
+use crate::units::{Clock, MicroUsd, Timestamp, TokenUse};
 
 /// An invocation that is under way.
 struct Running {
@@ -46,8 +46,9 @@ struct Running {
     /// How many of them were tried again for an error that may pass.
     retries: u64,
     throttled: u64,
-    /// What all attempts reported together.
+    /// What all attempts reported together, and what that part of them costs.
     reported: TokenUse,
+    reported_cost: MicroUsd,
     used: Charge,
 }
 
@@ -68,6 +69,7 @@ impl Running {
             retries: 0,
             throttled: 0,
             reported: TokenUse::default(),
+            reported_cost: MicroUsd(0),
             used: Charge::default(),
         }
     }
@@ -79,6 +81,8 @@ impl Running {
         self.used_of_hold = Charge::of(specialist, &outcome.usage);
         self.used = self.used.plus(self.used_of_hold);
         self.reported = self.reported.plus(outcome.usage.reported());
+        let cost = Charge::of_reported(specialist, &outcome.usage).cost;
+        self.reported_cost = MicroUsd(self.reported_cost.0.saturating_add(cost.0));
         self.throttled += u64::from(is_throttled);
     }
 
@@ -110,6 +114,10 @@ where
         let generation = running.lane.generation;
         if let Some(hold) = running.hold.take() {
             self.charge(specialist, running.id.clone(), hold, running.used_of_hold);
+            let is_left = outcome.result.as_ref().is_err_and(InvokeError::may_still_run);
+            if let Some(unsettled) = self.unsettled.as_mut().filter(|_| is_left) {
+                unsettled.left = Some(running.lane);
+            }
         }
         let (progress, failure) = self.judge(specialist, outcome);
         if let Progress::Answered(answer) = &progress {
@@ -127,8 +135,11 @@ where
             failed: failure.is_some_and(|reason| reason != Reason::OutOfScope),
             attempts: running.attempts,
             throttled_attempts: running.throttled,
+            is_slow: latency > specialist.circuit.slow_call,
+            started,
             latency,
             used: running.reported,
+            reported_cost: running.reported_cost,
             cost: running.used.cost,
         };
         spans::invoked(self.trace, &invocation, failure);
