@@ -11,6 +11,7 @@ use std::io;
 use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
 use aws_sdk_bedrockagentruntime::error::{ProvideErrorMetadata, SdkError};
 use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::units::{TokenUse, Tokens};
 
 /// The outcome of a request that failed before its answer began. `special` tells what those errors
 /// mean that are not what their name says.
@@ -84,6 +85,15 @@ pub(crate) fn unnamed(status: u16) -> InvokeError {
         429 => InvokeError::Throttled,
         400..=499 => InvokeError::Invalid,
         _ => InvokeError::ServiceFault("unknown"),
+    }
+}
+
+/// What an answer used that broke off with `error` after `used` was reported. A session that is in
+/// use keeps the agent from beginning, so where nothing had come before, nothing was run.
+pub(crate) fn used_before(error: &InvokeError, used: TokenUse, has_begun: bool) -> Usage {
+    match error {
+        InvokeError::Conflict if !has_begun && used.total() == Tokens(0) => Usage::NotRun,
+        _ => Usage::AtLeast(used),
     }
 }
 

@@ -119,7 +119,7 @@ impl Reading {
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
         let usage = match error {
             InvokeError::TooManyTokens { .. } => Usage::Cut(self.used()),
-            _ => Usage::AtLeast(self.used()),
+            _ => failure::used_before(&error, self.used(), self.texts.len() > 0),
         };
         let error = if self.is_blocked { InvokeError::Guardrail } else { error };
         Outcome::new(Err(error), usage)

@@ -81,12 +81,8 @@ impl Reading {
     /// The stream ended otherwise: text received before is no answer, and usage reported
     /// before is only a part. A guardrail's word stands all the same.
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
-        let nothing_ran = self.bytes.is_empty() && self.begun == 0 && self.used.total().0 == 0;
-        let usage = match error {
-            // The session is in use, so the service has not let the agent begin.
-            InvokeError::Conflict if nothing_ran => Usage::NotRun,
-            _ => Usage::AtLeast(self.used),
-        };
+        let has_begun = !self.bytes.is_empty() || self.begun > 0;
+        let usage = failure::used_before(&error, self.used, has_begun);
         let error = if self.guardrail_blocked { InvokeError::Guardrail } else { error };
         Outcome { result: Err(error), usage, steps: self.steps.finish() }
     }

@@ -39,6 +39,8 @@ pub(super) struct Course<'r, L, I, K, C> {
     /// Why the specialist that was asked for is not the one that answers. The first reason
     /// stands: what went wrong afterwards went wrong because of it.
     reason: Option<Reason>,
+    /// What the supervisor can do about it, where the reason alone does not tell.
+    advice: Option<String>,
     attempts: u64,
     account: Option<Account>,
     unsettled: Option<Unsettled>,
@@ -116,6 +118,7 @@ where
             reservations: 0,
             detour: plan.detour,
             reason: plan.detour,
+            advice: None,
             attempts: 0,
             account: None,
             unsettled: None,
@@ -249,6 +252,9 @@ where
             Err(error) => error,
         };
         warn!(error = chain(&failure), specialist.name = %specialist.name, "no answer");
+        if let InvokeError::TooLong { limit } = failure {
+            self.advice = Some(messages::too_long(&specialist.name, limit));
+        }
         let reason = failure.reason();
         if failure.allows_fallback() {
             self.reason.get_or_insert(reason);
@@ -320,7 +326,7 @@ where
         let body = Body {
             attempts: self.attempts,
             budget: self.account.map(|account| account.left()),
-            message: self.with_warning(&body),
+            message: self.with_advice(&body),
             ..messages::with_task(body, self.request.task)
         };
         let Self { metrics, unsettled, kept, incidents, .. } = self;
@@ -357,15 +363,16 @@ where
     }
 
     /// What the supervisor is told, and how little is left where that is little.
-    fn with_warning(&self, body: &Body) -> Option<String> {
+    fn with_advice(&self, body: &Body) -> Option<String> {
         let warn_at = self.router.policy.session.warn_at;
-        let is_low = self.account.is_some_and(|account| account.has_reached(warn_at));
-        if body.status == Status::Refused || !is_low {
+        let low = self.account.filter(|account| account.has_reached(warn_at));
+        if body.status == Status::Refused {
             return body.message.clone();
         }
-        let warning = self.account.map(|account| messages::little_left(&account));
-        let sentences: Vec<String> = body.message.iter().cloned().chain(warning).collect();
-        Some(sentences.join(" "))
+        let warning = low.map(|account| messages::little_left(&account));
+        let sentences = [body.message.clone(), self.advice.clone(), warning];
+        let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
     }
 
     fn answered(&self, by: &Specialist, text: String) -> Body {
