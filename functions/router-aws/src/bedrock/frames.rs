@@ -143,10 +143,10 @@ fn event(message: &Message) -> Result<Event, InvokeError> {
             _ => Event::Other,
         }),
         Some("exception") => {
-            let payload = payload();
+            let (payload, whole) = (payload(), String::from_utf8_lossy(message.payload()));
             let text = ["message", "Message"].iter().find_map(|key| payload[key].as_str());
             let name = header(":exception-type").unwrap_or_default();
-            Err(failure::named(name, text.unwrap_or_default())
+            Err(failure::named(name, text.unwrap_or(&whole))
                 .unwrap_or(InvokeError::ServiceFault("unknown")))
         }
         Some("error") => {
@@ -254,6 +254,7 @@ mod tests {
         }
         let nested = r#"{"message":"Too many tokens, please wait before trying again."}"#;
         assert_eq!(reason("dependencyFailedException", nested), Reason::Throttled);
+        assert_eq!(reason("tiredException", r#"{"statusCode":429}"#), Reason::Throttled);
         for name in ["ConcurrencyException", "concurrencyException", "conflictException"] {
             let error = read(&exception(name, "{}"), 64).unwrap_err();
             assert!(matches!(error, InvokeError::Conflict), "{name}");

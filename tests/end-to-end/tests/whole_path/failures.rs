@@ -22,7 +22,7 @@ async fn faulty() -> World {
         ("[silent]", "answer = 'yes'\nusage = [{ input = 500, output = 100 }, { silent = true }]"),
         ("[mute]", "answer = 'yes'\nusage = [{}]"),
         ("[endless]", "answer_bytes = 3_000_000\nchunks = 30"),
-        ("[enormous]", "answer_bytes = 20_000_000"),
+        ("[enormous]", "answer_bytes = 3_000_000"),
         ("[unknown event]", "fault = 'unknown-event'\nanswer = 'yes'"),
         ("[no usage]", "answer = 'yes'"),
         ("[empty]", "fault = 'empty'"),
