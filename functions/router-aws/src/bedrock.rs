@@ -3,21 +3,24 @@
 //! `InvokeAgent` has no idempotency token: a repeated call is a second agent run, with a
 //! second bill. So the SDK's own retries are off.
 
-mod classify;
+mod frames;
+mod guardrail;
 mod reading;
 mod steps;
 mod told;
+mod usage;
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentruntime::Client;
 use aws_sdk_bedrockagentruntime::config::Builder;
 use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
-use aws_sdk_bedrockagentruntime::operation::invoke_agent::InvokeAgentOutput;
 use aws_sdk_bedrockagentruntime::types::SessionState;
+use frames::{Frames, TakesBody};
 use reading::Reading;
 use router_core::invocation::{Attempt, Outcome, Usage};
 use router_core::policy::AgentAlias;
 
+use crate::failure;
 use crate::timer::Timer;
 
 /// Invokes Bedrock agents through their aliases.
@@ -38,33 +41,30 @@ impl BedrockInvoker {
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Outcome {
         let timer = Timer::start(attempt);
-        let output = match timer.beginning(self.start(alias, attempt)).await {
-            Ok(Ok(output)) => output,
+        let mut frames = match timer.beginning(self.start(alias, attempt)).await {
+            Ok(Ok(frames)) => frames,
             Ok(Err(outcome)) => return outcome,
             Err(late) => return Outcome::new(Err(late), Usage::UNKNOWN),
         };
-        // Dropping the stream, which every return here does, closes the connection.
-        let mut stream = output.completion;
+        // Dropping the frames, which every return here does, closes the connection.
         let mut reading = Reading::new(attempt.wants_steps);
         loop {
-            let event = match timer.next(stream.recv()).await {
+            let event = match timer.next(frames.next()).await {
                 Ok(Ok(Some(event))) => event,
                 Ok(Ok(None)) => return reading.finish(),
-                Ok(Err(error)) => return reading.broken_off(classify::in_the_stream(error)),
-                Err(late) => return reading.broken_off(late),
+                Ok(Err(error)) | Err(error) => return reading.broken_off(error),
             };
             if reading.goes_too_far(&event, attempt.max_tokens) {
                 return reading.cut(attempt.max_tokens);
             }
-            reading.take(event);
+            if let Err(error) = reading.take(event) {
+                return reading.broken_off(error);
+            }
         }
     }
 
-    async fn start(
-        &self,
-        alias: &AgentAlias,
-        attempt: &Attempt<'_>,
-    ) -> Result<InvokeAgentOutput, Outcome> {
+    async fn start(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {
+        let body = TakesBody::default();
         let state = SessionState::builder()
             .set_session_attributes(Some(attempt.attributes.clone().into_iter().collect()))
             .build();
@@ -77,8 +77,11 @@ impl BedrockInvoker {
             .input_text(attempt.request)
             // Token usage exists in the trace alone.
             .enable_trace(true)
+            .customize()
+            .interceptor(body.clone())
             .send()
             .await
-            .map_err(classify::before_the_stream)
+            .map_err(|error| failure::before_the_answer(error, |_| None))?;
+        Ok(body.frames())
     }
 }

@@ -1,28 +1,38 @@
-//! What an error of an SDK means that came in place of an agent's answer.
+//! What an error means that came in place of an agent's answer, or in its midst.
+//!
+//! Services, SDKs, gateways and frameworks name the same thing differently: `ThrottlingException`,
+//! `ThrottledException`, `throttling_error`, `429`. So an error counts by its class, and a name is
+//! compared without regard to case, punctuation or suffix. Texts of errors are looked at here and
+//! go nowhere.
 
 use std::error::Error;
 use std::io;
 
 use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
-use aws_sdk_bedrockagentruntime::error::SdkError;
+use aws_sdk_bedrockagentruntime::error::{ProvideErrorMetadata, SdkError};
 use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::units::{TokenUse, Tokens};
 
-/// The outcome of a request that failed before its answer began. `named` tells what the errors
-/// mean that the service knows by name.
+/// The outcome of a request that failed before its answer began. `special` tells what those errors
+/// mean that are not what their name says.
 pub(crate) fn before_the_answer<E>(
     error: SdkError<E, HttpResponse>,
-    named: impl FnOnce(&E) -> Option<InvokeError>,
+    special: impl FnOnce(&E) -> Option<InvokeError>,
 ) -> Outcome
 where
-    E: Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     let was_turned_down =
         error.raw_response().is_some_and(|response| response.status().is_client_error());
     let usage = if was_turned_down { Usage::NotRun } else { Usage::UNKNOWN };
     let (result, usage) = match error {
         SdkError::ServiceError(context) => {
-            let by_status = || unnamed(context.raw().status().as_u16());
-            (named(context.err()).unwrap_or_else(by_status), usage)
+            let (error, status) = (context.err(), context.raw().status().as_u16());
+            let name = error.code().unwrap_or_default();
+            let by_name = || named(name, error.message().unwrap_or_default());
+            let by_status = || unnamed(status);
+            let result = special(error).or_else(by_name).unwrap_or_else(by_status);
+            (if status == 429 { throttled_by(result) } else { result }, usage)
         }
         SdkError::ConstructionFailure(_) => (InvokeError::Invalid, Usage::NotRun),
         error @ SdkError::DispatchFailure(_) if was_refused(&error) => {
@@ -36,6 +46,35 @@ where
     Outcome::new(Err(result), usage)
 }
 
+/// What an error of this name and text means; `None` where neither says anything.
+///
+/// A text that tells of throttling counts whatever the name says of who failed: an agent whose
+/// model is throttled has a dependency that failed.
+pub(crate) fn named(name: &str, text: &str) -> Option<InvokeError> {
+    let by_name = class(name);
+    match by_name {
+        None
+        | Some(
+            InvokeError::ServiceFault(_) | InvokeError::DependencyFailed | InvokeError::Invalid,
+        ) if tells_of_throttling(text) => Some(InvokeError::Throttled),
+        by_name => by_name,
+    }
+}
+
+/// What a text means in which an agent, or a framework around it, tells of its failure: an
+/// exception, a message, or JSON that has one or the other in it.
+pub(crate) fn told(text: &str) -> InvokeError {
+    let lower = text.to_ascii_lowercase();
+    if tells_of_throttling(text) {
+        InvokeError::Throttled
+    } else if ["concurrencyexception", "conflictexception"].iter().any(|name| lower.contains(name))
+    {
+        InvokeError::Conflict
+    } else {
+        InvokeError::ServiceFault("the agent raised an error")
+    }
+}
+
 /// An error whose name the SDK does not know, such as those of a gateway in between or of the
 /// signature, by its HTTP status.
 pub(crate) fn unnamed(status: u16) -> InvokeError {
@@ -46,6 +85,107 @@ pub(crate) fn unnamed(status: u16) -> InvokeError {
         429 => InvokeError::Throttled,
         400..=499 => InvokeError::Invalid,
         _ => InvokeError::ServiceFault("unknown"),
+    }
+}
+
+/// What an answer used that broke off with `error` after `used` was reported. A session that is in
+/// use keeps the agent from beginning, so where nothing had come before, nothing was run.
+pub(crate) fn used_before(error: &InvokeError, used: TokenUse, has_begun: bool) -> Usage {
+    match error {
+        InvokeError::Conflict if !has_begun && used.total() == Tokens(0) => Usage::NotRun,
+        _ => Usage::AtLeast(used),
+    }
+}
+
+/// Whether a text says that there were too many requests, or too many tokens in a time.
+pub(crate) fn tells_of_throttling(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "throttl",
+        "too many tokens",
+        "too many requests",
+        "toomanyrequests",
+        "rate limit",
+        "rate_limit",
+        "ratelimit",
+        // What an agent says whose model is throttled.
+        "request rate is too high",
+        // gRPC's name of 429.
+        "resource_exhausted",
+    ];
+    let text = text.to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word)) || tells_status_429(&text)
+}
+
+/// Whether a text in lower case tells of HTTP status 429, and not of another number 429.
+fn tells_status_429(text: &str) -> bool {
+    text.match_indices("429").any(|(at, number)| {
+        let (before, after) = (&text[..at], &text[at + number.len()..]);
+        let stands_alone = !before.ends_with(|last: char| last.is_ascii_alphanumeric())
+            && !after.starts_with(|next: char| next.is_ascii_alphanumeric());
+        let words_before: Vec<&str> = before
+            .rsplit(|letter: char| !letter.is_ascii_alphanumeric())
+            .filter(|word| word.contains(|letter: char| letter.is_ascii_alphabetic()))
+            .take(2)
+            .collect();
+        let is_status = words_before.iter().any(|word| {
+            ["http", "status", "code", "error"].iter().any(|known| word.contains(known))
+        });
+        stands_alone && is_status
+    })
+}
+
+/// The class of an exception's name, of which namespace, case, punctuation and suffix do not
+/// matter: `com.amazon#ThrottlingException:http://…`, `throttling_error` and `Throttled` are one.
+fn class(name: &str) -> Option<InvokeError> {
+    let name = name.split(':').next().unwrap_or_default();
+    let name = name.rsplit(['#', '.', '/']).next().unwrap_or_default();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    // `ModelStreamErrorException` has two.
+    let mut stem = name.as_str();
+    for suffix in ["exception", "error", "fault"] {
+        stem = stem.strip_suffix(suffix).unwrap_or(stem);
+    }
+    Some(match stem {
+        "servicequotaexceeded" | "quotaexceeded" | "insufficientquota" => {
+            InvokeError::QuotaExceeded
+        }
+        "limitexceeded"
+        | "requestlimitexceeded"
+        | "bandwidthlimitexceeded"
+        | "slowdown"
+        | "toomanytokens"
+        | "resourceexhausted"
+        | "429" => InvokeError::Throttled,
+        _ if tells_of_throttling(stem) => InvokeError::Throttled,
+        _ if stem.contains("conflict") || stem.contains("concurren") => InvokeError::Conflict,
+        "accessdenied"
+        | "unauthorized"
+        | "forbidden"
+        | "unrecognizedclient"
+        | "expiredtoken"
+        | "invalidsignature"
+        | "missingauthenticationtoken"
+        | "incompletesignature" => InvokeError::AccessDenied,
+        "resourcenotfound" | "notfound" => InvokeError::NotFound,
+        "validation" | "badrequest" | "invalidrequest" | "serialization" => InvokeError::Invalid,
+        "dependencyfailed" => InvokeError::DependencyFailed,
+        "internalserver" | "internalfailure" | "internalservice" | "internal" => {
+            InvokeError::ServiceFault("internal server error")
+        }
+        "badgateway" => InvokeError::ServiceFault("bad gateway"),
+        "modelnotready" => InvokeError::ServiceFault("model not ready"),
+        "serviceunavailable" | "unavailable" | "overloaded" | "model" | "modeltimeout"
+        | "modelstream" | "gatewaytimeout" => InvokeError::ServiceFault("unavailable"),
+        _ => return None,
+    })
+}
+
+/// The error that came with HTTP status 429. A quota that is used up does not pass by itself.
+fn throttled_by(error: InvokeError) -> InvokeError {
+    match error {
+        InvokeError::QuotaExceeded => error,
+        _ => InvokeError::Throttled,
     }
 }
 
@@ -62,4 +202,116 @@ fn was_refused(error: &(dyn Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variant alone.
+    fn of(name: &str) -> Option<String> {
+        class(name).map(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_name_counts_by_its_class() {
+        for (expected, names) in [
+            (
+                "Throttled",
+                &[
+                    "ThrottlingException",
+                    "throttlingException",
+                    "ThrottledException",
+                    "Throttling",
+                    "ModelThrottledException",
+                    "RequestThrottled",
+                    "EC2ThrottledException",
+                    "TooManyRequestsException",
+                    "rate_limit_error",
+                    "rate_limit_exceeded",
+                    "RateLimitError",
+                    "openai.RateLimitError",
+                    "RESOURCE_EXHAUSTED",
+                    "com.amazonaws.bedrock#ThrottlingException:http://internal/",
+                    "429",
+                ][..],
+            ),
+            (
+                "Conflict",
+                &[
+                    "ConflictException",
+                    "ConcurrencyException",
+                    "concurrencyexception",
+                    "RetryableConflictException",
+                    "ConcurrentModificationException",
+                ],
+            ),
+            ("QuotaExceeded", &["ServiceQuotaExceededException", "insufficient_quota"]),
+            ("AccessDenied", &["AccessDenied", "accessDeniedException", "UnauthorizedException"]),
+            ("NotFound", &["ResourceNotFoundException", "not_found_error"]),
+            ("Invalid", &["ValidationException", "ValidationError", "invalid_request_error"]),
+            ("DependencyFailed", &["DependencyFailedException"]),
+            (
+                r#"ServiceFault("internal server error")"#,
+                &["InternalServerException", "InternalServerError", "InternalFailure"],
+            ),
+            (r#"ServiceFault("bad gateway")"#, &["badGatewayException"]),
+            (r#"ServiceFault("model not ready")"#, &["ModelNotReadyException"]),
+            (
+                r#"ServiceFault("unavailable")"#,
+                &["ServiceUnavailableException", "overloaded_error", "ModelStreamErrorException"],
+            ),
+        ] {
+            for name in names {
+                assert_eq!(of(name).as_deref(), Some(expected), "{name}");
+            }
+        }
+        for name in ["", "KeyError", "Exception", "TiredException"] {
+            assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn throttling_is_heard_wherever_it_is_told() {
+        for text in [
+            "Too many tokens, please wait before trying again.",
+            "An error occurred (ThrottlingException) when calling the Converse operation",
+            "Your request rate is too high. Reduce the frequency of requests.",
+            r#"{"error":{"type":"rate_limit_error"}}"#,
+            "Rate limit reached for requests",
+            "429 Client Error: Too Many Requests for url",
+            "Error code: 429 - {...}",
+            r#"{"error":"no","status_code": 429}"#,
+            "HTTP/1.1 429",
+            "Received error (429) from runtime.",
+        ] {
+            assert!(tells_of_throttling(text), "{text}");
+            assert!(matches!(told(text), InvokeError::Throttled), "{text}");
+            let failed = named("DependencyFailedException", text);
+            assert!(matches!(failed, Some(InvokeError::Throttled)), "{text}");
+        }
+        for text in ["order 429 was not found", "error 14290", "code 4290", "it took 429 ms", ""] {
+            assert!(!tells_of_throttling(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_says_more_than_the_text_stands() {
+        let error = named("ConflictException", "Too many requests in this session");
+        assert!(matches!(error, Some(InvokeError::Conflict)));
+        let error = named("ServiceQuotaExceededException", "Too many tokens per day");
+        assert!(matches!(error, Some(InvokeError::QuotaExceeded)));
+    }
+
+    #[test]
+    fn an_agent_may_tell_of_a_conflict_in_any_words_of_its_framework() {
+        for text in [
+            r#"{"error":"busy","error_type":"ConcurrencyException"}"#,
+            "strands.types.exceptions.ConcurrencyException: Agent is already processing a request",
+            "An error occurred (ConflictException)",
+        ] {
+            assert!(matches!(told(text), InvokeError::Conflict), "{text}");
+        }
+        assert!(matches!(told("KeyError: 'order'"), InvokeError::ServiceFault(_)));
+    }
 }

@@ -151,6 +151,8 @@ pub(crate) struct InMemoryLedger {
 struct SessionItem {
     account: Account,
     turns: HashMap<String, u64>,
+    /// How often the lane of a specialist was left.
+    left: HashMap<String, u64>,
     holds: Vec<(HoldId, String, Lane)>,
     settled: Vec<HoldId>,
     seen: HashMap<Fingerprint, u64>,
@@ -225,7 +227,8 @@ impl Ledger for InMemoryLedger {
         let is_occupied = item.holds.iter().any(|(_, holder, _)| *holder == specialist);
         let is_retry = reservation.purpose == Purpose::Retry;
         let unique = if is_retry { 1 << 63 } else { item.account.steps };
-        let number = Lane::number_of(unique, is_occupied);
+        let home = Lane::home(item.left.get(&specialist).copied().unwrap_or_default());
+        let number = Lane::number_of(unique, home, is_occupied);
         let lane = Lane { generation, number };
         item.holds.push((reservation.id.clone(), specialist, lane));
         Ok(Hold { account: item.account, lane, expired_holds: 0, stale: Vec::new() })
@@ -269,7 +272,10 @@ impl Ledger for InMemoryLedger {
         let Some(held) = item.holds.iter().position(|(id, ..)| id == settlement.id) else {
             return Ok(());
         };
-        item.holds.remove(held);
+        let (_, specialist, _) = item.holds.remove(held);
+        if let Some(times_left) = settlement.left.and_then(Lane::times_left_now) {
+            item.left.insert(specialist, times_left);
+        }
         item.settled.push(settlement.id.clone());
         item.account = item.account.settled(settlement.held, settlement.used);
         Ok(())

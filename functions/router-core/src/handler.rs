@@ -178,7 +178,8 @@ impl<P: Ports> Handler<'_, P> {
             self.ports.incidents().record(&incidents(), within).await;
         });
         let publishing = guarded("the metrics", async {
-            let batch = Batch { timestamp: now, data: views::metrics::of(&entries, now) };
+            let batch =
+                Batch { timestamp: now, data: views::metrics::of(&entries, self.policy, now) };
             journal.add(clock.now(), Fact::Publishing { data: batch.data.len() });
             self.ports.metrics().publish(&batch, within).await;
             journal.add(clock.now(), Fact::Published);

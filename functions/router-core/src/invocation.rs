@@ -241,6 +241,18 @@ impl InvokeError {
         }
     }
 
+    /// Whether the agent may still be at work, since the router hung up and it did not end. Its
+    /// session is better left alone then.
+    pub fn may_still_run(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut { .. }
+                | Self::Stopped
+                | Self::TooManyTokens { .. }
+                | Self::TooLong { .. }
+        )
+    }
+
     /// Whether another specialist may be asked. A blocked request must not try its luck at a
     /// weaker guardrail, and a task that was stopped is over.
     pub fn allows_fallback(&self) -> bool {
@@ -301,13 +313,18 @@ impl Charge {
     /// and the specialist's `unknown_usage_tokens`: never nothing. A stream that was cut for
     /// using too much costs its hold at least.
     pub fn of(specialist: &Specialist, usage: &Usage) -> Self {
-        let used = usage.reported();
-        let reported = Self { tokens: used.total(), cost: specialist.price.cost(&used) };
+        let reported = Self::of_reported(specialist, usage);
         match usage {
             Usage::NotRun | Usage::Reported(_) => reported,
             Usage::Cut(_) => reported.max(Self::hold(specialist)),
             Usage::AtLeast(_) => reported.max(Self::at_most(specialist, specialist.unknown_usage)),
         }
+    }
+
+    /// The part of [`Charge::of`] that was reported.
+    pub fn of_reported(specialist: &Specialist, usage: &Usage) -> Self {
+        let used = usage.reported();
+        Self { tokens: used.total(), cost: specialist.price.cost(&used) }
     }
 
     fn max(self, other: Self) -> Self {

@@ -16,7 +16,7 @@ use crate::policy::SpecialistName;
 use crate::reply::{Reason, Status};
 use crate::session::{Fingerprint, Lane};
 use crate::trace::Step;
-use crate::units::Timestamp;
+use crate::units::{MicroUsd, Timestamp};
 
 /// The facts of one request, in the order in which they were learned.
 #[derive(Debug, Default)]
@@ -159,8 +159,12 @@ pub enum Fact {
         usage: Usage,
         /// What it costs.
         charge: Charge,
+        /// The part of that which its reported usage costs.
+        reported_cost: MicroUsd,
         /// Why it brought no answer, if it brought none.
         failure: Option<Reason>,
+        /// The limit in bytes that the answer passed, if it is longer than the router keeps.
+        too_long: Option<usize>,
         /// What the agent did, where the trace wants to know.
         steps: Vec<Step>,
     },
@@ -175,6 +179,8 @@ pub enum Fact {
         id: HoldId,
         /// What was used of it.
         used: Charge,
+        /// The lane that the invocation was left in while the agent may still be at work.
+        left: Option<Lane>,
     },
     /// The ledger was asked to settle a hold.
     Settling {

@@ -317,6 +317,9 @@ pub struct Settlement<'a> {
     pub used: Charge,
     /// Repetitions that are not counted any more.
     pub forget: &'a [Fingerprint],
+    /// The lane that the invocation was left in while the agent may still be at work: later ones
+    /// take another.
+    pub left: Option<Lane>,
 }
 
 /// A settlement that the table did not answer. The hold expires and stays charged.

@@ -17,7 +17,7 @@ use crate::journal::{Entry, Fact};
 use crate::ledger::{Account, HoldId};
 use crate::policy::SpecialistName;
 use crate::reply::{Reason, Status};
-use crate::units::{Timestamp, TokenUse};
+use crate::units::{MicroUsd, Timestamp, TokenUse};
 
 /// One invocation of one specialist, all its attempts together.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub struct Invocation<'e> {
     pub used: TokenUse,
     /// What is charged for it.
     pub charge: Charge,
+    /// The part of that which its reported usage costs.
+    pub reported_cost: MicroUsd,
     /// Why it brought no answer, if it brought none.
     pub failure: Option<Reason>,
 }
@@ -71,14 +73,17 @@ pub fn invocations(entries: &[Entry]) -> Vec<Invocation<'_>> {
                 throttled_attempts: 0,
                 used: TokenUse::default(),
                 charge: Charge::default(),
+                reported_cost: MicroUsd(0),
                 failure: None,
             }),
             (Fact::AttemptStarted { .. }, Some(current)) => current.attempts += 1,
-            (Fact::AttemptEnded { usage, charge, failure, .. }, Some(current)) => {
+            (Fact::AttemptEnded { usage, charge, reported_cost, failure, .. }, Some(current)) => {
                 current.ended = *at;
                 current.throttled_attempts += u64::from(*failure == Some(Reason::Throttled));
                 current.used = current.used.plus(usage.reported());
                 current.charge = current.charge.plus(*charge);
+                let cost = current.reported_cost.0.saturating_add(reported_cost.0);
+                current.reported_cost = MicroUsd(cost);
             }
             (Fact::InvocationEnded { failure }, Some(current)) => current.failure = *failure,
             _ => {}
@@ -109,7 +114,7 @@ pub fn account(entries: &[Entry]) -> Option<Account> {
         })
     };
     let charged = entries.iter().filter_map(|entry| match &entry.fact {
-        Fact::Charged { id, used } if !is_in(id) => Some((held(id)?, *used)),
+        Fact::Charged { id, used, .. } if !is_in(id) => Some((held(id)?, *used)),
         _ => None,
     });
     Some(charged.fold(account, |account, (held, used)| account.settled(held, used)))
@@ -135,7 +140,7 @@ mod tests {
     use crate::invocation::Usage;
     use crate::journal::Hold;
     use crate::session::Lane;
-    use crate::units::{MicroUsd, Tokens};
+    use crate::units::Tokens;
 
     const NOW: Timestamp = Timestamp(1_000);
 
@@ -163,7 +168,7 @@ mod tests {
     }
 
     fn charged(number: usize, used: u64) -> Entry {
-        entry(3, Fact::Charged { id: id(number), used: charge(used) })
+        entry(3, Fact::Charged { id: id(number), used: charge(used), left: None })
     }
 
     #[test]
@@ -197,8 +202,14 @@ mod tests {
             let used = Usage::Reported(TokenUse::new(10, 1));
             let (hold, agent) = (id(0), String::new());
             let started = Fact::AttemptStarted { number: 1, hold, agent };
-            let ended =
-                Fact::AttemptEnded { usage: used, charge: charge(11), failure, steps: Vec::new() };
+            let ended = Fact::AttemptEnded {
+                usage: used,
+                charge: charge(11),
+                failure,
+                reported_cost: MicroUsd(11),
+                too_long: None,
+                steps: Vec::new(),
+            };
             [started, ended].map(|fact| Entry { at: Timestamp(at), task: Some(task), fact })
         };
         let throttled = attempt(0, 1_100, Some(Reason::Throttled));

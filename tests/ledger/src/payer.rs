@@ -168,7 +168,7 @@ impl Payer {
         forget: &[Fingerprint],
     ) -> Result<(), SettleError> {
         let Self { session, specialist, .. } = self;
-        let settlement = Settlement { id, session, specialist, held, used, forget };
+        let settlement = Settlement { id, session, specialist, held, used, forget, left: None };
         ledger.settle(&settlement, PLENTY).await
     }
 

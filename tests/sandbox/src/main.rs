@@ -131,13 +131,14 @@ Faults (--fail; the option may be repeated):
               reset               connection reset    bad-checksum     a damaged frame
               empty               an empty stream     unknown-event    one more than there should be
               soft-failure        the agent gives up  guardrail        a guardrail intervenes
+              masked              a guardrail masks a part of the answer
               return-control      the agent asks its caller to run a function
               before:EXCEPTION    an HTTP error instead of a stream
               in-stream:EXCEPTION the exception after one chunk
   EXCEPTION   throttlingException, serviceQuotaExceededException, validationException,
               accessDeniedException, resourceNotFoundException, conflictException,
               dependencyFailedException, modelNotReadyException, internalServerException,
-              badGatewayException
+              badGatewayException, throttledException, concurrencyException
   Where a fault can touch an event, its expectation does not apply: it is marked `--` and held to
   the rules for every reply only.
 

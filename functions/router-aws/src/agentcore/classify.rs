@@ -17,7 +17,7 @@ const FAILED_DEPENDENCY: u16 = 424;
 /// An error instead of a body.
 pub(super) fn before_the_body(error: SdkError<InvokeAgentRuntimeError, HttpResponse>) -> Outcome {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let outcome = failure::before_the_answer(error, named);
+    let outcome = failure::before_the_answer(error, special);
     if status == Some(FAILED_DEPENDENCY) {
         Outcome { usage: Usage::UNKNOWN, ..outcome }
     } else {
@@ -25,35 +25,27 @@ pub(super) fn before_the_body(error: SdkError<InvokeAgentRuntimeError, HttpRespo
     }
 }
 
-fn named(error: &InvokeAgentRuntimeError) -> Option<InvokeError> {
-    use InvokeAgentRuntimeError as Error;
+/// What `RuntimeClientError` means. All others are what their names say.
+fn special(error: &InvokeAgentRuntimeError) -> Option<InvokeError> {
     match error {
-        Error::ThrottlingException(_) => Some(InvokeError::Throttled),
-        Error::ServiceQuotaExceededException(_) => Some(InvokeError::QuotaExceeded),
-        Error::InternalServerException(_) => {
-            Some(InvokeError::ServiceFault("internal server error"))
-        }
-        Error::RetryableConflictException(_) => Some(InvokeError::Conflict),
-        Error::AccessDeniedException(_) => Some(InvokeError::AccessDenied),
-        Error::ResourceNotFoundException(_) => Some(InvokeError::NotFound),
-        Error::ValidationException(_) => Some(InvokeError::Invalid),
-        Error::RuntimeClientError(error) => {
+        InvokeAgentRuntimeError::RuntimeClientError(error) => {
             Some(of_the_runtime(error.message().unwrap_or_default()))
         }
         _ => None,
     }
 }
 
-/// What the runtime failed with. A container that turns the request down, or is throttled, says
-/// so with a status; all else is a runtime that failed, or did not start.
+/// What the runtime failed with. A container that turns the request down, is throttled or busy with
+/// the session says so with a status; all else is a runtime that failed, or did not start.
 fn of_the_runtime(message: &str) -> InvokeError {
     let status = message.split_once("Received error (").and_then(|(_, rest)| {
         let (status, _) = rest.split_once(')')?;
         status.parse::<u16>().ok()
     });
     match status {
-        Some(429) => InvokeError::Throttled,
+        Some(status @ (409 | 429)) => failure::unnamed(status),
         Some(400..=499) => InvokeError::Invalid,
+        _ if failure::tells_of_throttling(message) => InvokeError::Throttled,
         _ => InvokeError::ServiceFault("the runtime failed"),
     }
 }
@@ -71,6 +63,7 @@ mod tests {
     #[test]
     fn the_status_of_the_container_tells_what_failed() {
         assert!(matches!(of(429), InvokeError::Throttled));
+        assert!(matches!(of(409), InvokeError::Conflict));
         for status in [400, 404, 415, 422] {
             assert!(matches!(of(status), InvokeError::Invalid), "{status}");
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::event_stream::{Decoder, Event};
 use super::says::{Piece, Says};
+use crate::failure;
 
 /// The most bytes of an answer that are kept, and of an event or a body that is read. A reply to
 /// the supervisor has 25,000 at most.
@@ -118,7 +119,7 @@ impl Reading {
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
         let usage = match error {
             InvokeError::TooManyTokens { .. } => Usage::Cut(self.used()),
-            _ => Usage::AtLeast(self.used()),
+            _ => failure::used_before(&error, self.used(), self.texts.len() > 0),
         };
         let error = if self.is_blocked { InvokeError::Guardrail } else { error };
         Outcome::new(Err(error), usage)
@@ -131,7 +132,7 @@ impl Reading {
             return Ok(());
         }
         if event.name == b"error" {
-            return Err(failure(&data));
+            return Err(failure::told(&data));
         }
         match serde_json::from_str(&data) {
             // A text may look like a number or a truth value, and is a text all the same.
@@ -180,7 +181,7 @@ impl Reading {
         self.declared = joined(self.declared, piece.usage, u64::max);
         self.counted = joined(self.counted, piece.model_usage, u64::saturating_add);
         if piece.failed {
-            return Err(failure(&raw));
+            return Err(failure::told(&raw));
         }
         if piece == Piece::default() && value.is_object() {
             self.unknown = (self.pieces == 1).then_some(raw);
@@ -213,18 +214,6 @@ fn joined(
     match (one, other) {
         (Some(one), Some(other)) => Some((join(one.0, other.0), join(one.1, other.1))),
         (one, other) => one.or(other),
-    }
-}
-
-/// What an agent that failed says of its failure. Both names are those of exceptions: of
-/// Bedrock, and of Strands.
-fn failure(raw: &str) -> InvokeError {
-    let is_throttled =
-        ["ThrottlingException", "ModelThrottledException"].iter().any(|name| raw.contains(name));
-    if is_throttled {
-        InvokeError::Throttled
-    } else {
-        InvokeError::ServiceFault("the agent raised an error")
     }
 }
 

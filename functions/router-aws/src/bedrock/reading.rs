@@ -1,13 +1,18 @@
 //! What is gathered from the events of one answer's stream.
 
-use aws_sdk_bedrockagentruntime::types::{
-    GuardrailAction, Metadata, ResponseStream, Trace, TracePart,
-};
 use router_core::invocation::{InvokeError, Outcome, Usage};
 use router_core::units::{TokenUse, Tokens};
+use serde_json::Value;
 
+use super::frames::Event;
+use super::guardrail;
 use super::steps::Steps;
 use super::told::Told;
+use super::usage::Report;
+use crate::failure;
+
+/// The most bytes of an answer that are kept. A reply to the supervisor has 25,000 at most.
+const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// An answer as far as it was read.
 #[derive(Debug, Default)]
@@ -15,11 +20,15 @@ pub(super) struct Reading {
     /// The answer's bytes. A character may be split over two chunks, so they become a text
     /// only at the end.
     bytes: Vec<u8>,
-    input: u64,
-    output: u64,
-    reported_usage: bool,
-    gave_up: bool,
-    guardrail_intervened: bool,
+    /// What all model invocations reported together.
+    used: TokenUse,
+    /// How many model invocations began, and how many of them reported all they used.
+    begun: u64,
+    reported: u64,
+    /// Whether one ended that did not, or may have.
+    is_silent: bool,
+    failed: Option<InvokeError>,
+    guardrail_blocked: bool,
     returned_control: bool,
     steps: Steps,
 }
@@ -32,38 +41,39 @@ impl Reading {
 
     /// Takes an event in. Usage may come after the last chunk, so the stream has to be read
     /// to its end.
-    pub(super) fn take(&mut self, event: ResponseStream) {
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::TooLong`] where the answer has too many bytes.
+    pub(super) fn take(&mut self, event: Event) -> Result<(), InvokeError> {
         match event {
-            ResponseStream::Chunk(part) => {
-                if let Some(bytes) = part.bytes {
-                    self.bytes.extend_from_slice(bytes.as_ref());
-                }
+            Event::Chunk(bytes) if self.bytes.len() + bytes.len() > MOST_ANSWER_BYTES => {
+                return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
             }
-            ResponseStream::Trace(part) => self.take_trace(&part),
-            ResponseStream::ReturnControl(_) => self.returned_control = true,
-            // Files, and whatever later versions of the service send.
-            _ => {}
+            Event::Chunk(bytes) => self.bytes.extend(bytes),
+            Event::Trace(part) => self.take_trace(&part),
+            Event::ReturnControl => self.returned_control = true,
+            Event::Other => {}
         }
+        Ok(())
     }
 
     /// The stream ended in order.
     pub(super) fn finish(self) -> Outcome {
-        let usage = if self.reported_usage {
-            Usage::Reported(TokenUse::new(self.input, self.output))
-        } else {
-            Usage::UNKNOWN
-        };
+        let is_known = self.reported > 0 && self.begun <= self.reported && !self.is_silent;
+        let usage = if is_known { Usage::Reported(self.used) } else { Usage::AtLeast(self.used) };
         // A guardrail's and a failure's apology comes as text, and looks like an answer.
-        let result = if self.guardrail_intervened {
+        let result = if self.guardrail_blocked {
             Err(InvokeError::Guardrail)
         } else if self.returned_control {
             Err(InvokeError::ReturnedControl)
-        } else if self.gave_up {
-            Err(InvokeError::GaveUp)
+        } else if let Some(error) = self.failed {
+            Err(error)
         } else if self.bytes.is_empty() {
             Err(InvokeError::EmptyAnswer)
         } else {
-            String::from_utf8(self.bytes).map_err(|error| InvokeError::StreamBroken(error.into()))
+            String::from_utf8(self.bytes)
+                .map_err(|error| InvokeError::StreamBroken(error.utf8_error().into()))
         };
         Outcome { result, usage, steps: self.steps.finish() }
     }
@@ -71,95 +81,104 @@ impl Reading {
     /// The stream ended otherwise: text received before is no answer, and usage reported
     /// before is only a part. A guardrail's word stands all the same.
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
-        let usage = Usage::AtLeast(TokenUse::new(self.input, self.output));
-        let error = if self.guardrail_intervened { InvokeError::Guardrail } else { error };
+        let has_begun = !self.bytes.is_empty() || self.begun > 0;
+        let usage = failure::used_before(&error, self.used, has_begun);
+        let error = if self.guardrail_blocked { InvokeError::Guardrail } else { error };
         Outcome { result: Err(error), usage, steps: self.steps.finish() }
     }
 
     /// The stream is left, since another model invocation begins and more tokens than `max`
     /// have been used before it.
     pub(super) fn cut(self, max: Tokens) -> Outcome {
-        let usage = Usage::Cut(TokenUse::new(self.input, self.output));
+        let usage = Usage::Cut(self.used);
         Outcome { usage, ..self.broken_off(InvokeError::TooManyTokens { max }) }
     }
 
     /// Whether this event begins a model invocation that `max` tokens do not allow any more.
-    pub(super) fn goes_too_far(&self, event: &ResponseStream, max: Tokens) -> bool {
-        self.input.saturating_add(self.output) > max.0 && begins_model_invocation(event)
+    pub(super) fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
+        let Event::Trace(part) = event else { return false };
+        self.used.total() > max && matches!(Told::by(part), Some(Told::ModelBegins(_)))
     }
 
-    fn take_trace(&mut self, part: &TracePart) {
+    fn take_trace(&mut self, part: &Value) {
         // A collaborator's mishap is its supervisor's to mend; the tokens count all the same.
-        let is_own = part.collaborator_name.is_none()
-            && part.caller_chain.as_ref().is_none_or(|chain| chain.len() <= 1);
-        match &part.trace {
-            Some(Trace::FailureTrace(_)) => self.gave_up |= is_own,
-            Some(Trace::GuardrailTrace(trace)) => {
-                let intervened = trace.action == Some(GuardrailAction::Intervened);
-                self.guardrail_intervened |= is_own && intervened;
+        let is_own = part["collaboratorName"].is_null()
+            && part["callerChain"].as_array().is_none_or(|chain| chain.len() <= 1);
+        match Told::by(part) {
+            Some(Told::Failure(trace)) if is_own => self.failed = Some(failure_told_by(trace)),
+            Some(Told::Guardrail(trace)) if is_own => {
+                self.guardrail_blocked |= guardrail::has_blocked(trace);
             }
-            Some(trace) => {
-                if let Some(Told::ModelEnds { metadata, .. }) = Told::by(trace) {
-                    self.take_usage(metadata);
-                }
+            Some(Told::ModelBegins(_)) => self.begun += 1,
+            Some(Told::ModelEnds(output)) => {
+                let report = Report::of(&output["metadata"]["usage"]);
+                self.used = self.used.plus(report.used);
+                self.reported += u64::from(report.is_whole);
+                self.is_silent |= !report.is_whole;
             }
-            None => {}
+            _ => self.is_silent |= part.is_null(),
         }
         self.steps.take(part);
     }
-
-    fn take_usage(&mut self, metadata: Option<&Metadata>) {
-        if let Some(usage) = metadata.and_then(|metadata| metadata.usage.as_ref()) {
-            let tokens = |count: Option<i32>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
-            self.input = self.input.saturating_add(tokens(usage.input_tokens));
-            self.output = self.output.saturating_add(tokens(usage.output_tokens));
-            self.reported_usage = true;
-        }
-    }
 }
 
-fn begins_model_invocation(event: &ResponseStream) -> bool {
-    let ResponseStream::Trace(part) = event else { return false };
-    matches!(part.trace.as_ref().and_then(Told::by), Some(Told::ModelBegins(_)))
+/// Why the agent gave up. It is told in words, or with an HTTP status.
+fn failure_told_by(trace: &Value) -> InvokeError {
+    let is_throttled = trace["failureCode"].as_u64() == Some(429)
+        || trace["failureReason"].as_str().is_some_and(failure::tells_of_throttling);
+    if is_throttled { InvokeError::Throttled } else { InvokeError::GaveUp }
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_bedrockagentruntime::primitives::Blob;
-    use aws_sdk_bedrockagentruntime::types::{
-        Caller, FailureTrace, GuardrailTrace, ModelInvocationInput, Observation,
-        OrchestrationModelInvocationOutput, OrchestrationTrace, PayloadPart, Usage as TraceUsage,
-    };
+    use serde_json::json;
 
     use super::*;
 
-    fn chunk(bytes: &[u8]) -> ResponseStream {
-        ResponseStream::Chunk(PayloadPart::builder().bytes(Blob::new(bytes)).build())
+    fn chunk(bytes: &[u8]) -> Event {
+        Event::Chunk(bytes.to_vec())
     }
 
-    fn part(trace: Trace) -> TracePart {
-        let own = Caller::AgentAliasArn("arn".to_owned());
-        TracePart::builder().caller_chain(own).trace(trace).build()
+    fn trace(trace: Value) -> Event {
+        Event::Trace(json!({ "callerChain": [{ "agentAliasArn": "arn" }], "trace": trace }))
     }
 
-    fn of_a_collaborator(mut part: TracePart) -> ResponseStream {
-        part.collaborator_name = Some("helper".to_owned());
-        ResponseStream::Trace(part)
+    fn of_a_collaborator(event: Event) -> Event {
+        let Event::Trace(mut part) = event else { panic!("{event:?}") };
+        part["collaboratorName"] = "helper".into();
+        Event::Trace(part)
     }
 
-    fn metadata(input: i32, output: i32) -> Metadata {
-        let usage = TraceUsage::builder().input_tokens(input).output_tokens(output).build();
-        Metadata::builder().usage(usage).build()
+    fn model_begins() -> Event {
+        trace(json!({ "orchestrationTrace": { "modelInvocationInput": { "text": "SECRET" } } }))
     }
 
-    fn model_call(input: i32, output: i32) -> Trace {
-        let call = OrchestrationModelInvocationOutput::builder().metadata(metadata(input, output));
-        Trace::OrchestrationTrace(OrchestrationTrace::ModelInvocationOutput(call.build()))
+    fn model_ends(metadata: Value) -> Event {
+        let output = json!({ "modelInvocationOutput": { "metadata": metadata } });
+        trace(json!({ "orchestrationTrace": output }))
     }
 
-    fn read(events: impl IntoIterator<Item = ResponseStream>) -> Reading {
+    fn model_call(input: u64, output: u64) -> Event {
+        model_ends(json!({ "usage": { "inputTokens": input, "outputTokens": output } }))
+    }
+
+    fn gave_up(reason: Value) -> Event {
+        trace(json!({ "failureTrace": reason }))
+    }
+
+    fn guardrail(findings: Value) -> Event {
+        let assessments = json!([{ "sensitiveInformationPolicy": { "piiEntities": findings } }]);
+        let action = "INTERVENED";
+        trace(json!({ "guardrailTrace": { "action": action, "outputAssessments": assessments } }))
+    }
+
+    fn blocked() -> Event {
+        guardrail(json!([]))
+    }
+
+    fn read(events: impl IntoIterator<Item = Event>) -> Reading {
         let mut reading = Reading::default();
-        events.into_iter().for_each(|event| reading.take(event));
+        events.into_iter().for_each(|event| reading.take(event).unwrap());
         reading
     }
 
@@ -177,81 +196,146 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_has_a_limit_however_many_chunks_it_comes_in() {
+        let mut reading = Reading::default();
+        for _ in 0..2 {
+            reading.take(chunk(&vec![b'a'; MOST_ANSWER_BYTES / 2])).unwrap();
+        }
+        let error = reading.take(chunk(b"a")).unwrap_err();
+        assert!(matches!(error, InvokeError::TooLong { limit: MOST_ANSWER_BYTES }));
+        assert_eq!(reading.broken_off(error).usage, Usage::UNKNOWN);
+        let huge = Reading::default().take(chunk(&vec![b'a'; MOST_ANSWER_BYTES + 1]));
+        assert!(matches!(huge, Err(InvokeError::TooLong { .. })));
+    }
+
+    #[test]
     fn usage_is_the_sum_over_all_model_invocations_also_of_collaborators() {
         let events = [
-            ResponseStream::Trace(part(model_call(300, 20))),
-            of_a_collaborator(part(model_call(100, 10))),
+            model_begins(),
+            model_call(300, 20),
+            of_a_collaborator(model_begins()),
+            of_a_collaborator(model_call(100, 10)),
             chunk(b"answer"),
-            ResponseStream::Trace(part(model_call(40, 5))),
+            model_call(40, 5),
         ];
         let usage = read(events).finish().usage;
         assert_eq!(usage, Usage::Reported(TokenUse::new(440, 35)));
     }
 
     #[test]
-    fn usage_on_other_parts_of_the_trace_is_not_counted_again() {
-        let observation = Observation::builder().build();
-        let events = [
-            ResponseStream::Trace(part(Trace::OrchestrationTrace(
-                OrchestrationTrace::Observation(observation),
-            ))),
-            chunk(b"answer"),
+    fn a_model_invocation_that_does_not_tell_what_it_used_makes_the_usage_unknown() {
+        let known = TokenUse::new(300, 20);
+        let silent = [
+            model_ends(json!({ "usage": {} })),
+            model_ends(json!({ "usage": { "inputTokens": null, "outputTokens": null } })),
+            model_ends(json!({ "usage": { "inputTokens": -1, "outputTokens": -1 } })),
+            model_ends(json!({ "usage": null })),
+            model_ends(json!({})),
+            of_a_collaborator(model_ends(json!(null))),
+            // It began and did not end, at the agent's or at its collaborator's.
+            trace(json!({ "preProcessingTrace": { "modelInvocationInput": {} } })),
+            trace(json!({ "routingClassifierTrace": { "modelInvocationInput": {} } })),
+            of_a_collaborator(model_begins()),
+            // A part of the trace could not be read.
+            Event::Trace(Value::Null),
         ];
+        for silent in silent {
+            let name = format!("{silent:?}");
+            let events = [model_begins(), model_call(300, 20), silent, chunk(b"answer")];
+            let outcome = read(events).finish();
+            assert!(outcome.result.is_ok(), "{name}");
+            assert_eq!(outcome.usage, Usage::AtLeast(known), "{name}");
+        }
+        let only_input = model_ends(json!({ "usage": { "inputTokens": 7 } }));
+        let usage = read([model_begins(), only_input, chunk(b"answer")]).finish().usage;
+        assert_eq!(usage, Usage::AtLeast(TokenUse::new(7, 0)));
+    }
+
+    #[test]
+    fn usage_on_other_parts_of_the_trace_is_not_counted_again() {
+        let usage = json!({ "usage": { "inputTokens": 9, "outputTokens": 9 } });
+        let observation = json!({ "observation": { "metadata": usage, "finalResponse": {} } });
+        let events = [trace(json!({ "orchestrationTrace": observation })), chunk(b"answer")];
         assert_eq!(read(events).finish().usage, Usage::UNKNOWN);
     }
 
     #[test]
     fn apologies_are_told_from_answers() {
-        let gave_up = || part(Trace::FailureTrace(FailureTrace::builder().build()));
-        let blocked = || {
-            let trace = GuardrailTrace::builder().action(GuardrailAction::Intervened).build();
-            part(Trace::GuardrailTrace(trace))
-        };
         let sorry = || chunk(b"Sorry, I am unable to assist you with this request.");
-        let outcome = read([ResponseStream::Trace(gave_up()), sorry()]).finish();
+        let outcome = read([gave_up(json!({ "failureReason": "no" })), sorry()]).finish();
         assert!(matches!(outcome.result, Err(InvokeError::GaveUp)));
-        let outcome = read([ResponseStream::Trace(blocked()), sorry()]).finish();
+        let outcome = read([blocked(), sorry()]).finish();
         assert!(matches!(outcome.result, Err(InvokeError::Guardrail)));
         // A collaborator's mishap is not the specialist's.
-        let outcome =
-            read([of_a_collaborator(gave_up()), of_a_collaborator(blocked()), sorry()]).finish();
-        assert!(outcome.result.is_ok());
+        let events = [of_a_collaborator(gave_up(json!({}))), of_a_collaborator(blocked()), sorry()];
+        assert!(read(events).finish().result.is_ok());
+    }
+
+    #[test]
+    fn an_agent_that_gives_up_since_its_model_is_throttled_is_throttled() {
+        for reason in [
+            json!({ "failureReason": "Too many tokens, please wait before trying again." }),
+            json!({ "failureReason": "ThrottlingException: slow down" }),
+            json!({ "failureReason": "It did not work.", "failureCode": 429 }),
+        ] {
+            let outcome = read([gave_up(reason.clone()), chunk(b"Sorry.")]).finish();
+            assert!(matches!(outcome.result, Err(InvokeError::Throttled)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_masked_answer_is_an_answer_unless_another_look_of_the_guardrail_blocks() {
+        let masked = || guardrail(json!([{ "type": "EMAIL", "action": "ANONYMIZED" }]));
+        let text = || chunk(b"Write to {EMAIL}.");
+        let outcome = read([masked(), masked(), text()]).finish();
+        assert_eq!(outcome.result.unwrap(), "Write to {EMAIL}.");
+        for events in [[masked(), blocked(), text()], [blocked(), masked(), text()]] {
+            assert!(matches!(read(events).finish().result, Err(InvokeError::Guardrail)));
+        }
     }
 
     #[test]
     fn a_stream_without_text_is_no_answer() {
-        let outcome = read([ResponseStream::Trace(part(model_call(10, 0)))]).finish();
+        let outcome = read([model_call(10, 0)]).finish();
         assert!(matches!(outcome.result, Err(InvokeError::EmptyAnswer)));
         assert_eq!(outcome.usage, Usage::Reported(TokenUse::new(10, 0)));
     }
 
     #[test]
     fn a_stream_that_broke_off_is_no_answer_and_its_usage_is_a_part() {
-        let events = [chunk(b"half an ans"), ResponseStream::Trace(part(model_call(10, 2)))];
+        let events = [chunk(b"half an ans"), model_call(10, 2)];
         let outcome = read(events).broken_off(InvokeError::Throttled);
         assert!(outcome.result.is_err());
         assert_eq!(outcome.usage, Usage::AtLeast(TokenUse::new(10, 2)));
     }
 
     #[test]
+    fn a_session_in_use_costs_nothing_unless_something_ran_all_the_same() {
+        let usage = |events: Vec<Event>| read(events).broken_off(InvokeError::Conflict).usage;
+        assert_eq!(usage(vec![]), Usage::NotRun);
+        assert_eq!(usage(vec![chunk(b"half")]), Usage::UNKNOWN);
+        assert_eq!(usage(vec![model_begins()]), Usage::UNKNOWN);
+        assert_eq!(usage(vec![model_call(1, 1)]), Usage::AtLeast(TokenUse::new(1, 1)));
+        let throttled = read([]).broken_off(InvokeError::Throttled);
+        assert_eq!(throttled.usage, Usage::UNKNOWN, "the agent may have begun");
+    }
+
+    #[test]
     fn a_guardrails_word_stands_also_where_the_stream_breaks_off() {
-        let trace = GuardrailTrace::builder().action(GuardrailAction::Intervened).build();
-        let reading = read([ResponseStream::Trace(part(Trace::GuardrailTrace(trace)))]);
-        let outcome = reading.broken_off(InvokeError::Throttled);
+        let outcome = read([blocked()]).broken_off(InvokeError::Throttled);
         assert!(matches!(outcome.result, Err(InvokeError::Guardrail)));
     }
 
     #[test]
     fn a_call_goes_too_far_when_it_begins_another_model_invocation_with_too_many_tokens() {
-        let input = ModelInvocationInput::builder().build();
-        let input = OrchestrationTrace::ModelInvocationInput(input);
-        let begins = ResponseStream::Trace(part(Trace::OrchestrationTrace(input)));
-        let reading = read([ResponseStream::Trace(part(model_call(90, 11)))]);
-        assert!(reading.goes_too_far(&begins, Tokens(100)));
-        assert!(!reading.goes_too_far(&begins, Tokens(101)));
+        let cached = json!({ "usage": { "inputTokens": 1, "outputTokens": 11,
+                                        "cacheReadInputTokens": 89 } });
+        let reading = read([model_ends(cached)]);
+        assert!(reading.goes_too_far(&model_begins(), Tokens(100)));
+        assert!(!reading.goes_too_far(&model_begins(), Tokens(101)));
         assert!(!reading.goes_too_far(&chunk(b"the answer"), Tokens(100)), "it is kept");
         let outcome = reading.cut(Tokens(100));
         assert!(matches!(outcome.result, Err(InvokeError::TooManyTokens { max: Tokens(100) })));
-        assert_eq!(outcome.usage, Usage::Cut(TokenUse::new(90, 11)));
+        assert!(matches!(outcome.usage, Usage::Cut(used) if used.total() == Tokens(101)));
     }
 }

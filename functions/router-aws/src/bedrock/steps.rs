@@ -4,12 +4,14 @@
 //! Names, times and token counts are taken and nothing else: a trace quotes prompts, answers,
 //! arguments and results.
 
-use aws_sdk_bedrockagentruntime::types::{InvocationInput, Metadata, Observation, TracePart};
 use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use router_core::trace::{Step, ToolKind, Work};
-use router_core::units::{Timestamp, Tokens};
+use router_core::units::Timestamp;
+use serde_json::Value;
 
 use super::told::Told;
+use super::usage::Report;
 
 /// An agent that goes in circles must not fill the memory.
 const MAX_STEPS: usize = 200;
@@ -33,43 +35,48 @@ impl Steps {
     }
 
     /// Takes in what a part tells of a step.
-    pub(super) fn take(&mut self, part: &TracePart) {
+    pub(super) fn take(&mut self, part: &Value) {
         if !self.are_wanted {
             return;
         }
-        let told = part.trace().and_then(Told::by);
-        let (Some(told), Some(at)) = (told, part.event_time().and_then(timestamp)) else { return };
+        let (Some(told), Some(at)) = (Told::by(part), timestamp(&part["eventTime"])) else {
+            return;
+        };
         match told {
             Told::ModelBegins(input) => {
-                let model = input.foundation_model().and_then(|model| {
+                let model = input["foundationModel"].as_str().and_then(|model| {
                     // An inference profile is named by an ARN, which names the account.
                     name(model.rsplit('/').next().unwrap_or(model))
                 });
-                self.begin(part, input.trace_id(), Work::Model { model, usage: None }, at);
+                self.begin(part, trace_id(input), Work::Model { model, usage: None }, at);
             }
-            Told::ModelEnds { trace_id, metadata } => {
+            Told::ModelEnds(output) => {
+                let (trace_id, metadata) = (trace_id(output), &output["metadata"]);
                 let of_model = |work: &Work| matches!(work, Work::Model { .. });
                 if !self.is_open(trace_id, of_model) {
                     self.begin(part, trace_id, Work::Model { model: None, usage: None }, at);
                 }
-                if let Some(step) = self.end(trace_id, metadata, at, of_model) {
-                    let reported = metadata.and_then(usage);
-                    if let Work::Model { usage, .. } = &mut step.work {
-                        *usage = reported;
-                    }
+                if let Some(step) = self.end(trace_id, metadata, at, of_model)
+                    && let Work::Model { usage, .. } = &mut step.work
+                {
+                    let used = Report::of(&metadata["usage"]).used;
+                    *usage = metadata["usage"]
+                        .is_object()
+                        .then(|| (used.all_input(), used.all_output()));
                 }
             }
             Told::InvocationBegins(input) => {
                 if let Some(work) = work(input) {
-                    self.begin(part, input.trace_id(), work, at);
+                    self.begin(part, trace_id(input), work, at);
                 }
             }
             Told::Observed(observation) => {
                 if let Some(metadata) = output(observation) {
                     let of_invocation = |work: &Work| !matches!(work, Work::Model { .. });
-                    self.end(observation.trace_id(), metadata, at, of_invocation);
+                    self.end(trace_id(observation), metadata, at, of_invocation);
                 }
             }
+            Told::Guardrail(_) | Told::Failure(_) => {}
         }
     }
 
@@ -78,9 +85,10 @@ impl Steps {
         self.steps
     }
 
-    fn begin(&mut self, part: &TracePart, trace_id: Option<&str>, work: Work, start: Timestamp) {
+    fn begin(&mut self, part: &Value, trace_id: Option<&str>, work: Work, start: Timestamp) {
         if self.steps.len() < MAX_STEPS {
-            let within = part.collaborator_name().and_then(|name| self.invocation_of(name));
+            let within =
+                part["collaboratorName"].as_str().and_then(|name| self.invocation_of(name));
             self.open.push((trace_id.map(str::to_owned), self.steps.len()));
             self.steps.push(Step { work, within, start, end: None });
         }
@@ -89,16 +97,15 @@ impl Steps {
     fn end(
         &mut self,
         trace_id: Option<&str>,
-        metadata: Option<&Metadata>,
+        metadata: &Value,
         at: Timestamp,
         is_of_kind: impl Fn(&Work) -> bool,
     ) -> Option<&mut Step> {
         let open = self.position(trace_id, is_of_kind)?;
         let (_, place) = self.open.remove(open);
         let step = self.steps.get_mut(place)?;
-        let time = |of: fn(&Metadata) -> Option<&DateTime>| metadata.and_then(of);
-        step.start = time(Metadata::start_time).and_then(timestamp).unwrap_or(step.start);
-        step.end = Some(time(Metadata::end_time).and_then(timestamp).unwrap_or(at));
+        step.start = timestamp(&metadata["startTime"]).unwrap_or(step.start);
+        step.end = Some(timestamp(&metadata["endTime"]).unwrap_or(at));
         Some(step)
     }
 
@@ -124,34 +131,41 @@ impl Steps {
     }
 }
 
+fn trace_id(told: &Value) -> Option<&str> {
+    told["traceId"].as_str()
+}
+
 /// What an invocation's input says that the agent does.
-fn work(input: &InvocationInput) -> Option<Work> {
-    let tool = |kind, text: Option<&str>| Work::Tool { kind, name: text.and_then(name) };
-    if let Some(input) = input.action_group_invocation_input() {
-        return Some(tool(ToolKind::Extension, input.action_group_name()));
+fn work(input: &Value) -> Option<Work> {
+    let named = |name_of: &Value| name_of.as_str().and_then(name);
+    let tool = |kind, name| Some(Work::Tool { kind, name });
+    let (group, base) = (&input["actionGroupInvocationInput"], &input["knowledgeBaseLookupInput"]);
+    let collaborator = &input["agentCollaboratorInvocationInput"];
+    if group.is_object() {
+        tool(ToolKind::Extension, named(&group["actionGroupName"]))
+    } else if base.is_object() {
+        tool(ToolKind::DataStore, named(&base["knowledgeBaseId"]))
+    } else if input["codeInterpreterInvocationInput"].is_object() {
+        tool(ToolKind::Extension, name("code_interpreter"))
+    } else if collaborator.is_object() {
+        Some(Work::Collaborator { name: named(&collaborator["agentCollaboratorName"]) })
+    } else {
+        None
     }
-    if let Some(input) = input.knowledge_base_lookup_input() {
-        return Some(tool(ToolKind::DataStore, input.knowledge_base_id()));
-    }
-    if input.code_interpreter_invocation_input().is_some() {
-        return Some(tool(ToolKind::Extension, Some("code_interpreter")));
-    }
-    let input = input.agent_collaborator_invocation_input()?;
-    Some(Work::Collaborator { name: input.agent_collaborator_name().and_then(name) })
 }
 
 /// The metadata of what an invocation came to; `None` for an observation of anything else.
-fn output(observation: &Observation) -> Option<Option<&Metadata>> {
-    if let Some(output) = observation.action_group_invocation_output() {
-        return Some(output.metadata());
-    }
-    if let Some(output) = observation.knowledge_base_lookup_output() {
-        return Some(output.metadata());
-    }
-    if let Some(output) = observation.code_interpreter_invocation_output() {
-        return Some(output.metadata());
-    }
-    observation.agent_collaborator_invocation_output().map(|output| output.metadata())
+fn output(observation: &Value) -> Option<&Value> {
+    [
+        "actionGroupInvocationOutput",
+        "knowledgeBaseLookupOutput",
+        "codeInterpreterInvocationOutput",
+        "agentCollaboratorInvocationOutput",
+    ]
+    .iter()
+    .map(|kind| &observation[kind])
+    .find(|output| output.is_object())
+    .map(|output| &output["metadata"])
 }
 
 /// A text that can be the name of a model, an action group, a knowledge base or an agent. No
@@ -162,80 +176,60 @@ fn name(text: &str) -> Option<String> {
     is_name.then(|| text.to_owned())
 }
 
-fn usage(metadata: &Metadata) -> Option<(Tokens, Tokens)> {
-    let usage = metadata.usage()?;
-    let tokens = |count: Option<i32>| Tokens(u64::try_from(count.unwrap_or(0)).unwrap_or(0));
-    Some((tokens(usage.input_tokens()), tokens(usage.output_tokens())))
-}
-
-fn timestamp(time: &DateTime) -> Option<Timestamp> {
+fn timestamp(time: &Value) -> Option<Timestamp> {
+    let time = DateTime::from_str(time.as_str()?, Format::DateTimeWithOffset).ok()?;
     u64::try_from(time.to_millis().ok()?).ok().map(Timestamp)
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_bedrockagentruntime::types::{
-        ActionGroupInvocationInput, ActionGroupInvocationOutput, AgentCollaboratorInvocationInput,
-        AgentCollaboratorInvocationOutput, FinalResponse, KnowledgeBaseLookupInput,
-        ModelInvocationInput, OrchestrationModelInvocationOutput, OrchestrationTrace, RawResponse,
-        Trace, Usage,
-    };
+    use router_core::units::Tokens;
+    use serde_json::json;
 
     use super::*;
 
-    /// A part of the orchestration, told `at` milliseconds.
-    fn part(at: i64, trace: OrchestrationTrace) -> TracePart {
-        TracePart::builder()
-            .event_time(DateTime::from_millis(at))
-            .trace(Trace::OrchestrationTrace(trace))
-            .build()
+    fn time(millis: i64) -> String {
+        DateTime::from_millis(millis).fmt(Format::DateTime).unwrap()
     }
 
-    fn of_a_collaborator(mut part: TracePart, name: &str) -> TracePart {
-        part.collaborator_name = Some(name.to_owned());
+    /// A part of the orchestration, told `at` milliseconds.
+    fn part(at: i64, trace: Value) -> Value {
+        json!({ "eventTime": time(at), "trace": { "orchestrationTrace": trace } })
+    }
+
+    fn of_a_collaborator(mut part: Value, name: &str) -> Value {
+        part["collaboratorName"] = name.into();
         part
     }
 
-    fn model_begins(id: &str) -> OrchestrationTrace {
-        let input = ModelInvocationInput::builder()
-            .trace_id(id)
-            .foundation_model(
-                "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.nova-v1:0",
-            )
-            .text("SECRET");
-        OrchestrationTrace::ModelInvocationInput(input.build())
+    fn model_begins(id: &str) -> Value {
+        json!({ "modelInvocationInput": {
+            "traceId": id,
+            "foundationModel": "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.nova-v1:0",
+            "text": "SECRET",
+        }})
     }
 
-    fn model_ends(id: &str) -> OrchestrationTrace {
-        let usage = Usage::builder().input_tokens(30).output_tokens(4).build();
-        let output = OrchestrationModelInvocationOutput::builder()
-            .trace_id(id)
-            .raw_response(RawResponse::builder().content("SECRET").build())
-            .metadata(Metadata::builder().usage(usage).build());
-        OrchestrationTrace::ModelInvocationOutput(output.build())
+    fn model_ends(id: &str) -> Value {
+        json!({ "modelInvocationOutput": {
+            "traceId": id,
+            "rawResponse": { "content": "SECRET" },
+            "metadata": { "usage": { "inputTokens": 30, "outputTokens": 4 } },
+        }})
     }
 
-    fn calls(id: &str, action_group: &str) -> OrchestrationTrace {
-        let group = ActionGroupInvocationInput::builder()
-            .action_group_name(action_group)
-            .function("SECRET")
-            .build();
-        let input = InvocationInput::builder().trace_id(id).action_group_invocation_input(group);
-        OrchestrationTrace::InvocationInput(input.build())
+    fn calls(id: &str, action_group: &str) -> Value {
+        let group = json!({ "actionGroupName": action_group, "function": "SECRET" });
+        json!({ "invocationInput": { "traceId": id, "actionGroupInvocationInput": group } })
     }
 
-    fn called(id: &str, from: i64, to: i64) -> OrchestrationTrace {
-        let metadata = Metadata::builder()
-            .start_time(DateTime::from_millis(from))
-            .end_time(DateTime::from_millis(to));
-        let output =
-            ActionGroupInvocationOutput::builder().text("SECRET").metadata(metadata.build());
-        let observation =
-            Observation::builder().trace_id(id).action_group_invocation_output(output.build());
-        OrchestrationTrace::Observation(observation.build())
+    fn called(id: &str, from: i64, to: i64) -> Value {
+        let metadata = json!({ "startTime": time(from), "endTime": time(to) });
+        let output = json!({ "text": "SECRET", "metadata": metadata });
+        json!({ "observation": { "traceId": id, "actionGroupInvocationOutput": output } })
     }
 
-    fn read(parts: impl IntoIterator<Item = TracePart>) -> Vec<Step> {
+    fn read(parts: impl IntoIterator<Item = Value>) -> Vec<Step> {
         let mut steps = Steps::wanted(true);
         parts.into_iter().for_each(|part| steps.take(&part));
         steps.finish()
@@ -277,18 +271,14 @@ mod tests {
 
     #[test]
     fn what_a_collaborator_does_is_a_part_of_its_invocation() {
-        let invoked = AgentCollaboratorInvocationInput::builder().agent_collaborator_name("helper");
-        let invoked = InvocationInput::builder()
-            .trace_id("t-0")
-            .agent_collaborator_invocation_input(invoked.build());
-        let answered = AgentCollaboratorInvocationOutput::builder().build();
-        let answered =
-            Observation::builder().trace_id("t-0").agent_collaborator_invocation_output(answered);
+        let invoked = json!({ "agentCollaboratorName": "helper" });
+        let invoked = json!({ "traceId": "t-0", "agentCollaboratorInvocationInput": invoked });
+        let answered = json!({ "traceId": "t-0", "agentCollaboratorInvocationOutput": {} });
         let steps = read([
-            part(10, OrchestrationTrace::InvocationInput(invoked.build())),
+            part(10, json!({ "invocationInput": invoked })),
             of_a_collaborator(part(11, model_begins("u-0")), "helper"),
             of_a_collaborator(part(12, model_ends("u-0")), "helper"),
-            part(13, OrchestrationTrace::Observation(answered.build())),
+            part(13, json!({ "observation": answered })),
         ]);
         let helper = Work::Collaborator { name: Some("helper".to_owned()) };
         let part_of_it = step(model(Some((30, 4))), Some(0), 11, Some(12));
@@ -297,15 +287,12 @@ mod tests {
 
     #[test]
     fn what_did_not_come_to_its_end_has_none_and_a_final_answer_ends_nothing() {
-        let answer = FinalResponse::builder().text("SECRET").build();
-        let answer = Observation::builder().trace_id("t-0").final_response(answer).build();
-        let base = KnowledgeBaseLookupInput::builder().knowledge_base_id("KB12345678");
-        let lookup = InvocationInput::builder()
-            .trace_id("t-0")
-            .knowledge_base_lookup_input(base.text("SECRET").build());
+        let answer = json!({ "traceId": "t-0", "finalResponse": { "text": "SECRET" } });
+        let lookup = json!({ "knowledgeBaseId": "KB12345678", "text": "SECRET" });
+        let lookup = json!({ "traceId": "t-0", "knowledgeBaseLookupInput": lookup });
         let steps = read([
-            part(10, OrchestrationTrace::InvocationInput(lookup.build())),
-            part(11, OrchestrationTrace::Observation(answer)),
+            part(10, json!({ "invocationInput": lookup })),
+            part(11, json!({ "observation": answer })),
         ]);
         let name = Some("KB12345678".to_owned());
         let lookup = Work::Tool { kind: ToolKind::DataStore, name };

@@ -1,63 +1,50 @@
-//! What a part of an agent's trace tells, as far as anybody here wants to know.
+//! What a part of an agent's trace tells, as far as the router wants to know.
+//!
+//! Shapes: `TracePart` in the model of bedrock-agent-runtime 2023-07-26. The agent's phases
+//! (pre-processing, orchestration, …) tell the same kinds of things.
 
-use aws_sdk_bedrockagentruntime::types::{
-    InvocationInput, Metadata, ModelInvocationInput, Observation, OrchestrationTrace,
-    PostProcessingTrace, PreProcessingTrace, RoutingClassifierTrace, Trace,
-};
+use serde_json::Value;
 
-/// Something that a trace part tells. Its kinds differ by the agent's phase alone.
+/// Something that a trace part tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Told<'t> {
     /// A model invocation begins.
-    ModelBegins(&'t ModelInvocationInput),
-    /// A model invocation has ended.
-    ModelEnds {
-        /// The id of the step, by which beginning and end are told to belong together.
-        trace_id: Option<&'t str>,
-        /// Its times and its usage. Other parts of a trace may carry usage too, which would
-        /// count the same tokens twice.
-        metadata: Option<&'t Metadata>,
-    },
+    ModelBegins(&'t Value),
+    /// A model invocation has ended. Its `metadata` has its usage; other parts of a trace may
+    /// carry usage too, which would count the same tokens twice.
+    ModelEnds(&'t Value),
     /// A tool or another agent is invoked.
-    InvocationBegins(&'t InvocationInput),
+    InvocationBegins(&'t Value),
     /// Something was observed: among others, what an invocation came to.
-    Observed(&'t Observation),
-}
-
-/// A model invocation's end, from the output of whichever phase.
-macro_rules! model_ends {
-    ($output:expr) => {
-        Told::ModelEnds { trace_id: $output.trace_id(), metadata: $output.metadata() }
-    };
+    Observed(&'t Value),
+    /// A guardrail has looked at the request or the answer.
+    Guardrail(&'t Value),
+    /// The agent has given up.
+    Failure(&'t Value),
 }
 
 impl<'t> Told<'t> {
-    /// What `trace` tells, if it is of one of these kinds.
-    pub(super) fn by(trace: &'t Trace) -> Option<Self> {
-        use OrchestrationTrace as O;
-        use PostProcessingTrace as Post;
-        use PreProcessingTrace as Pre;
-        use RoutingClassifierTrace as R;
-        Some(match trace {
-            Trace::OrchestrationTrace(O::ModelInvocationInput(input))
-            | Trace::PreProcessingTrace(Pre::ModelInvocationInput(input))
-            | Trace::PostProcessingTrace(Post::ModelInvocationInput(input))
-            | Trace::RoutingClassifierTrace(R::ModelInvocationInput(input)) => {
-                Self::ModelBegins(input)
-            }
-            Trace::OrchestrationTrace(O::ModelInvocationOutput(output)) => model_ends!(output),
-            Trace::PreProcessingTrace(Pre::ModelInvocationOutput(output)) => model_ends!(output),
-            Trace::PostProcessingTrace(Post::ModelInvocationOutput(output)) => model_ends!(output),
-            Trace::RoutingClassifierTrace(R::ModelInvocationOutput(output)) => model_ends!(output),
-            Trace::OrchestrationTrace(O::InvocationInput(input))
-            | Trace::RoutingClassifierTrace(R::InvocationInput(input)) => {
-                Self::InvocationBegins(input)
-            }
-            Trace::OrchestrationTrace(O::Observation(observation))
-            | Trace::RoutingClassifierTrace(R::Observation(observation)) => {
-                Self::Observed(observation)
-            }
+    /// What the `trace` of `part` tells, if it is of one of these kinds.
+    pub(super) fn by(part: &'t Value) -> Option<Self> {
+        let (phase, told) = member(&part["trace"])?;
+        match phase {
+            "guardrailTrace" => return Some(Self::Guardrail(told)),
+            "failureTrace" => return Some(Self::Failure(told)),
+            _ => {}
+        }
+        let (kind, told) = member(told)?;
+        Some(match kind {
+            "modelInvocationInput" => Self::ModelBegins(told),
+            "modelInvocationOutput" => Self::ModelEnds(told),
+            "invocationInput" => Self::InvocationBegins(told),
+            "observation" => Self::Observed(told),
             _ => return None,
         })
     }
+}
+
+/// The one member of a union.
+fn member(union: &Value) -> Option<(&str, &Value)> {
+    let mut members = union.as_object()?.iter().filter(|(_, value)| !value.is_null());
+    members.next().map(|(name, value)| (name.as_str(), value))
 }

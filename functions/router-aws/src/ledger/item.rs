@@ -114,9 +114,11 @@ impl SessionItem {
     pub(super) fn hold(&self, reservation: &Reservation<'_>) -> Hold {
         let account = self.account();
         let number = match reservation.purpose {
-            Purpose::Invocation | Purpose::Handoff => {
-                Lane::number_of(account.steps, self.is_occupied(reservation))
-            }
+            Purpose::Invocation | Purpose::Handoff => Lane::number_of(
+                account.steps,
+                self.home(reservation),
+                self.is_occupied(reservation),
+            ),
             Purpose::Retry => self.number_without_a_step(reservation),
         };
         let lane = Lane { generation: self.generation(reservation), number };
@@ -134,10 +136,14 @@ impl SessionItem {
     /// The number of a lane that does not come from a step that was just taken.
     fn number_without_a_step(&self, reservation: &Reservation<'_>) -> u64 {
         if !self.is_occupied(reservation) {
-            return 0;
+            return self.home(reservation);
         }
         // No step leads here, and two ids hardly ever lead to the same number.
         fnv1a(reservation.id.as_str()) | 1 << 63
+    }
+
+    fn home(&self, reservation: &Reservation<'_>) -> u64 {
+        Lane::home(self.number(&times_left_attribute(reservation.specialist)))
     }
 
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {
@@ -267,6 +273,12 @@ pub(super) fn recent_attribute(id: &HoldId) -> String {
 /// The attribute that counts a specialist's turns in the session.
 pub(super) fn turns_attribute(specialist: &SpecialistName) -> String {
     format!("turns#{specialist}")
+}
+
+/// The attribute that counts how often a specialist's lane was left while the agent may still
+/// have been at work. A version of the router that does not know it stays in lane 0.
+pub(super) fn times_left_attribute(specialist: &SpecialistName) -> String {
+    format!("times_left#{specialist}")
 }
 
 /// The attribute with the tokens that a specialist has used in the session.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::ledger::{Reservation, Settlement};
+use router_core::session::Lane;
 use router_core::units::Timestamp;
 
 use super::item::{
     ExpiredHold, asked_at_attribute, hold_attribute, micro_usd_attribute, recent_attribute,
-    seen_attribute, tokens_attribute, turns_attribute,
+    seen_attribute, times_left_attribute, tokens_attribute, turns_attribute,
 };
 use super::terms::Terms;
 use crate::table::{Expression, number};
@@ -79,7 +80,7 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
 
 /// Replaces a hold by what was used.
 pub(super) fn settle(settlement: &Settlement<'_>) -> Expression {
-    let Settlement { id, specialist, held, used, forget, .. } = settlement;
+    let Settlement { id, specialist, held, used, forget, left, .. } = settlement;
     let used_tokens = i128::from(used.tokens.0);
     let used_micro_usd = i128::from(used.cost.0);
     let mut write = Expression::default();
@@ -93,6 +94,9 @@ pub(super) fn settle(settlement: &Settlement<'_>) -> Expression {
     write.add("spent_micro_usd", used_micro_usd);
     write.add(&tokens_attribute(specialist), used_tokens);
     write.add(&micro_usd_attribute(specialist), used_micro_usd);
+    if let Some(times_left) = left.and_then(Lane::times_left_now) {
+        write.set(&times_left_attribute(specialist), number(times_left));
+    }
     for fingerprint in *forget {
         write.remove(&seen_attribute(fingerprint));
         write.remove(&asked_at_attribute(fingerprint));

@@ -42,6 +42,8 @@ pub(crate) struct OpenHold {
     pub(crate) hold: Hold,
     /// What it is to be replaced by; `None`: it is in use.
     pub(crate) used: Option<Charge>,
+    /// The lane that the invocation was left in while the agent may still be at work.
+    pub(crate) left: Option<Lane>,
     /// Requests whose repetitions need not be counted any more.
     pub(crate) stale: Vec<Fingerprint>,
 }
@@ -99,8 +101,8 @@ impl<P: Ports> Purse<'_, P> {
             let Some(used) = open.used else { continue };
             let Hold { id, specialist, ask } = &open.hold;
             let forget = &open.stale;
-            let settlement =
-                Settlement { id, session: &caller.root, specialist, held: *ask, used, forget };
+            let (session, held, left) = (&caller.root, *ask, open.left);
+            let settlement = Settlement { id, session, specialist, held, used, forget, left };
             let note = |fact| {
                 let entry = Entry { at: self.0.now(), task: open.task, fact };
                 journal.push(entry);
@@ -115,7 +117,14 @@ impl<P: Ports> Purse<'_, P> {
     }
 
     /// Notes what was used of a hold, and says so where that is more than was held.
-    pub(crate) fn charge(&self, task: usize, id: &HoldId, held: Charge, used: Charge) {
+    pub(crate) fn charge(
+        &self,
+        task: usize,
+        id: &HoldId,
+        held: Charge,
+        used: Charge,
+        left: Option<Lane>,
+    ) {
         if used.tokens > held.tokens || used.cost > held.cost {
             warn!(
                 held_tokens = held.tokens.0,
@@ -125,7 +134,7 @@ impl<P: Ports> Purse<'_, P> {
                 "the invocation used more than its hold"
             );
         }
-        self.0.note(task, Fact::Charged { id: id.clone(), used });
+        self.0.note(task, Fact::Charged { id: id.clone(), used, left });
     }
 
     /// The answer that this very request got a short while ago. It costs nothing.
@@ -206,13 +215,14 @@ pub(crate) fn open_holds(entries: &[Entry]) -> Vec<OpenHold> {
                 task: entry.task,
                 hold: hold.clone(),
                 used: None,
+                left: None,
                 stale: Vec::new(),
             }),
             Fact::Held { id, stale, .. } => {
                 of(&mut open, id).for_each(|open| open.stale.clone_from(stale));
             }
-            Fact::Charged { id, used } => {
-                of(&mut open, id).for_each(|open| open.used = Some(*used));
+            Fact::Charged { id, used, left } => {
+                of(&mut open, id).for_each(|open| (open.used, open.left) = (Some(*used), *left));
             }
             Fact::NotHeld { id, .. } | Fact::Settling { id, .. } => {
                 open.retain(|open| open.hold.id != *id);

@@ -131,7 +131,9 @@ impl Invocation {
     ) -> Result<Answer, InvokeError> {
         let result = self.attempt_until_final(context, specialist).await;
         if let Some(held) = self.held.take() {
-            context.purse().charge(context.place, &self.id, held, self.used);
+            let is_left = result.as_ref().is_err_and(InvokeError::may_still_run);
+            let left = is_left.then_some(self.lane);
+            context.purse().charge(context.place, &self.id, held, self.used, left);
         }
         if let Ok(Answer::Text(_)) = &result {
             context.request.retries.succeeded(&specialist.name, self.tried.retries);
@@ -221,7 +223,12 @@ impl Invocation {
         self.cost = self.cost.plus(charge);
         self.reported = self.reported.plus(usage.reported());
         record(&Span::current(), usage.reported(), charge, failure);
-        context.note(Fact::AttemptEnded { usage, charge, failure, steps });
+        let too_long = match &result {
+            Err(InvokeError::TooLong { limit }) => Some(*limit),
+            _ => None,
+        };
+        let reported_cost = Charge::of_reported(specialist, &usage).cost;
+        context.note(Fact::AttemptEnded { usage, charge, reported_cost, failure, too_long, steps });
         let verdict = verdict(specialist, &result, took);
         context.report(specialist, &self.owner(), verdict).await;
         result
@@ -321,7 +328,7 @@ impl Invocation {
     ) -> bool {
         let purse = context.purse();
         if let Some(held) = self.held.take() {
-            purse.charge(context.place, &self.id, held, self.used);
+            purse.charge(context.place, &self.id, held, self.used, None);
         }
         self.used = Charge::default();
         let clock = context.request.ports.clock();

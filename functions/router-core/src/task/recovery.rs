@@ -16,6 +16,7 @@ use crate::policy::{Policy, SpecialistName};
 use crate::ports::Ports;
 use crate::reply::Reason;
 use crate::request::Request;
+use crate::units::MicroUsd;
 
 /// Completes the journal of a request whose code panicked, and frees what it held of circuits.
 pub(crate) async fn recover<P: Ports>(request: Request<'_, P>) {
@@ -66,7 +67,10 @@ fn missing(entries: &[Entry], policy: &Policy) -> Vec<(Option<usize>, Fact)> {
             let charge = Charge::of(specialist, &usage);
             used.push((hold, charge));
             let failure = Some(Reason::AgentError);
-            missing.push((*task, Fact::AttemptEnded { usage, charge, failure, steps: Vec::new() }));
+            let (reported_cost, too_long, steps) = (MicroUsd(0), None, Vec::new());
+            let ended =
+                Fact::AttemptEnded { usage, charge, reported_cost, failure, too_long, steps };
+            missing.push((*task, ended));
         }
         if open.invocation.is_some() {
             let failure = Some(Reason::AgentError);
@@ -79,7 +83,7 @@ fn missing(entries: &[Entry], policy: &Policy) -> Vec<(Option<usize>, Fact)> {
     for open in open_holds(entries).iter().filter(|open| open.used.is_none()) {
         let of_hold = used.iter().filter(|(hold, _)| **hold == open.hold.id);
         let used = of_hold.fold(Charge::default(), |sum, (_, charge)| sum.plus(*charge));
-        missing.push((open.task, Fact::Charged { id: open.hold.id.clone(), used }));
+        missing.push((open.task, Fact::Charged { id: open.hold.id.clone(), used, left: None }));
     }
     missing
 }

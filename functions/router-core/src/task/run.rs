@@ -166,6 +166,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
                     &granted.id,
                     held,
                     Charge::default(),
+                    None,
                 );
             }
             return self.out_of_time();

@@ -134,7 +134,7 @@ impl Stage {
         let entries = journal.into_entries();
         let tasks = std::slice::from_ref(task);
         let incidents = views::incidents::of(&entries, id, tasks, &self.policy);
-        let data = views::metrics::of(&entries, self.clock.now());
+        let data = views::metrics::of(&entries, &self.policy, self.clock.now());
         let data = data.iter().map(Published::from).collect();
         Routed { body, entries, incidents, data }
     }

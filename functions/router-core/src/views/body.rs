@@ -48,7 +48,9 @@ pub(crate) fn of(
         body.status != Status::Refused && account.has_reached(policy.session.warn_at)
     });
     let warning = is_low.map(|account| messages::little_left(&account));
-    let sentences: Vec<String> = body.message.iter().cloned().chain(warning).collect();
+    let advice = advice(entries, place);
+    let sentences: Vec<String> =
+        body.message.iter().cloned().chain(advice).chain(warning).collect();
     let body = Body {
         attempts: attempts(entries, place),
         budget: account.map(|account| account.left()),
@@ -62,6 +64,21 @@ pub(crate) fn of(
 fn attempts(entries: &[Entry], place: usize) -> u64 {
     let is_start = |entry: &&Entry| matches!(entry.fact, Fact::AttemptStarted { .. });
     of_task(entries, place).filter(is_start).count() as u64
+}
+
+/// What the supervisor can do about a failure, where the reason alone does not tell.
+fn advice(entries: &[Entry], place: usize) -> Option<String> {
+    let mut specialist = None;
+    of_task(entries, place).fold(None, |advice, entry| match &entry.fact {
+        Fact::InvocationStarted { specialist: invoked } => {
+            specialist = Some(invoked);
+            advice
+        }
+        Fact::AttemptEnded { too_long: Some(limit), .. } => {
+            specialist.map(|specialist| messages::too_long(specialist, *limit))
+        }
+        _ => advice,
+    })
 }
 
 /// Why the specialist that was asked for is not the one that answers. The first reason stands,

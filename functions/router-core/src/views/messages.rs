@@ -90,6 +90,14 @@ pub(crate) fn little_left(account: &Account) -> String {
     )
 }
 
+/// The answer has more than `limit` bytes.
+pub(crate) fn too_long(specialist: &SpecialistName, limit: usize) -> String {
+    format!(
+        "The answer of `{specialist}` is longer than {limit} bytes and was not kept. Ask it for \
+         less at a time."
+    )
+}
+
 /// The same was asked of the same specialist too often.
 pub(crate) fn repeated(specialist: &SpecialistName) -> String {
     format!(

@@ -11,8 +11,9 @@ use super::{Invocation, account, invocations, is_refused};
 use crate::journal::{Entry, Fact, NotHeld};
 use crate::ledger::Purpose;
 use crate::metrics::{ColdStart, Datum, Unit};
+use crate::policy::Policy;
 use crate::reply::Reason;
-use crate::units::Timestamp;
+use crate::units::{MicroUsd, Timestamp};
 
 /// What a new version of the function is judged by while it is rolled out; the overhead, of which
 /// each request has one, counts its requests.
@@ -26,7 +27,7 @@ const JUDGED_BY_VERSION: [&str; 6] = [
 ];
 
 /// The data of a request that ended at `now`, each in its dimension sets.
-pub fn of(entries: &[Entry], now: Timestamp) -> Vec<Datum<'_>> {
+pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datum<'e>> {
     let mut data = Data::default();
     let mut version = None;
     for entry in entries {
@@ -42,12 +43,15 @@ pub fn of(entries: &[Entry], now: Timestamp) -> Vec<Datum<'_>> {
     accuracy(entries, &mut data);
     let invocations = invocations(entries);
     for invocation in &invocations {
-        of_invocation(invocation, &mut data);
+        of_invocation(invocation, policy, &mut data);
     }
     counts(entries, &mut data);
     if let Some(account) = account(entries) {
         let percent = account.utilization_percent();
+        let spent = account.spent.cost.to_usd();
         data.add("BudgetUtilization", Unit::Percent, percent, Vec::new());
+        data.add("SessionCost", Unit::None, spent, Vec::new());
+        data.add("SessionSteps", Unit::Count, account.steps as f64, Vec::new());
     }
     let overhead = overhead(entries, &invocations, now);
     data.add("RouterOverhead", Unit::Milliseconds, in_milliseconds(overhead), Vec::new());
@@ -152,16 +156,23 @@ fn accuracy<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
     }
 }
 
-fn of_invocation<'e>(invocation: &Invocation<'e>, data: &mut Data<'e>) {
-    let failed = if invocation.has_failed() { 1.0 } else { 0.0 };
+fn of_invocation<'e>(invocation: &Invocation<'e>, policy: &Policy, data: &mut Data<'e>) {
+    let specialist = policy.find(invocation.specialist.as_str());
+    let is_slow = specialist.is_some_and(|it| invocation.latency() > it.circuit.slow_call);
+    let cost = invocation.reported_cost;
+    let beyond = MicroUsd(invocation.charge.cost.0.saturating_sub(cost.0));
+    let one_if = |it| if it { 1.0 } else { 0.0 };
+    let (failed, slow) = (one_if(invocation.has_failed()), one_if(is_slow));
     let values = [
         ("SpecialistInvocations", Unit::Count, 1.0),
         ("SpecialistErrors", Unit::Count, failed),
         ("SpecialistThrottles", Unit::Count, invocation.throttled_attempts as f64),
+        ("SlowCalls", Unit::Count, slow),
         ("SpecialistLatency", Unit::Milliseconds, in_milliseconds(invocation.latency())),
         ("InputTokens", Unit::Count, invocation.used.all_input().0 as f64),
         ("OutputTokens", Unit::Count, invocation.used.all_output().0 as f64),
-        ("Cost", Unit::None, invocation.charge.cost.to_usd()),
+        ("Cost", Unit::None, cost.to_usd()),
+        ("UnreportedCost", Unit::None, beyond.to_usd()),
     ];
     for (name, unit, value) in values {
         data.total_and_by(("Specialist", invocation.specialist.as_str()), name, unit, value);

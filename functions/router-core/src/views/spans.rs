@@ -108,7 +108,7 @@ impl<'e> Tree<'e> {
             Fact::AttemptStarted { number, agent, .. } => {
                 self.begin_attempt(*task, *at, *number, agent);
             }
-            Fact::AttemptEnded { usage, charge: used, failure, steps } => {
+            Fact::AttemptEnded { usage, charge: used, failure, steps, .. } => {
                 if let Some(span) = self.of(*task).attempt.take() {
                     self.add_steps(span, steps, *at);
                     let reported = usage.reported();

@@ -6,7 +6,7 @@ use sandbox::Options;
 use sandbox::agents::Fault;
 
 use crate::faults::Charge::{self, Nothing, Reported, Unknown};
-use crate::faults::{GENERAL, ORDERS, charges, policy_where};
+use crate::faults::{GENERAL, ORDERS, OTHERS, charges, policy_where};
 use crate::support::{World, agents_with, on_runtime};
 
 /// A fault and what comes of it.
@@ -48,28 +48,38 @@ const fn no_illness(row: Row) -> Row {
     Row { counts: false, ..row }
 }
 
-const ROWS: [Row; 33] = [
+/// A session in use: one more attempt, in another session.
+const fn conflict(fault: &'static str, formats: &'static [&'static str], charge: Charge) -> Row {
+    Row { fault, formats, reason: "agent_error", attempts: 2, charge, counts: false }
+}
+
+const ROWS: [Row; 37] = [
     // The service turns the request down: the agent was not run.
     no_illness(passes("before:throttlingException", ALL, "throttled", Nothing)),
     no_illness(stays("before:serviceQuotaExceededException", "throttled", Nothing)),
     no_illness(stays("before:accessDeniedException", "access_denied", Nothing)),
     no_illness(stays("before:resourceNotFoundException", "agent_error", Nothing)),
     no_illness(stays("before:validationException", "agent_error", Nothing)),
+    no_illness(passes("before:throttledException", ALL, "throttled", Nothing)),
     // A `RetryableConflictException`: once more, in a session of its own.
-    no_illness(Row { attempts: 2, ..stays("before:conflictException", "agent_error", Nothing) }),
+    conflict("before:conflictException", ALL, Nothing),
+    conflict("before:concurrencyException", ALL, Nothing),
     passes("before:internalServerException", ALL, "agent_error", Unknown),
     // A `RuntimeClientError`: HTTP 424 that stands for the container, which may have run.
     passes("before:dependencyFailedException", ALL, "agent_error", Unknown),
     passes("before:modelNotReadyException", ALL, "agent_error", Unknown),
     passes("before:badGatewayException", ALL, "agent_error", Unknown),
     // The agent raises an exception after it has begun to answer; which one does not matter,
-    // unless it was throttled. An agent that answers with JSON has not begun.
+    // unless it was throttled or its session is in use. An agent that answers with JSON has not
+    // begun.
     no_illness(passes("in-stream:throttlingException", EVENTS, "throttled", Unknown)),
+    no_illness(passes("in-stream:throttledException", EVENTS, "throttled", Unknown)),
+    conflict("in-stream:conflictException", EVENTS, Unknown),
+    conflict("in-stream:concurrencyException", EVENTS, Unknown),
     passes("in-stream:serviceQuotaExceededException", EVENTS, "agent_error", Unknown),
     passes("in-stream:accessDeniedException", EVENTS, "agent_error", Unknown),
     passes("in-stream:resourceNotFoundException", EVENTS, "agent_error", Unknown),
     passes("in-stream:validationException", EVENTS, "agent_error", Unknown),
-    passes("in-stream:conflictException", EVENTS, "agent_error", Unknown),
     passes("in-stream:internalServerException", EVENTS, "agent_error", Unknown),
     passes("in-stream:dependencyFailedException", EVENTS, "agent_error", Unknown),
     passes("in-stream:modelNotReadyException", EVENTS, "agent_error", Unknown),
@@ -92,9 +102,6 @@ const ROWS: [Row; 33] = [
     stays("slow=60s", "timeout", Unknown),
     stays("drip=20ms", "timeout", Unknown),
 ];
-
-/// What does no harm, and what ends a request: each has a test of its own.
-const OTHERS: [&str; 2] = ["unknown-event", "guardrail"];
 
 async fn world(format: &str, is_about_time: bool) -> World {
     let agents = Some(on_runtime(&agents_with([]), format));

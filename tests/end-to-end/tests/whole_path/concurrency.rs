@@ -74,7 +74,8 @@ impl Rush {
         let sum = |name: &str| -> f64 {
             told.iter().filter(|datum| datum.name == name).map(|datum| datum.sum()).sum()
         };
-        assert!((sum("Cost") - account.micro_usd as f64 / 1e6).abs() < 1e-6, "{}", sum("Cost"));
+        let charged = sum("Cost") + sum("UnreportedCost");
+        assert!((charged - account.micro_usd as f64 / 1e6).abs() < 1e-6, "{charged}");
         assert_eq!(sum("SpecialistInvocations"), account.steps as f64, "retries take no step");
         assert_eq!(self.world.errors(), [""; 0]);
         account

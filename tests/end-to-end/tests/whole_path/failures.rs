@@ -13,6 +13,16 @@ const GENERAL: (u64, u64) = (250, 360);
 async fn faulty() -> World {
     let agents = Some(agents_with([
         ("[guardrail]", "fault = 'guardrail'\nusage = [{ input = 90, output = 0 }]"),
+        ("[masked]", "fault = 'masked'\nanswer = 'Write to {EMAIL}.'\nusage = [{ input = 90 }]"),
+        (
+            "[cached]",
+            "answer = 'yes'\n\
+             usage = [{ input = 30, output = 4, cache_read = 1000, cache_write = 5000 }]",
+        ),
+        ("[silent]", "answer = 'yes'\nusage = [{ input = 500, output = 100 }, { silent = true }]"),
+        ("[mute]", "answer = 'yes'\nusage = [{}]"),
+        ("[endless]", "answer_bytes = 3_000_000\nchunks = 30"),
+        ("[enormous]", "answer_bytes = 3_000_000"),
         ("[unknown event]", "fault = 'unknown-event'\nanswer = 'yes'"),
         ("[no usage]", "answer = 'yes'"),
         ("[empty]", "fault = 'empty'"),
@@ -48,6 +58,54 @@ async fn a_guardrail_ends_the_request_and_is_charged_as_reported() {
     assert_eq!(told.metric("SpecialistErrors", "Specialist=orders"), Some(1.0));
     assert_eq!(told.metric("Fallbacks", ""), None);
     assert_eq!(told.metric("RoutingAccuracy", ""), None);
+}
+
+#[tokio::test]
+async fn an_answer_that_a_guardrail_masked_is_an_answer() {
+    let world = faulty().await;
+    let ask = Ask::orders("[masked]");
+    let told = world.ask(&ask).await;
+    assert_eq!(told.outcome(), ("answered", None));
+    assert_eq!(told.body["answer"], "Write to {EMAIL}.");
+    assert_eq!(world.account(&ask).await, account(1, &[(90, 270)]));
+    assert_eq!(told.metric("SpecialistErrors", ""), Some(0.0));
+}
+
+#[tokio::test]
+async fn tokens_of_the_prompt_cache_are_charged_each_at_its_price() {
+    let world = faulty().await;
+    let ask = Ask::orders("[cached]");
+    let told = world.ask(&ask).await;
+    // 30 and 1,000 at 3 USD, 5,000 at 3.75, 4 at 15.
+    let expected = account(1, &[(6_034, 90 + 3_000 + 18_750 + 60)]);
+    assert_eq!(world.account(&ask).await, expected);
+    told_what_is_left(&told, expected);
+    assert_eq!(told.metric("InputTokens", ""), Some(6_030.0));
+    assert_eq!(told.metric("Cost", ""), Some(0.021_9));
+}
+
+#[tokio::test]
+async fn a_model_invocation_that_reports_nothing_makes_the_usage_unknown() {
+    let world = faulty().await;
+    for request in ["[silent]", "[mute]"] {
+        let ask = Ask::orders(request);
+        assert_eq!(world.ask(&ask).await.outcome(), ("answered", None), "{request}");
+        assert_eq!(world.account(&ask).await, account(1, &[UNKNOWN]), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_left_and_the_reply_says_so() {
+    let world = faulty().await;
+    for request in ["[endless]", "[enormous]"] {
+        let ask = Ask::orders(request);
+        let told = world.ask(&ask).await;
+        assert_eq!(told.outcome(), ("fell_back", Some("agent_error")), "{request}");
+        assert_eq!(told.called(), ["orders", "general"], "it is not tried again");
+        let message = told.body["message"].as_str().unwrap();
+        assert!(message.contains("`orders` is longer than"), "{message}");
+        assert_eq!(world.account(&ask).await, account(2, &[UNKNOWN, GENERAL]), "{request}");
+    }
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use sandbox::metrics::{Batch, Health};
 use sandbox::{Options, Sandbox, events};
 use serde_json::Value;
 
-use crate::support::{Ask, Limits, World, agents_with};
+use crate::support::{Ask, Limits, World, agents_with, policy_with};
 
 /// The contract: name, unit, and the dimensions of the datum beside the undimensioned one, if
 /// there is one.
-const CONTRACT: [(&str, &str, &[&str]); 16] = [
+const CONTRACT: [(&str, &str, &[&str]); 20] = [
     ("RoutingAccuracy", "None", &["IntentClass", "SpecialistRouted"]),
     ("SpecialistInvocations", "Count", &["Specialist"]),
     ("SpecialistErrors", "Count", &["Specialist"]),
@@ -20,7 +20,11 @@ const CONTRACT: [(&str, &str, &[&str]); 16] = [
     ("SpecialistLatency", "Milliseconds", &["Specialist"]),
     ("InputTokens", "Count", &["Specialist"]),
     ("OutputTokens", "Count", &["Specialist"]),
+    ("SlowCalls", "Count", &["Specialist"]),
     ("Cost", "None", &["Specialist"]),
+    ("UnreportedCost", "None", &["Specialist"]),
+    ("SessionCost", "None", &[]),
+    ("SessionSteps", "Count", &[]),
     ("RouterOverhead", "Milliseconds", &[]),
     ("BudgetUtilization", "Percent", &[]),
     ("BudgetRefusals", "Count", &["Limit"]),
@@ -111,7 +115,7 @@ async fn every_event_publishes_one_batch_in_exactly_the_contracts_dimension_sets
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 14, "today's metrics all occur in the event files: {names:?}");
+    assert_eq!(names.len(), 18, "today's metrics all occur in the event files: {names:?}");
 }
 
 #[tokio::test]
@@ -150,7 +154,9 @@ async fn an_invocation_tells_all_its_metrics_also_those_that_are_zero() {
         ("SpecialistThrottles", 0.0),
         ("InputTokens", 500.0),
         ("OutputTokens", 100.0),
+        ("SlowCalls", 0.0),
         ("Cost", 0.003),
+        ("UnreportedCost", 0.0),
     ];
     for (name, value) in expected {
         for set in ["", "Specialist=orders"] {
@@ -161,6 +167,36 @@ async fn an_invocation_tells_all_its_metrics_also_those_that_are_zero() {
         assert!(told.metric(name, "").is_some_and(|value| value >= 0.0), "{name}");
     }
     assert_eq!(told.batches[0].data.iter().filter(|datum| datum.timestamp.is_none()).count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_session_has_used_is_told_after_each_request() {
+    let agents = agents_with([("[broken]", "fault = 'in-stream:dependencyFailedException'")]);
+    let world =
+        World::start(Options { agents: Some(agents), ..World::options(Limits::NONE) }).await;
+    let session = "one-session";
+    let told = world.ask(&Ask::orders("Where is it?").session(session)).await;
+    assert_eq!(told.metric("SessionCost", ""), Some(0.003));
+    assert_eq!(told.metric("SessionSteps", ""), Some(1.0));
+    // The attempt that broke is charged 0.12 USD though it reported nothing; general takes over.
+    let told = world.ask(&Ask::orders("[broken]").session(session)).await;
+    assert_eq!(told.metric("Cost", ""), Some(0.000_36));
+    assert_eq!(told.metric("UnreportedCost", ""), Some(0.12));
+    assert_eq!(told.metric("SessionCost", ""), Some(0.123_36));
+    assert_eq!(told.metric("SessionSteps", ""), Some(3.0));
+}
+
+#[tokio::test]
+async fn a_call_over_its_specialists_slow_call_ms_is_a_slow_one_also_where_it_answers() {
+    let agents = agents_with([("[slow]", "fault = 'slow=60ms'\nanswer = 'yes'")]);
+    let keys = "circuit = { failures = 10_000, slow_call_ms = 50 }";
+    let policy = Some(policy_with(Limits::NONE, keys));
+    let world = World::start(Options { agents: Some(agents), policy, ..Options::default() }).await;
+    let told = world.ask(&Ask::orders("[slow]")).await;
+    assert_eq!(told.outcome(), ("answered", None));
+    for set in ["", "Specialist=orders"] {
+        assert_eq!(told.metric("SlowCalls", set), Some(1.0), "{set}");
+    }
 }
 
 #[tokio::test]

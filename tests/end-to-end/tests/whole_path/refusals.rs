@@ -117,7 +117,9 @@ async fn refused_after(world: &World, calls: u64, reason: &str, limit: &str) {
         let set = format!("Limit={limit}");
         assert_eq!(told.metric("BudgetRefusals", &set), Some(1.0));
         assert_eq!(told.metric("BudgetRefusals", ""), Some(1.0));
-        assert_eq!(told.metric_names(), ["BudgetRefusals", "BudgetUtilization", "RouterOverhead"]);
+        let names = told.metric_names();
+        assert_eq!(names[..3], ["BudgetRefusals", "BudgetUtilization", "RouterOverhead"]);
+        assert_eq!(names[3..], ["SessionCost", "SessionSteps"]);
         told.nobody_was_called();
         assert_eq!(world.account(&ask).await, used, "a refusal changes nothing");
     }

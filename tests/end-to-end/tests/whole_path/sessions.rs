@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::Options;
 
-use crate::support::{Ask, Limits, World, agents_with, policy};
+use crate::support::{Ask, Limits, World, agents_with, on_runtime, policy, policy_with};
 
 /// The session id that the only call of this was made in.
 async fn session_of(world: &World, ask: &Ask) -> String {
@@ -98,6 +98,53 @@ async fn calls_at_the_same_time_never_share_a_session() {
     assert_eq!(calls.len(), 3, "hang, quick, and the fallback of the first");
     assert_ne!(calls[0].session_id, calls[1].session_id);
     assert!(calls.iter().all(|call| world.agents().greatest_at_once(&call.session_id) == 1));
-    // The next one goes on in the first one's session.
-    assert_eq!(session_of(&world, &quick).await, calls[0].session_id);
+    // The first took too long and may still be at work, so the next one has another session.
+    let next = session_of(&world, &quick).await;
+    assert!(calls.iter().all(|call| call.session_id != next));
+}
+
+#[tokio::test]
+async fn after_a_call_that_was_left_the_next_one_takes_another_session_and_later_ones_stay() {
+    let agents = agents_with([
+        ("[hang]", "fault = 'hang'"),
+        ("[silent]", "fault = 'hang-in-stream'"),
+        ("[long]", "answer_bytes = 3_000_000"),
+        ("[greedy]", "answer = 'yes'\nusage = [{ input = 9000 }, { input = 1 }]"),
+        ("[broken]", "fault = 'close-in-stream'"),
+    ]);
+    let keys = "timeout_ms = 500\nretry = { max_attempts = 1 }\ncircuit = { failures = 10_000 }";
+    let policy = Some(policy_with(Limits { max_turns_per_specialist: 100, ..Limits::NONE }, keys));
+    let world = World::start(Options { agents: Some(agents), policy, ..Options::default() }).await;
+    let of = async |request: &str| {
+        let told = world.ask(&Ask::orders(request).session("one-session")).await;
+        told.calls[0].session_id.clone()
+    };
+    let mut left = BTreeSet::new();
+    for request in ["[hang]", "[silent]", "[long]", "[greedy]"] {
+        let before = of("Where is it?").await;
+        assert_eq!(of(request).await, before, "{request}");
+        assert!(left.insert(before), "{request}");
+        assert!(!left.contains(&of("Where is it?").await), "{request}");
+    }
+    // What has ended, however badly, leaves the session as it was.
+    let before = of("[broken]").await;
+    assert_eq!(of("Where is it?").await, before);
+    assert!(!left.contains(&before));
+}
+
+#[tokio::test]
+async fn a_conflict_in_the_stream_of_a_call_that_was_not_run_is_not_charged() {
+    let busy = "times = 1\nfault = 'in-stream:concurrencyException'\nanswer = ''";
+    for agents in
+        [agents_with([("[busy]", busy)]), on_runtime(&agents_with([("[busy]", busy)]), "stream")]
+    {
+        let options = Options { agents: Some(agents), ..World::options(Limits::NONE) };
+        let world = World::start(options).await;
+        let ask = Ask::orders("[busy]");
+        let told = world.ask(&ask).await;
+        assert_eq!(told.outcome(), ("answered", None));
+        assert_ne!(told.calls[0].session_id, told.calls[1].session_id);
+        let account = world.account(&ask).await.unwrap();
+        assert_eq!((account.steps, account.tokens, account.micro_usd), (1, 600, 3_000));
+    }
 }

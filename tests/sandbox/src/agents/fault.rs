@@ -38,12 +38,14 @@ pub enum Fault {
     SoftFailure,
     /// `guardrail`: a guardrail trace that intervened and the canned apology.
     Guardrail,
+    /// `masked`: a guardrail trace that intervened and masked, then the answer.
+    Masked,
     /// `return-control`: the agent wants its caller to run a function.
     ReturnControl,
 }
 
 /// The faults that are one word. The order is the one of messages and documentation.
-const PLAIN: [(&str, Fault); 13] = [
+const PLAIN: [(&str, Fault); 14] = [
     ("slow", Fault::Slow(SLOW)),
     ("drip", Fault::Drip(DRIP)),
     ("hang", Fault::Hang),
@@ -56,6 +58,7 @@ const PLAIN: [(&str, Fault); 13] = [
     ("unknown-event", Fault::UnknownEvent),
     ("soft-failure", Fault::SoftFailure),
     ("guardrail", Fault::Guardrail),
+    ("masked", Fault::Masked),
     ("return-control", Fault::ReturnControl),
 ];
 
@@ -79,7 +82,7 @@ impl Fault {
     /// Whether the scripted answer still arrives in full.
     pub(super) fn answers(self) -> bool {
         match self {
-            Self::UnknownEvent | Self::Slow(_) => true,
+            Self::UnknownEvent | Self::Masked | Self::Slow(_) => true,
             Self::Before(_)
             | Self::InStream(_)
             | Self::Drip(_)
@@ -179,8 +182,9 @@ pub struct Exception {
 }
 
 /// Every exception of `InvokeAgent` with the HTTP status it has before a stream. Source: the
-/// service model of bedrock-agent-runtime 2023-07-26.
-const EXCEPTIONS: [(&str, u16); 10] = [
+/// service model of bedrock-agent-runtime 2023-07-26. The last two are not in it: other services
+/// and frameworks have them.
+const EXCEPTIONS: [(&str, u16); 12] = [
     ("throttlingException", 429),
     ("serviceQuotaExceededException", 400),
     ("validationException", 400),
@@ -191,6 +195,8 @@ const EXCEPTIONS: [(&str, u16); 10] = [
     ("modelNotReadyException", 424),
     ("internalServerException", 500),
     ("badGatewayException", 502),
+    ("throttledException", 429),
+    ("concurrencyException", 409),
 ];
 
 impl Exception {

@@ -50,6 +50,11 @@ pub(super) fn steps(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<St
             chunks(reply, &mut frames)?;
             frames.extend(after);
         }
+        Some(Fault::Masked) => {
+            chunks(reply, &mut frames)?;
+            frames.extend(traces.map(Traces::masked).transpose()?);
+            frames.extend(after);
+        }
         Some(Fault::Empty) => frames.extend(after),
         Some(Fault::SoftFailure) => {
             frames.extend(traces.map(Traces::failure).transpose()?);
@@ -101,6 +106,9 @@ fn model_traces(
     let mut after = Vec::new();
     for (step, usage) in reply.usage.iter().enumerate() {
         before.push(traces.model_input(step)?);
+        if usage.silent {
+            continue;
+        }
         let last = step + 1 == reply.usage.len();
         let output = traces.model_output(step, *usage)?;
         match reply.stream_order {
@@ -361,6 +369,7 @@ mod tests {
         assert_eq!(kinds("unknown-event"), ["observation", "heartbeat", "chunk"]);
         assert_eq!(kinds("soft-failure"), ["failureTrace", "chunk"]);
         assert_eq!(kinds("guardrail"), ["guardrailTrace", "chunk"]);
+        assert_eq!(kinds("masked"), ["observation", "chunk", "guardrailTrace"]);
         assert_eq!(kinds("return-control"), ["returnControl"]);
         assert_eq!(kinds("bad-checksum"), ["?"]);
     }

@@ -136,7 +136,7 @@ fn body_steps(reply: &Reply) -> Vec<Step> {
         vec![Step::Send(body.as_bytes()[..body.len() / 2].to_vec().into()), end]
     };
     match reply.fault {
-        None | Some(Fault::Slow(_)) => whole(&body(&reply.answer)),
+        None | Some(Fault::Slow(_) | Fault::Masked) => whole(&body(&reply.answer)),
         Some(Fault::UnknownEvent) => {
             let mut body = body(&reply.answer);
             body["heartbeat"] = json!({ "sequence": 1 });
@@ -185,7 +185,7 @@ fn event_steps(reply: &Reply) -> Vec<Step> {
         events.push(converse(json!({ "messageStart": { "role": "assistant" } })));
     }
     match reply.fault {
-        None | Some(Fault::Slow(_) | Fault::UnknownEvent) => {
+        None | Some(Fault::Slow(_) | Fault::Masked | Fault::UnknownEvent) => {
             if reply.fault == Some(Fault::UnknownEvent) {
                 events.push(json!({ "heartbeat": { "sequence": 1 } }));
             }
@@ -281,7 +281,7 @@ fn stop(reason: &str) -> Value {
 }
 
 fn metadata(usage: Usage) -> Value {
-    let Usage { input, output } = usage;
+    let Usage { input, output, .. } = usage;
     let usage =
         json!({ "inputTokens": input, "outputTokens": output, "totalTokens": input + output });
     converse(json!({ "metadata": { "usage": usage, "metrics": { "latencyMs": 1 } } }))

@@ -61,11 +61,15 @@ pub(super) enum Format {
 }
 
 /// What one model invocation reports, in tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Usage {
     pub(super) input: u64,
     pub(super) output: u64,
+    pub(super) cache_read: u64,
+    pub(super) cache_write: u64,
+    /// It begins and reports nothing.
+    pub(super) silent: bool,
 }
 
 /// Where the last model invocation's usage stands in the stream.

@@ -76,13 +76,19 @@ impl Traces<'_> {
 
     /// A model invocation has ended and reports its usage.
     pub(super) fn model_output(&self, step: usize, usage: Usage) -> Result<Bytes, FrameError> {
+        let Usage { input, output, cache_read, cache_write, .. } = usage;
+        let mut usage = json!({ "inputTokens": input, "outputTokens": output });
+        for (name, tokens) in
+            [("cacheReadInputTokens", cache_read), ("cacheWriteInputTokens", cache_write)]
+        {
+            if tokens > 0 {
+                usage[name] = tokens.into();
+            }
+        }
         self.orchestration(json!({ "modelInvocationOutput": {
             "traceId": self.step_id(step),
             "rawResponse": { "content": "{}" },
-            "metadata": {
-                "clientRequestId": self.trace_id,
-                "usage": { "inputTokens": usage.input, "outputTokens": usage.output },
-            },
+            "metadata": { "clientRequestId": self.trace_id, "usage": usage },
         }}))
     }
 
@@ -105,12 +111,22 @@ impl Traces<'_> {
 
     /// A guardrail has replaced the answer.
     pub(super) fn guardrail(&self) -> Result<Bytes, FrameError> {
+        let topics = json!([{ "name": "sandbox", "type": "DENY", "action": "BLOCKED" }]);
+        self.intervened("pre", "inputAssessments", json!({ "topicPolicy": { "topics": topics } }))
+    }
+
+    /// A guardrail has masked a part of the answer.
+    pub(super) fn masked(&self) -> Result<Bytes, FrameError> {
+        let entities = json!([{ "type": "EMAIL", "match": "a@b.c", "action": "ANONYMIZED" }]);
+        let policy = json!({ "sensitiveInformationPolicy": { "piiEntities": entities } });
+        self.intervened("post", "outputAssessments", policy)
+    }
+
+    fn intervened(&self, when: &str, place: &str, found: Value) -> Result<Bytes, FrameError> {
         self.trace(json!({ "guardrailTrace": {
-            "traceId": format!("{}-guardrail-pre-0", self.trace_id),
+            "traceId": format!("{}-guardrail-{when}-0", self.trace_id),
             "action": "INTERVENED",
-            "inputAssessments": [{ "topicPolicy": { "topics": [
-                { "name": "sandbox", "type": "DENY", "action": "BLOCKED" },
-            ]}}],
+            place: [found],
         }}))
     }
 

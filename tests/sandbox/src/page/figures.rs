@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sandbox::metrics::{Batch, Datum};
 
+/// The metrics that add up to what was charged.
+const CHARGED: [&str; 2] = ["Cost", "UnreportedCost"];
+
 /// The metrics of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures<'a>(&'a [Batch]);
@@ -25,6 +28,21 @@ impl<'a> Figures<'a> {
     /// The sum of what was published without dimensions.
     pub(crate) fn sum(&self, metric: &str) -> f64 {
         self.values(metric).iter().sum()
+    }
+
+    /// What was charged: the usage that was reported, and what was charged beyond it.
+    pub(crate) fn charged(&self) -> f64 {
+        CHARGED.into_iter().map(|metric| self.sum(metric)).sum()
+    }
+
+    /// The same by specialist.
+    pub(crate) fn charged_by_specialist(&self) -> BTreeMap<&'a str, f64> {
+        let mut charged = BTreeMap::new();
+        for (specialist, values) in CHARGED.iter().flat_map(|metric| self.by(metric, "Specialist"))
+        {
+            *charged.entry(specialist).or_default() += values.iter().sum::<f64>();
+        }
+        charged
     }
 
     /// The values by one dimension, where it was the only one.

@@ -140,7 +140,7 @@ fn failures(run: &Run) -> Chart {
 }
 
 fn cost(run: &Run) -> Chart {
-    let costs = sums(run.figures().by("Cost", "Specialist"));
+    let costs = run.figures().charged_by_specialist();
     let rows: Vec<Bar> = run
         .specialists
         .iter()
@@ -149,7 +149,7 @@ fn cost(run: &Run) -> Chart {
             Bar::new(name, Tone::Plain, cost, dollars(cost))
         })
         .collect();
-    let note = format!("As charged: {} in all.", dollars(run.figures().sum("Cost")));
+    let note = format!("As charged: {} in all.", dollars(run.figures().charged()));
     Chart::new("Cost in US dollars", &note, bars(&rows, None, &[]))
 }
 

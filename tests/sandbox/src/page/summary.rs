@@ -42,7 +42,7 @@ pub(crate) fn keys(run: &Run) -> Vec<Key> {
         key(percent, "routing accuracy"),
         key(grouped(figures.sum("SpecialistInvocations") as u64), "invocations"),
         key(grouped(tokens as u64), "tokens reported"),
-        key(dollars(figures.sum("Cost")), "charged"),
+        key(dollars(figures.charged()), "charged"),
     ]);
     keys
 }

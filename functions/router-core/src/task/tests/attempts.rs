@@ -250,3 +250,58 @@ async fn a_route_that_was_wrong_or_unsure_is_an_incident_too() {
     assert_eq!(routed.incidents[0].reason, Reason::OutOfScope);
     assert_eq!(Usage::UNKNOWN.reported(), TokenUse::default());
 }
+
+#[tokio::test]
+async fn after_an_attempt_that_was_left_the_next_call_goes_to_another_session_and_stays_there() {
+    type Error = fn() -> InvokeError;
+    let left: [Error; 3] = [
+        || InvokeError::TimedOut { what: Wait::NextEvent, limit: TIME_OUT },
+        || InvokeError::TooManyTokens { max: Tokens(8_000) },
+        || InvokeError::TooLong { limit: 10 },
+    ];
+    let ended: [Error; 2] = [|| InvokeError::EmptyAnswer, || InvokeError::GaveUp];
+    let cases =
+        left.map(|error| (error, true)).into_iter().chain(ended.map(|error| (error, false)));
+    for (error, moves) in cases {
+        let stage = spacious();
+        let script = [
+            fails("ORDERS", error()),
+            answers("GENERAL", "hello"),
+            answers("ORDERS", "there"),
+            answers("ORDERS", "still there"),
+        ];
+        let invoker = ScriptedInvoker::new(&stage.clock, script);
+        for turn in 0..3 {
+            stage.route("orders", &invoker, &format!("r-{turn}")).await;
+        }
+        let sent = invoker.sent();
+        let [first, _, second, third] = [0, 1, 2, 3].map(|call: usize| &sent[call].session_id);
+        assert_eq!(first != second, moves, "{}", error());
+        assert_eq!(second, third, "{}", error());
+    }
+}
+
+#[tokio::test]
+async fn what_is_charged_beyond_reported_usage_is_told_apart_from_its_cost() {
+    let stage = spacious();
+    let script = [fails("ORDERS", InvokeError::Throttled), answers("ORDERS", "there")];
+    let (routed, _) = stage.play("orders", script).await;
+    let [invocation] = &routed.invocations()[..] else { panic!("one invocation") };
+    assert_eq!(invocation.reported_cost, ANSWER.cost);
+    assert_eq!(invocation.charge.cost, unknown_usage(1).plus(ANSWER).cost);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_told_so_whoever_answers_instead() {
+    for (next, status) in [
+        (answers("GENERAL", "hello"), Status::FellBack),
+        (turns_down("GENERAL", InvokeError::NotFound), Status::Failed),
+    ] {
+        let stage = spacious();
+        let script = [fails("ORDERS", InvokeError::TooLong { limit: 10 }), next];
+        let (routed, _) = stage.play("orders", script).await;
+        assert_eq!(routed.body.status, status);
+        let message = routed.body.message.unwrap();
+        assert!(message.contains("`orders` is longer than 10 bytes"), "{message}");
+    }
+}
