@@ -30,7 +30,7 @@ use prost::Message;
 use router_core::invocation::BoxError;
 use router_core::session::RootSession;
 use router_core::trace::{Recorder, Trace, TraceId};
-use router_core::units::{Clock, Timestamp};
+use router_core::units::{Clock, Learnt};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
 
@@ -69,8 +69,8 @@ struct Signer {
 struct State {
     /// The trace that waits for its reply to be out, and where a loss of it is logged.
     waiting: Option<(Trace, Invocation, Span)>,
-    /// Until then nothing is gathered.
-    paused_until: Timestamp,
+    /// Since then nothing is gathered, for as long as [`PAUSE`].
+    paused: Option<Learnt>,
 }
 
 impl OtlpTraces {
@@ -90,7 +90,8 @@ impl OtlpTraces {
     /// A recorder for a request of `session`, if its trace is wanted.
     pub fn recorder(&self, session: Option<&RootSession>, request_id: &str) -> Option<Recorder> {
         let is_sampled = |session| self.settings.sampler.takes(TraceId::of(session));
-        let is_paused = SystemClock.now() < self.state().paused_until;
+        let now = Learnt::now(&SystemClock);
+        let is_paused = self.state().paused.is_some_and(|paused| now.since(&paused) < PAUSE);
         (!is_paused && session.is_none_or(is_sampled)).then(|| Recorder::new(session, request_id))
     }
 
@@ -111,7 +112,7 @@ impl OtlpTraces {
             Ok(Ok(())) => return,
             Ok(Err(error)) => chain(&*error),
             Err(_) => {
-                self.state().paused_until = SystemClock.now().after(PAUSE);
+                self.state().paused = Some(Learnt::now(&SystemClock));
                 format!("no answer within {} ms", within.as_millis())
             }
         };

@@ -55,8 +55,10 @@ pub struct Handler<'h, L, I, K, J, M, C> {
 /// What Lambda says of the request that brings an event.
 #[derive(Clone, Debug)]
 pub struct LambdaRequest<'a> {
-    /// Its id.
+    /// Its id. Lambda delivers a request again under the same one.
     pub id: &'a str,
+    /// A number that no other execution of the request has, so that each is charged.
+    pub execution: u64,
     /// When the reply must be out.
     pub deadline: Timestamp,
     /// Whether it is its environment's first.
@@ -114,7 +116,8 @@ where
         let (body, reprompt) = self.answer(event, request).instrument(span).await;
         let mut session_attributes = event.session_attributes.clone();
         if let Ok(caller) = &event.caller {
-            session_attributes.insert(ROOT_SESSION_ID.to_owned(), caller.root.as_str().to_owned());
+            let id = || caller.root.id().to_owned();
+            session_attributes.entry(ROOT_SESSION_ID.to_owned()).or_insert_with(id);
         }
         let prompt_session_attributes = event.prompt_session_attributes.clone();
         Reply { body, reprompt, session_attributes, prompt_session_attributes }
@@ -182,7 +185,8 @@ where
             retries: self.retries,
             clock: self.clock,
         };
-        let LambdaRequest { id, deadline, trace, .. } = *request;
+        let LambdaRequest { id, execution, deadline, trace, .. } = *request;
+        let id = &format!("{id}-{execution:x}");
         let request = Request { id, place: 0, deadline, caller, task: &task, trace };
         let Routed { body, metrics, unsettled, kept, incidents } = router.route(&request).await;
         Answer { body, reprompt: false, metrics, unsettled, kept, incidents }
@@ -219,6 +223,7 @@ where
         let repeat = Repeat {
             session: &caller.root,
             tenant: &caller.tenant,
+            user: caller.user.as_ref(),
             limits: &self.policy.session,
             specialist,
             fingerprint,

@@ -52,7 +52,8 @@ pub struct Router<'r, L, I, K, C> {
 /// One sub-task of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// Lambda's id of the request, from which the ids of holds are made.
+    /// The execution of a request of Lambda's: the request's id, and what tells this execution
+    /// of it from another. The ids of holds are made from it.
     pub id: &'a str,
     /// The place of the sub-task among those of the request.
     pub place: usize,

@@ -6,6 +6,7 @@
 
 mod after_reply;
 
+use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,8 +18,8 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use router_aws::otlp::Invocation;
 use router_aws::settings::{LogSettings, SettingsError};
 use router_aws::{
-    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, OtlpTraces,
-    Settings, SystemClock, Table, aws_configuration, logging,
+    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger,
+    InvocationClock, OtlpTraces, Settings, Table, aws_configuration, logging,
 };
 use router_core::Handler;
 use router_core::circuit::Circuits;
@@ -142,13 +143,15 @@ impl Function {
             retries: &self.retries,
             incidents: &self.incidents,
             metrics: &self.metrics,
-            clock: &SystemClock,
+            clock: &InvocationClock::start(),
         };
         let session = event.caller.as_ref().ok().map(|caller| &caller.root);
         let traces = self.traces.as_ref();
         let recorder = traces.and_then(|traces| traces.recorder(session, &context.request_id));
         let request = LambdaRequest {
             id: &context.request_id,
+            // Seeded by the machine's randomness, each time anew.
+            execution: RandomState::new().hash_one(&context.request_id),
             deadline: Timestamp(context.deadline),
             cold_start,
             function_version: published_version(&context),

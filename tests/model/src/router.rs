@@ -9,7 +9,7 @@ use std::time::Duration;
 use router_core::ledger::{Account, HoldId, Purpose, Reservation};
 use router_core::policy::{OnLedgerFailure, SessionLimits, SpecialistName, TenantDay};
 use router_core::session::{RootSession, Tenant};
-use router_core::units::{MicroUsd, Share, Timestamp, Tokens};
+use router_core::units::{Learnt, MicroUsd, Moment, Share, Timestamp, Tokens};
 
 use crate::table::{Answer, Ask, Fold, Session, Table, Terms, Write, charge, limits, signed};
 use crate::{Flaw, Setup};
@@ -320,12 +320,14 @@ impl Desk {
             session: &self.session,
             limits: &self.limits,
             tenant: &self.tenant,
+            user: None,
             tenant_day: &self.tenant_day,
             fingerprint: None,
             specialist: &self.specialist,
             ask: charge(ask.amount),
             purpose: Purpose::Invocation,
             now: Timestamp(ask.now.into()),
+            asked: Learnt::at(Timestamp(ask.now.into()), Moment::default()),
             expires: Timestamp(ask.expires.into()),
         }
     }

@@ -98,9 +98,9 @@ pub(super) fn repeated(specialist: &SpecialistName) -> String {
     )
 }
 
-/// The session is somebody else's.
-pub(super) fn other_tenant() -> String {
-    "The request cannot be served: this session belongs to another tenant.".to_owned()
+/// The session is another tenant's or user's.
+pub(super) fn not_yours(owner: &str) -> String {
+    format!("The request cannot be served: this session belongs to another {owner}.")
 }
 
 /// Why another specialist answered.

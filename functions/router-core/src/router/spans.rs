@@ -75,12 +75,22 @@ pub(super) fn reserved(span: Scope<'_>, error: Option<&ReserveError>, now: Times
         None => "held",
         Some(ReserveError::Exhausted(exhausted)) => exhausted.limit.as_str(),
         Some(ReserveError::OtherTenant) => "other_tenant",
+        Some(ReserveError::OtherUser) => "other_user",
+        Some(ReserveError::Unusable(_)) => "unusable",
         Some(ReserveError::Repeated { .. }) => "repeated",
         Some(ReserveError::Unavailable(_)) => "unavailable",
         Some(ReserveError::AlreadySettled(_)) => "already_settled",
     };
     outcome(span, said);
-    if matches!(error, Some(ReserveError::Unavailable(_) | ReserveError::AlreadySettled(_))) {
+    let is_ours = matches!(
+        error,
+        Some(
+            ReserveError::Unavailable(_)
+                | ReserveError::Unusable(_)
+                | ReserveError::AlreadySettled(_)
+        )
+    );
+    if is_ours {
         span.fail(said);
     }
     span.end(now);

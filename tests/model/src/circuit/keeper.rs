@@ -17,7 +17,7 @@ use router_core::circuit::{
     Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings, Verdict,
 };
 use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist, SpecialistName};
-use router_core::units::{Clock, MicroUsd, Price, Timestamp, Tokens};
+use router_core::units::{Clock, MicroUsd, Moment, Price, Timestamp, Tokens};
 
 use super::setup::TICK;
 use super::table::{Answer, Seen, Write};
@@ -133,6 +133,10 @@ struct Stopped(Timestamp);
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {
         self.0
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(self.0.since(Timestamp(0)))
     }
 
     async fn sleep(&self, _duration: Duration) {}

@@ -17,7 +17,7 @@ use crate::policy::{OnLedgerFailure, Specialist, SpecialistName};
 use crate::reply::Reason;
 use crate::router::{KeptAnswer, Request, Router, Unsettled, messages, spans};
 use crate::session::{Fingerprint, Lane, RootSession};
-use crate::units::{Clock, Timestamp};
+use crate::units::{Clock, Learnt, Timestamp};
 
 /// The right to invoke a specialist once.
 pub(super) struct Granted {
@@ -95,6 +95,7 @@ where
         let repeat = Repeat {
             session: &caller.root,
             tenant: &caller.tenant,
+            user: caller.user.as_ref(),
             limits: &self.router.policy.session,
             specialist: &next.specialist.name,
             fingerprint: &Fingerprint::of(&next.specialist.name, &task.request),
@@ -172,7 +173,8 @@ where
     ) {
         let Router { circuits, clock, .. } = self.router;
         let within = deadline::after_call(self.remaining());
-        if circuits.report(specialist, attempt, verdict, *clock, within).await {
+        let session = self.request.caller.root.mark();
+        if circuits.report(specialist, attempt, session, verdict, *clock, within).await {
             self.metrics.circuits_opened.push(specialist.name.clone());
         }
     }
@@ -217,16 +219,20 @@ where
                 let lane = Lane::default();
                 Ok(Granted { id, hold: None, lane, until, is_degraded: false })
             }
-            ReserveError::OtherTenant => {
+            ReserveError::OtherTenant | ReserveError::OtherUser => {
                 error!(error = chain(&error), "refused");
-                Err(refused(Reason::BadRequest, messages::other_tenant()))
+                let is_tenant = matches!(error, ReserveError::OtherTenant);
+                let owner = if is_tenant { "tenant" } else { "user" };
+                Err(refused(Reason::BadRequest, messages::not_yours(owner)))
             }
             ReserveError::Repeated { .. } => {
                 warn!(error = chain(&error), "refused");
                 self.metrics.loop_detected = true;
                 Err(refused(Reason::LoopDetected, messages::repeated(&next.specialist.name)))
             }
-            ReserveError::Unavailable(_) | ReserveError::AlreadySettled(_) => {
+            ReserveError::Unavailable(_)
+            | ReserveError::Unusable(_)
+            | ReserveError::AlreadySettled(_) => {
                 error!(error = chain(&error), "the budget cannot be checked");
                 let reason = Reason::LedgerUnavailable;
                 Err(refused(reason, messages::ledger_unavailable()))
@@ -252,12 +258,14 @@ where
             session: &request.caller.root,
             limits: session,
             tenant: &request.caller.tenant,
+            user: request.caller.user.as_ref(),
             tenant_day: &router.policy.tenant_day,
             fingerprint: counts_repeats.then_some(&fingerprint),
             specialist: &specialist.name,
             ask: Charge::hold(specialist),
             purpose,
             now: router.clock.now(),
+            asked: Learnt::now(router.clock),
             expires: request.deadline.after(HOLD_GRACE),
         };
         let span = spans::reservation(self.trace, reservation.ask, reservation.now);
