@@ -288,7 +288,9 @@ mod tests {
             assert_eq!(sessions, marks()[..known]);
         }
         item.remove("failed_sessions");
-        assert!(matches!(circuit(&item).state, State::Closed { sessions, .. } if sessions.is_empty()));
+        assert!(
+            matches!(circuit(&item).state, State::Closed { sessions, .. } if sessions.is_empty())
+        );
     }
 
     #[test]

@@ -91,14 +91,19 @@ impl Router {
         Self { begun: 0, phase: Phase::Idle }
     }
 
-    /// Begins a reservation.
+    /// Begins a request of its own.
     pub(crate) fn begin(&mut self, ask: Ask, setup: &Setup) {
+        self.begun += 1;
+        self.reserve(ask, setup);
+    }
+
+    /// Begins a reservation.
+    pub(crate) fn reserve(&mut self, ask: Ask, setup: &Setup) {
         let terms = Terms { limit: setup.limit, is_limit_of_item: false, lasts_longer: false };
         let step = match setup.has(Flaw::CheckedThenTaken) {
             true => Step::Check,
             false => Step::Write(Write::Take { ask, terms }),
         };
-        self.begun += 1;
         self.phase = Phase::Reserving(Reserving { ask, terms, round: 0, step });
     }
 
