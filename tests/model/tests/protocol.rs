@@ -14,8 +14,8 @@ fn assert_rules(setup: Setup, impossible: &[&str]) {
     println!("{} states", checker.unique_state_count());
     let once = checker.model().setup.redeliveries == 0;
     for property in checker.model().properties() {
-        let is_impossible = impossible.contains(&property.name)
-            || once && property.name == event::REDELIVERED;
+        let is_impossible =
+            impossible.contains(&property.name) || once && property.name == event::REDELIVERED;
         match is_impossible {
             true => checker.assert_no_discovery(property.name),
             false if property.expectation.discovery_is_failure() => {
