@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `stamp` | one more with each change; a change is conditional on it |
 //! | `state` | `closed`, `open` or `half_open` |
-//! | `failures` | while closed: failures in a row |
+//! | `failures`, `failed_sessions` | while closed: failures in a row, and marks of sessions that they were of |
 //! | `open_until_ms` | while open |
 //! | `successes`, `probe`, `probe_until_ms` | while half open: probes that succeeded, and the one that is out |
 //! | `changed_at_ms`, `written_by` | when and by which attempt it was changed last |
@@ -25,6 +25,7 @@ use router_core::circuit::{
 };
 use router_core::invocation::BoxError;
 use router_core::policy::SpecialistName;
+use router_core::session::SessionMark;
 use router_core::units::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;
@@ -40,8 +41,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 /// As many items as one `BatchGetItem` may ask for (Amazon DynamoDB API Reference).
 const KEYS_AT_ONCE: usize = 100;
 /// The attributes that only some of the states have.
-const OF_SOME_STATES: [&str; 5] =
-    ["failures", "open_until_ms", "successes", "probe", "probe_until_ms"];
+const OF_SOME_STATES: [&str; 6] =
+    ["failures", "failed_sessions", "open_until_ms", "successes", "probe", "probe_until_ms"];
 
 /// Keeps the circuits in a DynamoDB table.
 #[derive(Debug)]
@@ -152,8 +153,12 @@ fn expression(change: &Change<'_>) -> Expression {
     let mut attributes = Attributes::new();
     let mut has = |name: &str, value| attributes.insert(name.to_owned(), value);
     match change.state {
-        State::Closed { failures, .. } => {
+        State::Closed { failures, sessions, .. } => {
             has("failures", number(*failures));
+            if !sessions.is_empty() {
+                let marks: Vec<String> = sessions.iter().map(SessionMark::to_string).collect();
+                has("failed_sessions", text(marks.join(" ")));
+            }
         }
         State::Open { until } => {
             has("open_until_ms", number(until.0));
@@ -208,10 +213,14 @@ fn circuit(item: &Attributes) -> Circuit {
             probe: read_text(item.get("probe"))
                 .map(|owner| Probe { owner: owner.to_owned(), until: at("probe_until_ms") }),
         },
-        _ => State::Closed {
-            failures: read_number(item.get("failures")),
-            since: at("changed_at_ms"),
-        },
+        _ => {
+            let failures = read_number(item.get("failures"));
+            let marks = read_text(item.get("failed_sessions")).unwrap_or_default();
+            // A version that knows no marks leaves them where it starts to count anew.
+            let at_most = usize::try_from(failures).unwrap_or(usize::MAX);
+            let sessions = marks.split(' ').filter_map(SessionMark::parse).take(at_most).collect();
+            State::Closed { failures, sessions, since: at("changed_at_ms") }
+        }
     };
     Circuit { stamp: read_number(item.get("stamp")), state, forced: forced(item) }
 }
@@ -238,6 +247,10 @@ mod tests {
         SpecialistName::parse("billing").unwrap()
     }
 
+    fn marks() -> Vec<SessionMark> {
+        ["00000007", "fedcba98"].map(|mark| SessionMark::parse(mark).unwrap()).into()
+    }
+
     /// The item that a change leaves behind in an empty table.
     fn item(state: &State) -> Attributes {
         let change = Change { specialist: &name(), seen: 0, state, author: "me", now: NOW };
@@ -255,7 +268,8 @@ mod tests {
     fn every_state_is_read_as_it_was_written() {
         let probe = Probe { owner: "r/0/0/1".to_owned(), until: Timestamp(9_000) };
         for state in [
-            State::Closed { failures: 3, since: NOW },
+            State::Closed { failures: 3, sessions: marks(), since: NOW },
+            State::Closed { failures: 0, sessions: Vec::new(), since: NOW },
             State::Open { until: Timestamp(31_000) },
             State::HalfOpen { successes: 1, probe: None },
             State::HalfOpen { successes: 0, probe: Some(probe) },
@@ -263,6 +277,20 @@ mod tests {
             let read = circuit(&item(&state));
             assert_eq!(read, Circuit { stamp: 1, state, forced: None });
         }
+    }
+
+    #[test]
+    fn failures_that_a_version_without_marks_has_counted_are_of_sessions_nobody_knows() {
+        let mut item = item(&State::Closed { failures: 3, sessions: marks(), since: NOW });
+        for (failures, known) in [(5, 2), (1, 1), (0, 0)] {
+            item.insert("failures".to_owned(), number(failures));
+            let State::Closed { sessions, .. } = circuit(&item).state else { panic!("closed") };
+            assert_eq!(sessions, marks()[..known]);
+        }
+        item.remove("failed_sessions");
+        assert!(
+            matches!(circuit(&item).state, State::Closed { sessions, .. } if sessions.is_empty())
+        );
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct DynamoLedger {
 enum WriteError {
     /// Its condition does not hold for this item, or for no item.
     Condition(Option<Attributes>),
+    /// The item has something of a kind that it cannot be added to or compared with.
+    Unusable(BoxError),
     /// Nobody answered, or not to the point.
     Unavailable(BoxError),
 }
@@ -87,6 +89,7 @@ impl DynamoLedger {
                 match self.update(reservation.id, session_key(reservation.session), write).await {
                     Ok(new) => (true, Some(new)),
                     Err(WriteError::Condition(old)) => (false, old),
+                    Err(WriteError::Unusable(error)) => return Err(ReserveError::Unusable(error)),
                     Err(WriteError::Unavailable(error)) => {
                         return Err(ReserveError::Unavailable(error));
                     }
@@ -117,7 +120,7 @@ impl DynamoLedger {
             }
             sleep(jitter(reservation.id, round)).await;
         }
-        Err(ReserveError::Unavailable("the session changed under every attempt".into()))
+        Err(ReserveError::Unusable("the session changed under every attempt".into()))
     }
 
     /// Moves what dead invocations hold from held to spent, and answers with the item as it is
@@ -181,6 +184,9 @@ impl DynamoLedger {
                     round += 1;
                     sleep(jitter(id, round)).await;
                 }
+                Some(service) if service.meta().code() == Some("ValidationException") => {
+                    return Err(WriteError::Unusable(error.into()));
+                }
                 _ => return Err(WriteError::Unavailable(error.into())),
             }
         }
@@ -215,7 +221,9 @@ impl Ledger for DynamoLedger {
             Ok(Ok(_)) => Ok(()),
             // The hold is gone: it was settled by an earlier try, or has expired.
             Ok(Err(WriteError::Condition(_))) => Ok(()),
-            Ok(Err(WriteError::Unavailable(error))) => Err(SettleError(error)),
+            Ok(Err(WriteError::Unusable(error) | WriteError::Unavailable(error))) => {
+                Err(SettleError(error))
+            }
             Err(elapsed) => Err(SettleError(elapsed.into())),
         }
     }
@@ -265,9 +273,12 @@ fn next_move(
     if !item.belongs_to(reservation.tenant) {
         return Err(ReserveError::OtherTenant);
     }
+    if !item.belongs_to_user(reservation.user) {
+        return Err(ReserveError::OtherUser);
+    }
     if let Some(name) = item.malformed_limit() {
         let error = format!("the session's `{name}`, set by hand, is not a whole number");
-        return Err(ReserveError::Unavailable(error.into()));
+        return Err(ReserveError::Unusable(error.into()));
     }
     let shown = item.terms(reservation);
     if shown != *terms {

@@ -3,7 +3,7 @@
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
 //! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
 //! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
-//! [`SystemClock`] tells the time. Endpoints, region and credentials come from the environment as
+//! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
 
 mod agentcore;
@@ -24,12 +24,12 @@ mod timer;
 
 pub use agents::AgentInvoker;
 pub use circuits::DynamoCircuits;
-pub use clock::SystemClock;
+pub use clock::{InvocationClock, SystemClock};
 pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
-pub use ports::AwsPorts;
+pub use ports::{AwsPorts, InvocationPorts};
 pub use settings::Settings;
 pub use table::Table;
 

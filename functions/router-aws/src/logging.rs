@@ -144,7 +144,7 @@ impl Visit for Fields {
 mod tests {
     use std::cell::RefCell;
 
-    use router_core::units::Timestamp;
+    use router_core::units::{Moment, Timestamp};
     use tracing::{field, info, info_span};
 
     use super::*;
@@ -154,6 +154,10 @@ mod tests {
     impl Clock for Noon {
         fn now(&self) -> Timestamp {
             Timestamp(1_700_000_000_123)
+        }
+
+        fn moment(&self) -> Moment {
+            Moment::default()
         }
 
         async fn sleep(&self, _: std::time::Duration) {}

@@ -30,7 +30,7 @@ use prost::Message;
 use router_core::invocation::BoxError;
 use router_core::session::RootSession;
 use router_core::trace::{Trace, TraceId};
-use router_core::units::{Clock, Timestamp};
+use router_core::units::Learnt;
 use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
 
@@ -69,8 +69,8 @@ struct Signer {
 struct State {
     /// The trace that waits for its reply to be out, and where a loss of it is logged.
     waiting: Option<(Trace, Invocation, Span)>,
-    /// Until then nothing is gathered.
-    paused_until: Timestamp,
+    /// Since then nothing is gathered, for as long as [`PAUSE`].
+    paused: Option<Learnt>,
 }
 
 impl OtlpTraces {
@@ -89,9 +89,11 @@ impl OtlpTraces {
 
     /// Whether the trace of a request of `session` is wanted.
     pub fn wants(&self, session: Option<&RootSession>, request_id: &str) -> bool {
+        let now = Learnt::now(&SystemClock);
+        let is_paused = self.state().paused.is_some_and(|paused| now.since(&paused) < PAUSE);
         let is_sampled =
-            session.is_none() || self.settings.sampler.takes(TraceId::of(session, request_id));
-        is_sampled && SystemClock.now() >= self.state().paused_until
+            || session.is_none() || self.settings.sampler.takes(TraceId::of(session, request_id));
+        !is_paused && is_sampled()
     }
 
     /// Keeps a trace until [`OtlpTraces::export`].
@@ -111,7 +113,7 @@ impl OtlpTraces {
             Ok(Ok(())) => return,
             Ok(Err(error)) => chain(&*error),
             Err(_) => {
-                self.state().paused_until = SystemClock.now().after(PAUSE);
+                self.state().paused = Some(Learnt::now(&SystemClock));
                 format!("no answer within {} ms", within.as_millis())
             }
         };

@@ -5,11 +5,12 @@ use router_core::Ports;
 use router_core::circuit::Circuits;
 
 use crate::{
-    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger, SystemClock,
-    Table,
+    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger,
+    InvocationClock, Table,
 };
 
-/// The ports of a function: budgets, circuits and incidents in one table, agents, CloudWatch.
+/// What a function keeps of its ports from one invocation to the next: budgets, circuits and
+/// incidents in one table, agents, CloudWatch.
 #[derive(Debug)]
 pub struct AwsPorts {
     ledger: DynamoLedger,
@@ -33,35 +34,49 @@ impl AwsPorts {
     }
 }
 
-impl Ports for AwsPorts {
+impl AwsPorts {
+    /// The ports of an invocation that begins now.
+    pub fn of_invocation(&self) -> InvocationPorts<'_> {
+        InvocationPorts { kept: self, clock: InvocationClock::start() }
+    }
+}
+
+/// The ports of one invocation, which has a clock of its own.
+#[derive(Debug)]
+pub struct InvocationPorts<'a> {
+    kept: &'a AwsPorts,
+    clock: InvocationClock,
+}
+
+impl Ports for InvocationPorts<'_> {
     type Ledger = DynamoLedger;
     type Invoker = AgentInvoker;
     type Circuits = DynamoCircuits;
     type Incidents = DynamoIncidents;
     type Metrics = CloudWatchMetrics;
-    type Clock = SystemClock;
+    type Clock = InvocationClock;
 
     fn ledger(&self) -> &DynamoLedger {
-        &self.ledger
+        &self.kept.ledger
     }
 
     fn invoker(&self) -> &AgentInvoker {
-        &self.invoker
+        &self.kept.invoker
     }
 
     fn circuits(&self) -> &Circuits<DynamoCircuits> {
-        &self.circuits
+        &self.kept.circuits
     }
 
     fn incidents(&self) -> &DynamoIncidents {
-        &self.incidents
+        &self.kept.incidents
     }
 
     fn metrics(&self) -> &CloudWatchMetrics {
-        &self.metrics
+        &self.kept.metrics
     }
 
-    fn clock(&self) -> &SystemClock {
-        &SystemClock
+    fn clock(&self) -> &InvocationClock {
+        &self.clock
     }
 }

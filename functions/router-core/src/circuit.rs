@@ -18,6 +18,7 @@ pub use keeper::{Admission, Circuits, REMEMBERED};
 
 use crate::invocation::BoxError;
 use crate::policy::{CircuitRules, SpecialistName};
+use crate::session::SessionMark;
 use crate::units::Timestamp;
 
 /// What is kept of one circuit.
@@ -47,6 +48,9 @@ pub enum State {
     Closed {
         /// Failures in a row.
         failures: u64,
+        /// Whose they were, as far as it takes to tell that it was not one session alone: no
+        /// more than the rules ask for, each once.
+        sessions: Vec<SessionMark>,
         /// When the last of them was counted.
         since: Timestamp,
     },
@@ -66,7 +70,7 @@ pub enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Closed { failures: 0, since: Timestamp(0) }
+        Self::closed(Timestamp(0))
     }
 }
 
@@ -102,12 +106,20 @@ pub enum Verdict {
 }
 
 impl State {
-    /// Whether an attempt may go at `now`.
-    pub fn gate(&self, now: Timestamp) -> Gate {
+    /// Closed, without a failure.
+    fn closed(now: Timestamp) -> Self {
+        Self::Closed { failures: 0, sessions: Vec::new(), since: now }
+    }
+
+    /// Whether an attempt may go at `now`. Nobody is kept out for more than `longest`: a time
+    /// that lies further ahead was written by a clock that was wrong, and would last until
+    /// everybody's clock gets there.
+    pub fn gate(&self, now: Timestamp, longest: Duration) -> Gate {
+        let is_ahead = |until: &Timestamp| now < *until && until.since(now) <= longest;
         match self {
             Self::Closed { .. } => Gate::Pass,
-            Self::Open { until } if now < *until => Gate::Reject,
-            Self::HalfOpen { probe: Some(probe), .. } if now < probe.until => Gate::Reject,
+            Self::Open { until } if is_ahead(until) => Gate::Reject,
+            Self::HalfOpen { probe: Some(probe), .. } if is_ahead(&probe.until) => Gate::Reject,
             Self::Open { .. } | Self::HalfOpen { .. } => Gate::Probe,
         }
     }
@@ -122,34 +134,37 @@ impl State {
         Self::HalfOpen { successes, probe: Some(probe) }
     }
 
-    /// The state after an attempt of `owner` came to `verdict` at `now`; `None` where it
-    /// changes nothing. While the circuit is not closed, only the probe's word counts: any
-    /// other attempt began before it opened.
+    /// The state after an attempt of `owner`, made for `session`, came to `verdict` at `now`;
+    /// `None` where it changes nothing. While the circuit is not closed, only the probe's word
+    /// counts: any other attempt began before it opened.
     pub fn after(
         &self,
         verdict: Verdict,
         owner: &str,
+        session: SessionMark,
         now: Timestamp,
         rules: &CircuitRules,
     ) -> Option<Self> {
         match (self, verdict) {
             (Self::Closed { .. }, Verdict::Failing) => {
-                let failures = self.failures(now, rules) + 1;
-                Some(if failures >= rules.failures {
+                let (failures, sessions) = self.failures(now, rules);
+                let (failures, mut sessions) = (failures + 1, sessions.to_vec());
+                if sessions.len() < rules.sessions && !sessions.contains(&session) {
+                    sessions.push(session);
+                }
+                Some(if failures >= rules.failures && sessions.len() >= rules.sessions {
                     Self::Open { until: now.after(rules.open) }
                 } else {
-                    Self::Closed { failures, since: now }
+                    Self::Closed { failures, sessions, since: now }
                 })
             }
-            (Self::Closed { .. }, Verdict::Healthy) if self.failures(now, rules) > 0 => {
-                Some(Self::Closed { failures: 0, since: now })
+            (Self::Closed { .. }, Verdict::Healthy) if self.failures(now, rules).0 > 0 => {
+                Some(Self::closed(now))
             }
             (Self::HalfOpen { successes, probe: Some(probe) }, _) if probe.owner == owner => {
                 Some(match verdict {
                     Verdict::Failing => Self::Open { until: now.after(rules.open) },
-                    Verdict::Healthy if successes + 1 >= rules.probes => {
-                        Self::Closed { failures: 0, since: now }
-                    }
+                    Verdict::Healthy if successes + 1 >= rules.probes => Self::closed(now),
                     Verdict::Healthy => Self::HalfOpen { successes: successes + 1, probe: None },
                     Verdict::Unknown => Self::HalfOpen { successes: *successes, probe: None },
                 })
@@ -158,12 +173,14 @@ impl State {
         }
     }
 
-    /// The failures in a row that still count: a run that was interrupted for as long as the
-    /// circuit would be open is over.
-    fn failures(&self, now: Timestamp, rules: &CircuitRules) -> u64 {
+    /// The failures in a row that still count, and the sessions that they were of: a run that
+    /// was interrupted for as long as the circuit would be open is over.
+    fn failures(&self, now: Timestamp, rules: &CircuitRules) -> (u64, &[SessionMark]) {
         match self {
-            Self::Closed { failures, since } if now.since(*since) < rules.open => *failures,
-            Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. } => 0,
+            Self::Closed { failures, sessions, since } if now.since(*since) < rules.open => {
+                (*failures, sessions)
+            }
+            Self::Closed { .. } | Self::Open { .. } | Self::HalfOpen { .. } => (0, &[]),
         }
     }
 
@@ -250,14 +267,22 @@ mod tests {
     /// Opens after 3 failures for 30 s, and closes after 2 successful probes.
     const RULES: CircuitRules = CircuitRules {
         failures: 3,
+        sessions: 2,
         open: Duration::from_secs(30),
         probes: 2,
         slow_call: Duration::from_secs(8),
     };
     const NOW: Timestamp = Timestamp(1_000_000);
+    const LONGEST: Duration = Duration::from_secs(30);
 
+    /// The failures of two sessions in turn, the first of which is asked about next.
     fn closed(failures: u64) -> State {
-        State::Closed { failures, since: NOW }
+        let sessions = (0..failures.min(2)).map(|failure| session(1 - failure)).collect();
+        State::Closed { failures, sessions, since: NOW }
+    }
+
+    fn session(number: u64) -> SessionMark {
+        SessionMark::parse(&number.to_string()).unwrap()
     }
 
     fn half_open(successes: u64, owner: Option<&str>) -> State {
@@ -267,15 +292,39 @@ mod tests {
     }
 
     fn after(state: &State, verdict: Verdict) -> Option<State> {
-        state.after(verdict, "mine", NOW, &RULES)
+        state.after(verdict, "mine", session(0), NOW, &RULES)
     }
 
     #[test]
     fn failures_in_a_row_open_it() {
-        assert_eq!(after(&closed(0), Verdict::Failing), Some(closed(1)));
         assert_eq!(after(&closed(1), Verdict::Failing), Some(closed(2)));
         let open = State::Open { until: Timestamp(1_030_000) };
         assert_eq!(after(&closed(2), Verdict::Failing), Some(open));
+    }
+
+    #[test]
+    fn one_session_alone_does_not_open_it() {
+        let fails = |state: State, number| {
+            state.after(Verdict::Failing, "mine", session(number), NOW, &RULES).unwrap()
+        };
+        let state = (0..100).fold(State::default(), |state, _| fails(state, 7));
+        let failed = State::Closed { failures: 100, sessions: vec![session(7)], since: NOW };
+        assert_eq!(state, failed, "it grows no further");
+        assert!(matches!(fails(state, 8), State::Open { .. }));
+        let alone = CircuitRules { sessions: 1, ..RULES };
+        let third = State::Closed { failures: 2, sessions: vec![session(7)], since: NOW };
+        let third = third.after(Verdict::Failing, "mine", session(7), NOW, &alone);
+        assert!(matches!(third, Some(State::Open { .. })), "unless the policy lets it");
+    }
+
+    #[test]
+    fn a_time_that_a_wrong_clock_wrote_keeps_nobody_out_for_longer_than_any_right_one() {
+        let hours = Timestamp(NOW.0 + 7_200_000);
+        let probe = Some(Probe { owner: "another".to_owned(), until: hours });
+        for state in [State::Open { until: hours }, State::HalfOpen { successes: 0, probe }] {
+            assert_eq!(state.gate(NOW, LONGEST), Gate::Probe, "{state:?}");
+            assert_eq!(state.gate(Timestamp(hours.0 - 30_000), LONGEST), Gate::Reject);
+        }
     }
 
     #[test]
@@ -293,18 +342,21 @@ mod tests {
 
     #[test]
     fn a_run_of_failures_is_over_when_none_came_for_as_long_as_it_would_open() {
-        let old = State::Closed { failures: 2, since: Timestamp(NOW.0 - 30_000) };
-        assert_eq!(after(&old, Verdict::Failing), Some(closed(1)));
+        let two = || vec![session(1), session(0)];
+        let old = State::Closed { since: Timestamp(NOW.0 - 30_000), failures: 2, sessions: two() };
+        let first = State::Closed { failures: 1, sessions: vec![session(0)], since: NOW };
+        assert_eq!(after(&old, Verdict::Failing), Some(first));
         assert_eq!(after(&old, Verdict::Healthy), None);
-        let recent = State::Closed { failures: 2, since: Timestamp(NOW.0 - 29_999) };
+        let recent =
+            State::Closed { since: Timestamp(NOW.0 - 29_999), failures: 2, sessions: two() };
         assert!(matches!(after(&recent, Verdict::Failing), Some(State::Open { .. })));
     }
 
     #[test]
     fn an_open_circuit_rejects_until_its_time_is_up_and_then_lets_a_probe_out() {
         let open = State::Open { until: NOW };
-        assert_eq!(open.gate(Timestamp(NOW.0 - 1)), Gate::Reject);
-        assert_eq!(open.gate(NOW), Gate::Probe);
+        assert_eq!(open.gate(Timestamp(NOW.0 - 1), LONGEST), Gate::Reject);
+        assert_eq!(open.gate(NOW, LONGEST), Gate::Probe);
         let probe = Probe { owner: "mine".to_owned(), until: NOW.after(Duration::from_secs(21)) };
         assert_eq!(open.probed(probe), half_open(0, Some("mine")));
     }
@@ -312,9 +364,9 @@ mod tests {
     #[test]
     fn one_probe_is_out_at_a_time_and_one_that_vanished_frees_its_place() {
         let probed = half_open(0, Some("another"));
-        assert_eq!(probed.gate(NOW), Gate::Reject);
-        assert_eq!(probed.gate(NOW.after(Duration::from_secs(21))), Gate::Probe);
-        assert_eq!(half_open(1, None).gate(NOW), Gate::Probe);
+        assert_eq!(probed.gate(NOW, LONGEST), Gate::Reject);
+        assert_eq!(probed.gate(NOW.after(Duration::from_secs(21)), LONGEST), Gate::Probe);
+        assert_eq!(half_open(1, None).gate(NOW, LONGEST), Gate::Probe);
     }
 
     #[test]

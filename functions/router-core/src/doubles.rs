@@ -18,9 +18,9 @@ use crate::ledger::{
 use crate::metrics::{Batch, Datum, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::ports::Ports;
-use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession};
+use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession, Tenant, UserMark};
 use crate::stop::Stop;
-use crate::units::{Clock, Timestamp, TokenUse};
+use crate::units::{Clock, Moment, Timestamp, TokenUse};
 
 const POLICY: &str = r#"
 [routing]
@@ -43,6 +43,7 @@ price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
 [specialists.orders]
 agent = "ORDERS/LIVE"
 description = "orders"
+circuit = { sessions = 1 }
 intents = ["delivery"]
 fallback = ["support", "general"]
 requires_verified_identity = false
@@ -117,19 +118,30 @@ impl Trap {
     }
 }
 
-/// A clock that moves when somebody works.
+/// A clock that moves when somebody works, and may be set back.
 #[derive(Debug, Default)]
-pub(crate) struct ManualClock(AtomicU64);
+pub(crate) struct ManualClock {
+    passed: AtomicU64,
+    set_back: AtomicU64,
+}
 
 impl ManualClock {
     pub(crate) fn advance(&self, duration: Duration) {
-        self.0.fetch_add(duration.as_millis() as u64, Ordering::SeqCst);
+        self.passed.fetch_add(duration.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_back(&self, duration: Duration) {
+        self.set_back.fetch_add(duration.as_millis() as u64, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.passed.load(Ordering::SeqCst) - self.set_back.load(Ordering::SeqCst))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(Duration::from_millis(self.passed.load(Ordering::SeqCst)))
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -150,6 +162,8 @@ pub(crate) struct InMemoryLedger {
 #[derive(Debug, Default)]
 struct SessionItem {
     account: Account,
+    tenant: Option<Tenant>,
+    user: Option<UserMark>,
     turns: HashMap<String, u64>,
     /// How often the lane of a specialist was left.
     left: HashMap<String, u64>,
@@ -194,6 +208,12 @@ impl Ledger for InMemoryLedger {
         }
         let mut sessions = self.sessions.lock().unwrap();
         let item = sessions.entry(reservation.session.as_str().to_owned()).or_default();
+        if item.tenant.as_ref().is_some_and(|tenant| tenant != reservation.tenant) {
+            return Err(ReserveError::OtherTenant);
+        }
+        if item.user.is_some() && item.user.as_ref() != reservation.user {
+            return Err(ReserveError::OtherUser);
+        }
         item.account.limits = Limits::from(reservation.limits);
         let times =
             reservation.fingerprint.map(|print| item.seen.entry(print.clone()).or_default());
@@ -216,6 +236,8 @@ impl Ledger for InMemoryLedger {
         if let Some(exhausted) = item.account.exhausted_by(reservation) {
             return Err(ReserveError::Exhausted(exhausted));
         }
+        item.tenant = Some(reservation.tenant.clone());
+        item.user = reservation.user.cloned();
         let specialist = reservation.specialist.as_str().to_owned();
         times.into_iter().for_each(|times| *times += 1);
         item.account.steps += reservation.purpose.steps();

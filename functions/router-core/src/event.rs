@@ -118,7 +118,9 @@ impl Event {
         let prompt_session_attributes = attributes("promptSessionAttributes", event);
         let caller = session_attributes.checked().and_then(|attributes| {
             prompt_session_attributes.checked()?;
-            Caller::from_attributes(attributes, || session_id("sessionId", event))
+            Caller::from_attributes(attributes, || {
+                session_id("sessionId", event, RootSession::parse)
+            })
         });
         Ok(Self {
             form,
@@ -147,12 +149,15 @@ impl Event {
         };
         let caller = if injects_session {
             attributes("session_attributes", event).checked().and_then(|attributes| {
-                Caller::from_attributes(attributes, || session_id("session_id", event))
+                Caller::from_attributes(attributes, || {
+                    session_id("session_id", event, RootSession::parse)
+                })
             })
         } else {
-            session_id("session_id", event).map(|id| Caller {
-                root: RootSession::of_gateway(&id),
+            session_id("session_id", event, RootSession::of_gateway).map(|root| Caller {
+                root,
                 tenant: Tenant::default(),
+                user: None,
                 hops: 0,
                 identity_verified: false,
                 attributes: Attributes::new(),
@@ -184,10 +189,11 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 fn session_id(
     place: &'static str,
     event: &Map<String, Value>,
+    read: fn(&'static str, &str) -> Result<RootSession, SessionError>,
 ) -> Result<RootSession, SessionError> {
     match event.get(place) {
         None | Some(Value::Null) => Err(SessionError::Missing { place }),
-        Some(Value::String(id)) => RootSession::parse(place, id),
+        Some(Value::String(id)) => read(place, id),
         Some(other) => Err(SessionError::WrongKind {
             place,
             found: kind(other),

@@ -47,8 +47,10 @@ pub struct Handler<'h, P> {
 /// What Lambda says of the request that brings an event.
 #[derive(Clone, Debug)]
 pub struct LambdaRequest<'a> {
-    /// Its id.
+    /// Its id. Lambda delivers a request again under the same one.
     pub id: &'a str,
+    /// A number that no other execution of the request has, so that each is charged.
+    pub execution: u64,
     /// When the reply must be out.
     pub deadline: Timestamp,
     /// Whether it is its environment's first.
@@ -93,7 +95,8 @@ impl<P: Ports> Handler<'_, P> {
         let (body, reprompt) = self.answer(event, request, &journal).instrument(span).await;
         let mut session_attributes = event.session_attributes.clone();
         if let Ok(caller) = &event.caller {
-            session_attributes.insert(ROOT_SESSION_ID.to_owned(), caller.root.as_str().to_owned());
+            let id = || caller.root.id().to_owned();
+            session_attributes.entry(ROOT_SESSION_ID.to_owned()).or_insert_with(id);
         }
         let prompt_session_attributes = event.prompt_session_attributes.clone();
         let reply = Reply { body, reprompt, session_attributes, prompt_session_attributes };
@@ -107,7 +110,9 @@ impl<P: Ports> Handler<'_, P> {
         journal: &Journal,
     ) -> (Body, bool) {
         let clock = self.ports.clock();
-        let LambdaRequest { id, deadline, cold_start, function_version, wants_steps } = request;
+        let LambdaRequest { id, execution, deadline, cold_start, function_version, wants_steps } =
+            request;
+        let id = &format!("{id}-{execution:x}");
         journal.add(clock.now(), Fact::Received { cold_start, function_version });
         let (caller, task) = match self.read(event, journal) {
             Work::Task(caller, task) => (caller, task),

@@ -243,8 +243,12 @@ pub struct Hold {
 pub enum NotHeld {
     /// A limit has no room.
     Exhausted(Limit),
-    /// The session belongs to another tenant or user.
-    NotOwner,
+    /// The session belongs to another tenant.
+    OtherTenant,
+    /// The session belongs to another user.
+    OtherUser,
+    /// The session's item holds something that the ledger cannot use.
+    Unusable,
     /// The same specialist was asked the same too often.
     Repeated,
     /// The hold was settled before.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::invocation::{BoxError, Charge};
 use crate::policy::{SessionLimits, SpecialistName, TenantDay};
 use crate::reply::BudgetLeft;
-use crate::session::{Fingerprint, Lane, RootSession, Tenant};
-use crate::units::{MicroUsd, Share, Timestamp, Tokens};
+use crate::session::{Fingerprint, Lane, RootSession, Tenant, UserMark};
+use crate::units::{Learnt, MicroUsd, Share, Timestamp, Tokens};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
@@ -24,10 +24,11 @@ pub const HOLD_GRACE: Duration = Duration::from_secs(60);
 pub struct HoldId(String);
 
 impl HoldId {
-    /// The id of the hold for the `invocation`th invocation of the `task`th task of a Lambda
-    /// request. It never depends on content: two equal requests are two charges.
-    pub fn new(request_id: &str, task: usize, invocation: usize) -> Self {
-        Self(format!("{request_id}/{task}/{invocation}"))
+    /// The id of the hold for the `invocation`th invocation of the `task`th task of one
+    /// execution of a Lambda request. It never depends on content: two equal requests are two
+    /// charges, and so are two executions of one request that Lambda delivers twice.
+    pub fn new(execution_id: &str, task: usize, invocation: usize) -> Self {
+        Self(format!("{execution_id}/{task}/{invocation}"))
     }
 
     /// The id as text.
@@ -45,8 +46,10 @@ pub struct Reservation<'a> {
     pub session: &'a RootSession,
     /// Its limits, as far as its item does not say otherwise.
     pub limits: &'a SessionLimits,
-    /// The tenant that the session draws its money from.
+    /// The tenant that the session must belong to, and draws its money from.
     pub tenant: &'a Tenant,
+    /// The user that it must belong to, if one has come with a request of it.
+    pub user: Option<&'a UserMark>,
     /// What that tenant may use in a day.
     pub tenant_day: &'a TenantDay,
     /// What is asked of whom, where repetitions are limited.
@@ -59,6 +62,8 @@ pub struct Reservation<'a> {
     pub purpose: Purpose,
     /// The time of the reservation.
     pub now: Timestamp,
+    /// The same, for what the process remembers.
+    pub asked: Learnt,
     /// When the hold belongs to a dead invocation.
     pub expires: Timestamp,
 }
@@ -288,15 +293,23 @@ pub enum ReserveError {
     /// The session belongs to another tenant.
     #[error("the session belongs to another tenant")]
     OtherTenant,
+    /// The session belongs to another user, or to one and none is named.
+    #[error("the session belongs to another user")]
+    OtherUser,
     /// The same specialist was asked the same too often.
     #[error("the same request was made of the same specialist {times} times before")]
     Repeated {
         /// How often it was asked already.
         times: u64,
     },
-    /// The hold was settled already: the request was delivered a second time.
+    /// The hold was settled already.
     #[error("hold `{}` was settled already", .0.as_str())]
     AlreadySettled(HoldId),
+    /// The session's item is such that no hold can be taken: something in it was set by hand to
+    /// what it cannot be, or others change it all the time. Unlike a table without an answer,
+    /// that never lets an invocation go uncounted.
+    #[error("the session's item cannot be used")]
+    Unusable(#[source] BoxError),
     /// The table gave no answer. The hold may exist; then it expires.
     #[error("the budget table gave no answer")]
     Unavailable(#[source] BoxError),
@@ -334,6 +347,8 @@ pub struct Repeat<'a> {
     pub session: &'a RootSession,
     /// The tenant that it must belong to.
     pub tenant: &'a Tenant,
+    /// The user that it must belong to, if one has come with a request of it.
+    pub user: Option<&'a UserMark>,
     /// Its limits.
     pub limits: &'a SessionLimits,
     /// Who is asked.
@@ -366,8 +381,11 @@ pub trait Ledger {
     ///
     /// [`ReserveError::Exhausted`] when a limit has no room.
     /// [`ReserveError::OtherTenant`] when the session was first charged to another tenant.
+    /// [`ReserveError::OtherUser`] when a user has come with a request of the session, and this
+    /// one comes with another or with none.
     /// [`ReserveError::Repeated`] when the fingerprint was seen `max_repeats` times.
     /// [`ReserveError::AlreadySettled`] when the hold has been taken and settled before.
+    /// [`ReserveError::Unusable`] when the session's item is not as it must be.
     /// [`ReserveError::Unavailable`] when the table gave no answer.
     fn reserve(
         &self,
@@ -416,6 +434,7 @@ mod tests {
     use super::*;
     use crate::doubles::{account, policy};
     use crate::policy::Policy;
+    use crate::units::Moment;
 
     fn charge(tokens: u64, micro_usd: u64) -> Charge {
         Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
@@ -436,12 +455,14 @@ mod tests {
             session: &RootSession::parse("sessionId", "s").unwrap(),
             limits: &policy.session,
             tenant: &Tenant::default(),
+            user: None,
             tenant_day: &policy.tenant_day,
             fingerprint: None,
             specialist: &policy.fallback().name,
             ask,
             purpose,
             now: Timestamp(0),
+            asked: Learnt::at(Timestamp(0), Moment::default()),
             expires: Timestamp(0),
         };
         account.exhausted_by(&reservation)

@@ -185,6 +185,8 @@ pub struct Retry {
 pub struct CircuitRules {
     /// Failures in a row that open the circuit.
     pub failures: u64,
+    /// The least number of sessions that those must be of, so that one alone cannot open it.
+    pub sessions: usize,
     /// How long it stays open.
     pub open: Duration,
     /// Successes in a row that close it again.

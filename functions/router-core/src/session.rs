@@ -15,6 +15,8 @@ pub type Attributes = BTreeMap<String, String>;
 
 /// The attribute that carries the budget's session through nested supervisors.
 pub const ROOT_SESSION_ID: &str = "root_session_id";
+/// Where that is found.
+const ROOT_SESSION_PLACE: &str = "sessionAttributes.root_session_id";
 /// The attribute that counts how many routers a request has passed.
 pub const ROUTER_HOPS: &str = "router_hops";
 /// The attribute that names the tenant.
@@ -24,8 +26,11 @@ const USER_ID: &str = "user_id";
 /// The attribute by which the application vouches for the user's identity.
 const IDENTITY_VERIFIED: &str = "identity_verified";
 
-/// How the session of a gateway's call begins.
+/// How the name of a gateway's session begins.
 const GATEWAY: &str = "gateway/";
+
+/// What stands before the name of a root session that would be taken for a gateway's.
+const ROOT: &str = "root/";
 
 /// The most bytes that the names and values of session attributes may have together. They are
 /// forwarded with every call.
@@ -34,33 +39,93 @@ const MAX_ATTRIBUTES_BYTES: usize = 100_000;
 /// The longest session id that is accepted, in bytes.
 pub const MAX_SESSION_ID_BYTES: usize = 1_024;
 
-/// The session that a budget belongs to, whoever calls within it.
+/// The session that a budget belongs to, whoever calls within it, by the name under which it
+/// is kept.
+///
+/// That is its id, but for two kinds. A gateway's session `x` is `gateway/x`. A root session
+/// whose own id is `gateway/…`, or `gateway/…` after one `root/` or more, is kept with one
+/// `root/` more. So no two sessions have one name, and every other id is a name as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RootSession(String);
 
 impl RootSession {
-    /// Accepts any text of 1 to 1,024 bytes as it is.
+    /// The root session with this id: any text of 1 to 1,024 bytes.
     ///
     /// # Errors
     ///
     /// A [`SessionError`] that names `place`, where the id was found.
     pub fn parse(place: &'static str, id: &str) -> Result<Self, SessionError> {
-        // A gateway's session is named with our prefix, which its id does not pay for.
-        match id.strip_prefix(GATEWAY).unwrap_or(id).len() {
-            0 => Err(SessionError::Empty { place }),
-            1..=MAX_SESSION_ID_BYTES => Ok(Self(id.to_owned())),
-            bytes => Err(SessionError::TooLong { place, bytes }),
-        }
+        check_length(place, id)?;
+        Ok(Self(if is_like_a_gateways(id) { format!("{ROOT}{id}") } else { id.to_owned() }))
     }
 
-    /// The session of a gateway call whose `session_id` nobody vouches for.
-    pub(crate) fn of_gateway(id: &RootSession) -> Self {
-        Self(format!("{GATEWAY}{}", id.0))
+    /// The session whose name another router has passed on.
+    ///
+    /// # Errors
+    ///
+    /// A [`SessionError`] that names `place`, where the name was found.
+    fn passed_on(place: &'static str, name: &str) -> Result<Self, SessionError> {
+        // The id does not pay for a prefix of ours.
+        let without_prefix = name.strip_prefix(ROOT).or_else(|| name.strip_prefix(GATEWAY));
+        let id = without_prefix.filter(|_| is_like_a_gateways(name)).unwrap_or(name);
+        check_length(place, id)?;
+        Ok(Self(name.to_owned()))
     }
 
-    /// The id as text.
+    /// The session of a gateway's call, whose `id` nobody vouches for.
+    ///
+    /// # Errors
+    ///
+    /// A [`SessionError`] that names `place`, where the id was found.
+    pub(crate) fn of_gateway(place: &'static str, id: &str) -> Result<Self, SessionError> {
+        check_length(place, id)?;
+        Ok(Self(format!("{GATEWAY}{id}")))
+    }
+
+    /// The name under which it is kept.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id of a root session that was not passed on by another router.
+    pub(crate) fn id(&self) -> &str {
+        self.0.strip_prefix(ROOT).filter(|id| is_like_a_gateways(id)).unwrap_or(&self.0)
+    }
+
+    /// A short mark by which sessions are told apart where their names are not needed.
+    pub fn mark(&self) -> SessionMark {
+        let [one, two, three, four, ..] = <[u8; 32]>::from(Sha256::digest(&self.0));
+        SessionMark(u32::from_be_bytes([one, two, three, four]))
+    }
+}
+
+/// Whether a name is that of a gateway's session, or is only kept from being it by `root/`.
+fn is_like_a_gateways(name: &str) -> bool {
+    name.trim_start_matches(ROOT).starts_with(GATEWAY)
+}
+
+fn check_length(place: &'static str, id: &str) -> Result<(), SessionError> {
+    match id.len() {
+        0 => Err(SessionError::Empty { place }),
+        1..=MAX_SESSION_ID_BYTES => Ok(()),
+        bytes => Err(SessionError::TooLong { place, bytes }),
+    }
+}
+
+/// The first 32 bits of a digest of a session's name. Two sessions hardly ever share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionMark(u32);
+
+impl SessionMark {
+    /// Reads a mark that was written down; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        u32::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for SessionMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
     }
 }
 
@@ -127,7 +192,8 @@ impl Tenant {
     ///
     /// A [`SessionError`].
     pub fn parse(id: &str) -> Result<Self, SessionError> {
-        RootSession::parse("sessionAttributes.tenant_id", id).map(|RootSession(id)| Self(id))
+        check_length("sessionAttributes.tenant_id", id)?;
+        Ok(Self(id.to_owned()))
     }
 
     /// The id as text.
@@ -146,6 +212,25 @@ impl Default for Tenant {
 impl fmt::Display for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A user of a tenant, as a session remembers whose it is: a digest that says no word of who
+/// that is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UserMark(String);
+
+impl UserMark {
+    /// The mark of the user whom `tenant` calls `id`.
+    pub fn of(tenant: &Tenant, id: &str) -> Self {
+        let mut digest = hex_digest(&format!("{}/{tenant}/{id}", tenant.0.len()));
+        digest.truncate(32);
+        Self(digest)
+    }
+
+    /// The mark as 32 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -182,6 +267,8 @@ pub struct Caller {
     pub root: RootSession,
     /// The tenant that the session belongs to.
     pub tenant: Tenant,
+    /// The user that the session is to belong to. An empty `user_id` is none.
+    pub user: Option<UserMark>,
     /// How many routers the request passed before this one.
     pub hops: u64,
     /// Whether the application says that it verified who the user is.
@@ -205,28 +292,32 @@ impl Caller {
         if bytes > MAX_ATTRIBUTES_BYTES {
             return Err(SessionError::TooManyAttributes { bytes });
         }
-        let root = match attributes.get(ROOT_SESSION_ID) {
-            Some(id) => RootSession::parse("sessionAttributes.root_session_id", id)?,
-            None => session_id()?,
-        };
         let hops = match attributes.get(ROUTER_HOPS) {
             Some(hops) => parse_hops(hops)?,
             None => 0,
+        };
+        let root = match attributes.get(ROOT_SESSION_ID) {
+            // Only a router counts hops, and it passes on the name that the session is kept by.
+            Some(name) if hops > 0 => RootSession::passed_on(ROOT_SESSION_PLACE, name)?,
+            Some(id) => RootSession::parse(ROOT_SESSION_PLACE, id)?,
+            None => session_id()?,
         };
         let tenant = match attributes.get(TENANT_ID) {
             Some(id) => Tenant::parse(id)?,
             None => Tenant::default(),
         };
+        let user_id = attributes.get(USER_ID).filter(|id| !id.is_empty());
+        let user = user_id.map(|id| UserMark::of(&tenant, id));
         let identity_verified =
             attributes.get(IDENTITY_VERIFIED).is_some_and(|value| value == "true");
-        Ok(Self { root, tenant, hops, identity_verified, attributes })
+        Ok(Self { root, tenant, user, hops, identity_verified, attributes })
     }
 
     /// Who the user is, as far as the application vouches for it, without saying it: a digest
-    /// that is the same for the same user.
+    /// that is the same for the same user of the same tenant.
     pub fn identity(&self) -> String {
-        let user = self.attributes.get(USER_ID).map_or("", String::as_str);
-        hex_digest(&format!("{}/{}/{user}", self.identity_verified, user.len()))
+        let user = self.user.as_ref().map_or("", UserMark::as_str);
+        hex_digest(&format!("{}/{user}/{}", self.identity_verified, self.tenant))
     }
 
     /// The session attributes that a specialist gets: those received, the root session, and
@@ -341,8 +432,60 @@ mod tests {
         let too_long = RootSession::parse("sessionId", &"x".repeat(1_025));
         assert!(matches!(too_long, Err(SessionError::TooLong { bytes: 1_025, .. })));
         assert!(caller([(ROOT_SESSION_ID, "")]).is_err());
-        let of_gateway = RootSession::of_gateway(&RootSession("x".repeat(1_024)));
-        assert!(RootSession::parse("root_session_id", of_gateway.as_str()).is_ok());
+        let own = format!("gateway/{}", "x".repeat(1_020));
+        assert!(RootSession::parse("sessionId", &own).is_err(), "the prefix is its own");
+    }
+
+    #[test]
+    fn no_two_sessions_have_one_name() {
+        let root = |id| RootSession::parse("sessionId", id).unwrap();
+        let of_gateway = |id| RootSession::of_gateway("session_id", id).unwrap();
+        let ids = [
+            "x",
+            "root/x",
+            "gateway/x",
+            "root/gateway/x",
+            "root/root/gateway/x",
+            "root/",
+            "gateway/",
+        ];
+        let sessions: Vec<RootSession> =
+            ids.into_iter().flat_map(|id| [root(id), of_gateway(id)]).collect();
+        for (index, session) in sessions.iter().enumerate() {
+            assert!(!sessions[..index].contains(session), "{session}");
+        }
+        for id in ids {
+            assert_eq!(root(id).id(), id);
+        }
+        assert_eq!(root("gateway/x").as_str(), "root/gateway/x");
+        assert_eq!(of_gateway("gateway/x").as_str(), "gateway/gateway/x");
+        assert_eq!(root("root/x").as_str(), "root/x", "it is like no gateway's");
+        assert_eq!(Tenant::parse("gateway/x").unwrap().as_str(), "gateway/x");
+    }
+
+    #[test]
+    fn a_router_further_down_finds_the_same_session() {
+        let longest = "x".repeat(MAX_SESSION_ID_BYTES);
+        let root = |id: &str| RootSession::parse("sessionId", id).unwrap();
+        let of_gateway = |id: &str| RootSession::of_gateway("session_id", id).unwrap();
+        let own = format!("gateway/{}", "x".repeat(1_016));
+        for session in [
+            root("x"),
+            root(&longest),
+            root("gateway/x"),
+            root(&own),
+            root("root/gateway/x"),
+            of_gateway("x"),
+            of_gateway(&longest),
+            of_gateway("root/gateway/x"),
+        ] {
+            let first = Caller { root: session.clone(), ..caller([]).unwrap() };
+            let session_id = || Err(SessionError::Missing { place: "sessionId" });
+            let next = Caller::from_attributes(first.forwarded_attributes(), session_id);
+            assert_eq!(next.unwrap().root, session);
+        }
+        let too_long = [(ROOT_SESSION_ID, &*format!("{longest}x")), (ROUTER_HOPS, "1")];
+        assert!(caller(too_long).is_err());
     }
 
     #[test]
@@ -393,6 +536,19 @@ mod tests {
         assert_eq!(of("u-1", "true"), of("u-1", "true"));
         assert_ne!(of("u-1", "true"), of("u-2", "true"));
         assert_ne!(of("u-1", "true"), of("u-1", "false"));
+        let of_tenant = |tenant| caller([(USER_ID, "u-1"), (TENANT_ID, tenant)]).unwrap();
+        assert_ne!(of_tenant("a").identity(), of_tenant("b").identity());
+        assert_ne!(of_tenant("a").user, of_tenant("b").user);
+    }
+
+    #[test]
+    fn a_user_is_remembered_by_a_digest_and_an_empty_id_is_no_user() {
+        let user = |id| caller([(USER_ID, id)]).unwrap().user;
+        assert_eq!(user("u-1"), user("u-1"));
+        assert_ne!(user("u-1"), user("u-2"));
+        let mark = user("u-1").unwrap();
+        assert!(mark.as_str().len() == 32 && !mark.as_str().contains("u-1"));
+        assert_eq!((user(""), caller([]).unwrap().user), (None, None));
     }
 
     #[test]

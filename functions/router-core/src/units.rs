@@ -192,10 +192,52 @@ impl Timestamp {
     }
 }
 
+/// A reading of a process's steady clock, which nobody sets: the time since a moment that means
+/// nothing outside the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub Duration);
+
+impl Moment {
+    /// The time from `earlier` to this.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// When something was learnt that a process remembers for a while, by both of its clocks. The
+/// one that people set may step back; the steady one may stand still while Lambda has the
+/// process frozen. What either takes for old is old.
+#[derive(Clone, Copy, Debug)]
+pub struct Learnt {
+    at: Timestamp,
+    moment: Moment,
+}
+
+impl Learnt {
+    /// Now.
+    pub fn now<C: Clock>(clock: &C) -> Self {
+        Self { at: clock.now(), moment: clock.moment() }
+    }
+
+    /// By these readings.
+    pub fn at(at: Timestamp, moment: Moment) -> Self {
+        Self { at, moment }
+    }
+
+    /// How old what was learnt `before` is by now.
+    pub fn since(&self, before: &Self) -> Duration {
+        self.at.since(before.at).max(self.moment.since(before.moment))
+    }
+}
+
 /// Where the router learns the time, and waits.
 pub trait Clock {
-    /// The time now, on the clock that Lambda's deadline is given in.
+    /// The time now, on the clock that Lambda's deadline is given in. It does not step back
+    /// while a request is served: a request's durations are differences of it.
     fn now(&self) -> Timestamp;
+
+    /// The time now, on a clock that never steps back as long as the process lives.
+    fn moment(&self) -> Moment;
 
     /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use lambda_runtime::{Error, LambdaInvocation, Service};
-use router_aws::{OtlpTraces, SystemClock};
+use router_aws::{InvocationClock, OtlpTraces};
 use router_core::deadline;
 use router_core::units::{Clock, Timestamp};
 
@@ -36,12 +36,13 @@ where
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let deadline = Timestamp(invocation.context.deadline);
+        let clock = InvocationClock::start();
         let replying = self.inner.call(invocation);
         let traces = self.traces;
         Box::pin(async move {
             let replied = replying.await;
             // Past the deadline Lambda would end the process, and the next start is a cold one.
-            traces.export(deadline::wind_up(deadline.since(SystemClock.now()))).await;
+            traces.export(deadline::wind_up(deadline.since(clock.now()))).await;
             replied
         })
     }

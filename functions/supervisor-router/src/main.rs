@@ -6,6 +6,7 @@
 
 mod after_reply;
 
+use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -122,13 +123,16 @@ impl Function {
             span.in_scope(|| error!("{unknown}"));
             diagnostic("UnknownEventForm", &unknown)
         })?;
-        let handler =
-            Handler { policy: &self.settings.policy, ports: &self.ports, retries: &self.retries };
+        let ports = self.ports.of_invocation();
+        let policy = &self.settings.policy;
+        let handler = Handler { policy, ports: &ports, retries: &self.retries };
         let session = event.caller.as_ref().ok().map(|caller| &caller.root);
         let request_id = &context.request_id;
         let traces = self.traces.as_ref().filter(|traces| traces.wants(session, request_id));
         let request = LambdaRequest {
             id: request_id,
+            // Seeded by the machine's randomness, each time anew.
+            execution: RandomState::new().hash_one(request_id),
             deadline: Timestamp(context.deadline),
             cold_start,
             function_version: published_version(&context),

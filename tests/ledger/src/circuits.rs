@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use router_aws::DynamoCircuits;
 use router_core::circuit::{Change, Changed, Circuit, CircuitStore, Forced, Probe, State};
 use router_core::policy::SpecialistName;
+use router_core::session::{RootSession, SessionMark};
 use router_core::units::Timestamp;
 use sandbox::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
 
@@ -17,6 +18,10 @@ const NOW: Timestamp = Timestamp(1_000);
 
 fn orders() -> SpecialistName {
     SpecialistName::parse("orders").unwrap()
+}
+
+fn mark(session: &str) -> SessionMark {
+    RootSession::parse("session", session).unwrap().mark()
 }
 
 fn probe(owner: &str) -> State {
@@ -44,11 +49,11 @@ async fn a_circuit_is_read_as_it_was_changed() {
     let circuits = table.circuits();
     assert_eq!(read(&circuits).await, None, "nobody has failed yet");
     let states = [
-        State::Closed { failures: 4, since: NOW },
+        State::Closed { failures: 4, sessions: vec![mark("s"), mark("t")], since: NOW },
         State::Open { until: Timestamp(31_000) },
         probe("me"),
         State::HalfOpen { successes: 1, probe: None },
-        State::Closed { failures: 0, since: NOW },
+        State::Closed { failures: 0, sessions: Vec::new(), since: NOW },
     ];
     for (seen, state) in (0..).zip(states) {
         assert_eq!(change(&circuits, seen, &state, "me").await, Changed::Stored);
@@ -81,7 +86,7 @@ async fn a_change_whose_answer_is_lost_is_made_once() {
         let table = TableUnderTest::start().await;
         let circuits = table.circuits();
         table.faults().script(fault.on("UpdateItem").times(1));
-        let failed = State::Closed { failures: 1, since: NOW };
+        let failed = State::Closed { failures: 1, sessions: vec![mark("s")], since: NOW };
         assert_eq!(change(&circuits, 0, &failed, "me").await, Changed::Stored, "{fault:?}");
         assert_eq!(read(&circuits).await.unwrap().stamp, 1, "{fault:?}");
     }
@@ -94,7 +99,7 @@ async fn an_operators_word_outlives_every_change() {
     let forced = aws_sdk_dynamodb::types::AttributeValue::S("open".to_owned());
     table.set_at("CIRCUIT#orders", "STATE", &["forced"], forced.clone()).await;
     assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open));
-    let closed = State::Closed { failures: 1, since: NOW };
+    let closed = State::Closed { failures: 1, sessions: vec![mark("s")], since: NOW };
     assert_eq!(change(&circuits, 0, &closed, "me").await, Changed::Stored);
     assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open));
     table.set_at("CIRCUIT#*", "STATE", &["forced"], forced).await;

@@ -19,6 +19,7 @@ mod expiry;
 mod faults;
 mod limits;
 mod ministack;
+mod owners;
 mod payer;
 mod processes;
 mod property;

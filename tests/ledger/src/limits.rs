@@ -171,7 +171,7 @@ async fn a_limit_that_is_none_refuses_at_once_and_says_which_it_is() {
         table.set("s", &["limit_tokens"], malformed).await;
         table.faults().forget_requests();
         let refused = payer.reserve(&ledger, &id(1), ask, START).await.unwrap_err();
-        let ReserveError::Unavailable(why) = refused else { panic!("{refused:?}") };
+        let ReserveError::Unusable(why) = refused else { panic!("{refused:?}") };
         assert!(why.to_string().contains("`limit_tokens`"), "{why}");
         assert_eq!(table.faults().requests(), BTreeMap::from([("UpdateItem".to_owned(), 1)]));
     }

@@ -9,8 +9,8 @@ use router_core::ledger::{
     Hold, HoldId, Ledger, Limit, Purpose, Reservation, ReserveError, SettleError, Settlement,
 };
 use router_core::policy::{Policy, SessionLimits, SpecialistName, TenantDay};
-use router_core::session::{Fingerprint, RootSession, Tenant};
-use router_core::units::{MicroUsd, Timestamp, Tokens};
+use router_core::session::{Fingerprint, RootSession, Tenant, UserMark};
+use router_core::units::{Learnt, MicroUsd, Moment, Timestamp, Tokens};
 
 /// Limits that no test reaches unless it sets others.
 const POLICY: &str = r#"
@@ -57,6 +57,7 @@ pub(crate) fn id(number: usize) -> HoldId {
 pub(crate) struct Payer {
     pub(crate) session: RootSession,
     pub(crate) tenant: Tenant,
+    pub(crate) user: Option<UserMark>,
     pub(crate) limits: SessionLimits,
     pub(crate) day: TenantDay,
     pub(crate) specialist: SpecialistName,
@@ -70,6 +71,7 @@ impl Payer {
         Self {
             session: RootSession::parse("session", "s").unwrap(),
             tenant: Tenant::parse("acme").unwrap(),
+            user: None,
             limits: policy.session,
             day: policy.tenant_day,
             specialist: specialist("orders"),
@@ -83,6 +85,11 @@ impl Payer {
 
     pub(crate) fn of_tenant(self, tenant: &str) -> Self {
         Self { tenant: Tenant::parse(tenant).unwrap(), ..self }
+    }
+
+    pub(crate) fn of_user(self, user: &str) -> Self {
+        let user = Some(UserMark::of(&self.tenant, user));
+        Self { user, ..self }
     }
 
     pub(crate) fn asking(self, name: &str) -> Self {
@@ -100,12 +107,14 @@ impl Payer {
             session: &self.session,
             limits: &self.limits,
             tenant: &self.tenant,
+            user: self.user.as_ref(),
             tenant_day: &self.day,
             fingerprint: None,
             specialist: &self.specialist,
             ask,
             purpose: Purpose::Invocation,
             now,
+            asked: Learnt::at(now, Moment(now.since(START))),
             expires: now.after(self.hold_life),
         }
     }

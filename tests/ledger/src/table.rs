@@ -125,6 +125,14 @@ impl TableUnderTest {
         self.set_at(&format!("SESSION#{session}"), "BUDGET", path, value).await;
     }
 
+    /// Takes an attribute out of a session's item.
+    pub(crate) async fn remove(&self, session: &str, attribute: &str) {
+        let update = self.client.update_item().table_name(&self.name);
+        let update = update.key("pk", text(&format!("SESSION#{session}")));
+        let update = update.key("sk", text("BUDGET")).update_expression("REMOVE #name");
+        update.expression_attribute_names("#name", attribute).send().await.unwrap();
+    }
+
     /// Sets an attribute of any item by hand.
     pub(crate) async fn set_at(&self, pk: &str, sk: &str, path: &[&str], value: AttributeValue) {
         let places: Vec<String> = (0..path.len()).map(|place| format!("#p{place}")).collect();

@@ -110,6 +110,62 @@ async fn a_block_belongs_to_the_day_on_which_it_was_drawn() {
     assert_eq!(table.tenant_day("acme", TODAY).await.drawn(), 1_000);
     assert_eq!(table.tenant_day("acme", TOMORROW).await.drawn(), 1_000);
     assert_eq!(table.session("s").await.drawn(), 2_000);
+    let spent = async |date| table.tenant_day("acme", date).await.spent().cost.0;
+    assert_eq!((spent(TODAY).await, spent(TOMORROW).await), (1_000, 0), "as it was drawn");
+}
+
+#[tokio::test]
+async fn no_day_shows_more_spent_than_drawn_however_late_a_hold_of_it_is_settled() {
+    let table = TableUnderTest::start().await;
+    let mut payer = Payer::new().with_day(1_000_000, 1_000);
+    payer.hold_life = Duration::from_secs(9 * A_DAY);
+    payer.limits.idle_ttl = Duration::from_secs(9 * A_DAY);
+    let ledger = table.ledger();
+    let days = ["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25"];
+    // Each day begins with what is left of the day before, and leaves a hold for the day after
+    // the next. Some use more than they held, and some less.
+    let (held, mut open) = (charge(1, 700), Vec::new());
+    for (day, number) in (0..days.len() as u64).zip(0..) {
+        for step in 0..3 {
+            let id = id(number * 10 + step);
+            let now = at(day * A_DAY + step as u64);
+            payer.reserve(&ledger, &id, held, now).await.unwrap();
+            if step == 1 {
+                open.push(id);
+            } else {
+                let used = charge(1, [100, 0, 1_150][step]);
+                payer.settle(&ledger, &id, held, used).await.unwrap();
+            }
+        }
+        if open.len() > 2 {
+            payer.settle(&ledger, &open.remove(0), held, charge(1, 650)).await.unwrap();
+        }
+        table.session("s").await.assert_balanced();
+    }
+    let (mut spent, mut drawn) = (0, 0);
+    for date in days {
+        let day = table.tenant_day("acme", date).await;
+        assert!(day.spent().cost.0 <= day.drawn(), "{date}: {day:?}");
+        spent += day.spent().cost.0;
+        drawn += day.drawn();
+    }
+    let session = table.session("s").await;
+    assert_eq!((spent, drawn), (session.number("folded_micro_usd"), session.drawn()));
+    let first = table.tenant_day("acme", days[0]).await;
+    assert_eq!(first.spent().cost.0, first.drawn(), "all of it is used up by now");
+    assert!(session.count("unfolded#") < days.len(), "days that are used up are forgotten");
+}
+
+#[tokio::test]
+async fn a_session_that_began_under_the_version_before_folds_into_the_day_of_its_next_block() {
+    let table = TableUnderTest::start().await;
+    let (payer, ledger) = (Payer::new().with_day(10_000, 1_000), table.ledger());
+    payer.step(&ledger, &id(0), charge(1, 900), charge(1, 900), at(A_DAY - 1)).await;
+    table.remove("s", &format!("unfolded#{TODAY}")).await;
+    payer.step(&ledger, &id(1), charge(1, 300), charge(1, 300), at(A_DAY)).await;
+    assert_eq!(table.tenant_day("acme", TODAY).await.spent().cost.0, 0);
+    assert_eq!(table.tenant_day("acme", TOMORROW).await.spent().cost.0, 900);
+    table.session("s").await.assert_settled(charge(2, 1_200));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

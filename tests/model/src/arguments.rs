@@ -8,9 +8,9 @@ use model::{Flaw, Setup, circuit};
 /// What the arguments may be.
 pub(crate) const USAGE: &str = "arguments, each with a number: --routers --requests --limit \
 --max-steps --day-limit --block --idle-ttl --horizon --longest-delay --recent-slots --rounds \
---crashes --lost-answers --late-copies --raised-limit; --flaw with a name; with numbers: --asks \
+--crashes --lost-answers --late-copies --redeliveries --raised-limit; --flaw with a name; with numbers: --asks \
 --hold-lives --overruns\n\
-after `circuit`, each with a number: --processes --tasks --failures --probes --open --place \
+after `circuit`, each with a number: --processes --tasks --failures --sessions --probes --open --place \
 --longest-exchange --late-copies; with `true` or `false`: --vanishing --lost-answers --given-up \
 --failed-reads; --flaw with a name";
 
@@ -36,6 +36,7 @@ pub(crate) fn ledger(mut arguments: impl Iterator<Item = String>) -> Result<Setu
             "--crashes" => setup.crashes = parse(&value)?,
             "--lost-answers" => setup.lost_answers = parse(&value)?,
             "--late-copies" => setup.late_copies = parse(&value)?,
+            "--redeliveries" => setup.redeliveries = parse(&value)?,
             "--raised-limit" => setup.raised_limit = Some(parse(&value)?),
             "--flaw" => setup.flaw = Some(flaw(&value, &Flaw::ALL)?),
             _ => return Err(format!("`{name}` is unknown")),
@@ -54,6 +55,7 @@ pub(crate) fn circuit(
             "--processes" => setup.processes = parse(&value)?,
             "--tasks" => setup.tasks = parse(&value)?,
             "--failures" => setup.failures = parse(&value)?,
+            "--sessions" => setup.sessions = parse(&value)?,
             "--probes" => setup.probes = parse(&value)?,
             "--open" => setup.open = parse(&value)?,
             "--place" => setup.place = parse(&value)?,

@@ -27,11 +27,13 @@ pub enum Flaw {
     ExpiryMovesBack,
     /// A limit that an operator set is obeyed in a session that it was not set for.
     LimitOutlivesSession,
+    /// A hold's id says which request it is for, and not which execution of it.
+    IdOfRequest,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::HoldTakenTwice,
         Self::NoRecentIds,
         Self::SettledWithoutHold,
@@ -44,5 +46,6 @@ impl Flaw {
         Self::FoldedIntoNextSession,
         Self::ExpiryMovesBack,
         Self::LimitOutlivesSession,
+        Self::IdOfRequest,
     ];
 }

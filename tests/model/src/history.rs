@@ -27,6 +27,8 @@ pub struct History {
 pub struct Fate {
     /// How often it was taken.
     pub taken: u8,
+    /// How many calls it was for; not counted where no request is delivered twice.
+    pub calls: u8,
     /// How often it was charged.
     pub charged: u8,
     /// How often it ended with its session.
@@ -112,6 +114,11 @@ impl History {
         fate.taken += 1;
         fate.end = None;
         self.overrun = 0;
+    }
+
+    /// Notes down that a call begins which the hold is to pay for.
+    pub(crate) fn note_call(&mut self, id: u8, setup: &Setup) {
+        self.fates[usize::from(id)].calls += u8::from(setup.redeliveries > 0);
     }
 
     fn note_charged(&mut self, id: u8, end: End, amount: u8) {

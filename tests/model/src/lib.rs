@@ -10,7 +10,7 @@
 //! ([`router`]) by the writes of `DynamoLedger` ([`table`]), each an atomic step. Between any two
 //! steps ([`world`]) another router may act, a router may die, an answer may be lost (the write
 //! is applied and then repeated), a copy of a write may arrive late (also after everything that
-//! followed from it), time may pass, the session may end and be deleted or replaced, and an
+//! followed from it), a request may be delivered a second time, time may pass, the session may end and be deleted or replaced, and an
 //! operator may raise the limit. [`properties`] says what has to hold in every state. Limits are
 //! judged by `router-core`'s own `Account`, the arithmetic that decides on refusals.
 //!

@@ -29,6 +29,9 @@ pub mod rule {
     /// A repeated or late write takes no second hold, but after the hold expired, the session
     /// ended, or the id had to give way to others. Then it is one too many, never one too few.
     pub const NO_HOLD_TWICE: &str = "no hold is taken twice";
+    /// A call is paid for by a hold that no other call has: also where a request is delivered
+    /// twice, and so executed twice.
+    pub const OWN_HOLD: &str = "every call has a hold of its own";
     /// After all holds have expired, the next reservation leaves none of them listed.
     pub const HOLDS_END: &str = "every hold ends";
     /// Sessions draw no more than the tenant's day has.
@@ -57,6 +60,8 @@ pub mod event {
     pub const DUPLICATE: &str = "a late copy of a settled hold is refused";
     /// The exception to [`super::rule::NO_HOLD_TWICE`].
     pub const CHARGED_TWICE: &str = "a late copy is charged after its id was forgotten";
+    /// Both executions of a request that was delivered twice have been charged.
+    pub const REDELIVERED: &str = "a request that is delivered twice is charged twice";
     /// A session is over and another takes its place.
     pub const REPLACED: &str = "a session is replaced";
     /// The tenant's day is used up.
@@ -87,6 +92,9 @@ pub(crate) fn all() -> Vec<Rule> {
         }),
         Rule::always(rule::NO_HOLD_LOST, |_, state| no_hold_is_lost(state)),
         Rule::always(rule::NO_HOLD_TWICE, |_, state| !state.history.taken_again),
+        Rule::always(rule::OWN_HOLD, |_, state| {
+            state.history.fates.iter().all(|fate| fate.calls <= fate.taken)
+        }),
         Rule::always(rule::HOLDS_END, every_hold_ends),
         Rule::always(rule::DAY, |world, state| state.table.day.drawn <= world.setup.day_limit),
         Rule::always(rule::DRAWN, |_, state| {
@@ -122,6 +130,12 @@ pub(crate) fn all() -> Vec<Rule> {
             session_has(state, |session| a_duplicate_is_refused(session, state, &world.setup))
         }),
         Rule::sometimes(event::CHARGED_TWICE, |_, state| has_fate(state, |fate| fate.charged > 1)),
+        Rule::sometimes(event::REDELIVERED, |world, state| {
+            let Setup { redeliveries, .. } = world.setup;
+            let ids = [0, world.setup.id_of_redelivery(redeliveries)];
+            let is_charged = |id: u8| state.history.fates[usize::from(id)].charged > 0;
+            redeliveries > 0 && ids.into_iter().all(is_charged)
+        }),
         Rule::sometimes(event::REPLACED, |_, state| {
             state.history.past_drawn > 0 && state.table.session.is_some()
         }),

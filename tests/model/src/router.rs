@@ -9,7 +9,7 @@ use std::time::Duration;
 use router_core::ledger::{Account, HoldId, Purpose, Reservation};
 use router_core::policy::{OnLedgerFailure, SessionLimits, SpecialistName, TenantDay};
 use router_core::session::{RootSession, Tenant};
-use router_core::units::{MicroUsd, Share, Timestamp, Tokens};
+use router_core::units::{Learnt, MicroUsd, Moment, Share, Timestamp, Tokens};
 
 use crate::table::{Answer, Ask, Fold, Session, Table, Terms, Write, charge, limits, signed};
 use crate::{Flaw, Setup};
@@ -91,14 +91,19 @@ impl Router {
         Self { begun: 0, phase: Phase::Idle }
     }
 
-    /// Begins a reservation.
+    /// Begins a request of its own.
     pub(crate) fn begin(&mut self, ask: Ask, setup: &Setup) {
+        self.begun += 1;
+        self.reserve(ask, setup);
+    }
+
+    /// Begins a reservation.
+    pub(crate) fn reserve(&mut self, ask: Ask, setup: &Setup) {
         let terms = Terms { limit: setup.limit, is_limit_of_item: false, lasts_longer: false };
         let step = match setup.has(Flaw::CheckedThenTaken) {
             true => Step::Check,
             false => Step::Write(Write::Take { ask, terms }),
         };
-        self.begun += 1;
         self.phase = Phase::Reserving(Reserving { ask, terms, round: 0, step });
     }
 
@@ -320,12 +325,14 @@ impl Desk {
             session: &self.session,
             limits: &self.limits,
             tenant: &self.tenant,
+            user: None,
             tenant_day: &self.tenant_day,
             fingerprint: None,
             specialist: &self.specialist,
             ask: charge(ask.amount),
             purpose: Purpose::Invocation,
             now: Timestamp(ask.now.into()),
+            asked: Learnt::at(Timestamp(ask.now.into()), Moment::default()),
             expires: Timestamp(ask.expires.into()),
         }
     }

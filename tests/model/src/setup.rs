@@ -40,6 +40,8 @@ pub struct Setup {
     pub lost_answers: u8,
     /// How many copies of writes arrive late.
     pub late_copies: u8,
+    /// How many requests are delivered a second time.
+    pub redeliveries: u8,
     /// The limit that an operator may set for the session.
     pub raised_limit: Option<u8>,
     /// What is missing from the protocol.
@@ -67,6 +69,7 @@ impl Default for Setup {
             crashes: 1,
             lost_answers: 1,
             late_copies: 1,
+            redeliveries: 0,
             raised_limit: None,
             flaw: None,
         }
@@ -81,7 +84,13 @@ impl Setup {
 
     /// How many holds there can be, one more than the routers' for [`crate::properties`].
     pub(crate) fn hold_ids(&self) -> u8 {
-        self.routers * self.requests + 1
+        self.routers * self.requests + self.redeliveries + 1
+    }
+
+    /// The hold for the second execution of the very first request, when as many as
+    /// `left` may be delivered again.
+    pub(crate) fn id_of_redelivery(&self, left: u8) -> u8 {
+        if self.has(Flaw::IdOfRequest) { 0 } else { self.hold_ids() - 1 - left }
     }
 
     /// In which of the attributes a settled hold's id is remembered.

@@ -48,6 +48,7 @@ pub struct Faults {
     crashes: u8,
     lost_answers: u8,
     late_copies: u8,
+    redeliveries: u8,
     raises: u8,
 }
 
@@ -56,6 +57,8 @@ pub struct Faults {
 pub enum Action {
     /// A router gets its next request and sends the first write.
     Begin(usize),
+    /// A router gets the request again that was the first of all, whatever became of that.
+    Redeliver(usize),
     /// The table does what a router has asked, and the router has the answer.
     Answer(usize),
     /// The table does what a router has asked; the answer is lost, and the router asks again.
@@ -115,6 +118,9 @@ impl World {
             if router.begun < self.setup.requests {
                 actions.push(Action::Begin(index));
             }
+            if state.faults.redeliveries > 0 && state.routers[0].begun > 0 {
+                actions.push(Action::Redeliver(index));
+            }
             return;
         }
         if state.faults.crashes > 0 {
@@ -147,14 +153,14 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let Setup { routers, crashes, lost_answers, late_copies, raised_limit, .. } = self.setup;
-        let raises = u8::from(raised_limit.is_some());
+        let Setup { routers, crashes, lost_answers, late_copies, redeliveries, .. } = self.setup;
+        let raises = u8::from(self.setup.raised_limit.is_some());
         vec![State {
             now: 0,
             table: Table::default(),
             routers: vec![Router::new(); usize::from(routers)],
             late: Vec::new(),
-            faults: Faults { crashes, lost_answers, late_copies, raises },
+            faults: Faults { crashes, lost_answers, late_copies, redeliveries, raises },
             history: History::new(&self.setup),
         }]
     }
@@ -184,11 +190,19 @@ impl Model for World {
                 let id = u8::try_from(index).ok()? + router.begun * self.setup.routers;
                 router.begin(self.ask(id, state.now), &self.setup);
             }
+            Action::Redeliver(index) => {
+                let id = self.setup.id_of_redelivery(state.faults.redeliveries);
+                state.routers[index].reserve(self.ask(id, state.now), &self.setup);
+                state.faults.redeliveries -= 1;
+            }
             Action::Answer(index) => {
                 let write = state.routers[index].write();
                 let answer = write.map_or(Answer::Done, |write| self.apply(&mut state, &write));
                 let State { routers, table, .. } = &mut state;
                 routers[index].answered(&answer, table, &self.desk, &self.setup);
+                if let Phase::Invoking(ask) = routers[index].phase {
+                    state.history.note_call(ask.id, &self.setup);
+                }
             }
             Action::LoseAnswer(index) => {
                 let write = state.routers[index].write()?;

@@ -48,6 +48,12 @@ fn a_failure_is_counted_once_where_no_answer_is_lost() {
 }
 
 #[test]
+fn the_rules_hold_where_it_takes_the_failures_of_two_sessions() {
+    let setup = Setup { sessions: 2, given_up: false, failed_reads: false, ..in_time() };
+    assert_rules(setup, &[event::OLD_MEMORY, event::LATE_PLACE, event::OPENED_SOONER]);
+}
+
+#[test]
 fn the_rules_hold_among_two_attempts_of_a_process_whose_memory_only_goes_forward() {
     assert_rules(one_process(), &[event::OPENED_SOONER]);
 }

@@ -77,6 +77,12 @@ fn an_unknown_verdict_that_counts_as_a_failure_opens() {
 }
 
 #[test]
+fn where_it_is_not_asked_whose_they_are_the_failures_of_one_session_open_it() {
+    let setup = Setup { sessions: 2, ..without_faults() };
+    assert_breaks(Flaw::OpensForOneSession, setup, rule::SESSIONS);
+}
+
+#[test]
 fn a_success_that_is_reported_again_ends_failures_that_came_after_it() {
     assert_breaks(Flaw::RunEndedBlindly, without_faults(), rule::WIPED);
 }

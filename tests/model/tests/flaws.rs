@@ -32,6 +32,12 @@ fn without_the_absence_of_the_hold_a_repeated_reservation_takes_two() {
 }
 
 #[test]
+fn without_the_execution_in_its_id_a_hold_pays_for_both_runs_of_a_request() {
+    let setup = Setup { redeliveries: 1, lost_answers: 0, late_copies: 0, ..brief() };
+    assert_breaks(Flaw::IdOfRequest, setup, rule::OWN_HOLD);
+}
+
+#[test]
 fn without_recent_ids_a_late_copy_takes_a_second_hold() {
     assert_breaks(Flaw::NoRecentIds, brief(), rule::NO_HOLD_TWICE);
 }

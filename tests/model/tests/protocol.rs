@@ -12,8 +12,11 @@ fn assert_rules(setup: Setup, impossible: &[&str]) {
     let checker = World::new(setup).checker().spawn_bfs().join();
     assert!(checker.is_done());
     println!("{} states", checker.unique_state_count());
+    let once = checker.model().setup.redeliveries == 0;
     for property in checker.model().properties() {
-        match impossible.contains(&property.name) {
+        let is_impossible =
+            impossible.contains(&property.name) || once && property.name == event::REDELIVERED;
+        match is_impossible {
             true => checker.assert_no_discovery(property.name),
             false if property.expectation.discovery_is_failure() => {
                 checker.assert_no_discovery(property.name);
@@ -48,6 +51,12 @@ fn the_rules_hold_through_crashes_and_lost_answers_of_routers_with_two_requests_
 fn the_rules_hold_when_copies_of_writes_arrive_late() {
     let setup = Setup { late_copies: 1, overruns: vec![-1, 1], ..without_faults() };
     assert_rules(setup, &[]);
+}
+
+#[test]
+fn the_rules_hold_when_a_request_is_delivered_again_after_a_crash_or_before_its_end() {
+    let setup = Setup { redeliveries: 1, lost_answers: 0, late_copies: 0, ..brief() };
+    assert_rules(setup, &[event::DUPLICATE, event::CHARGED_TWICE]);
 }
 
 #[test]

@@ -41,6 +41,19 @@ impl Function {
         }
     }
 
+    /// Under the id of an invocation before; elsewhere ids are not ours to give.
+    pub(crate) async fn deliver_again(
+        &self,
+        request_id: String,
+        payload: Bytes,
+        limit: Option<Duration>,
+    ) -> Invocation {
+        match self {
+            Self::Here(lambda) => lambda.deliver(request_id, payload, None, limit).await,
+            Self::Elsewhere(invoker) => invoker.invoke(payload, None, limit).await,
+        }
+    }
+
     pub(crate) async fn renew(&self) -> Result<(), StartError> {
         match self {
             Self::Here(lambda) => lambda.renew().await,

@@ -212,6 +212,16 @@ impl Sandbox {
         self.function.invoke(payload.into(), client_context.as_ref(), None).await
     }
 
+    /// Delivers an invocation again, under the request id that it had, within `limit`.
+    pub async fn deliver_again(
+        &self,
+        request_id: &str,
+        payload: impl Into<Bytes>,
+        limit: Option<Duration>,
+    ) -> Invocation {
+        self.function.deliver_again(request_id.to_owned(), payload.into(), limit).await
+    }
+
     /// As [`Sandbox::invoke`], with a timeout of its own in place of
     /// [`Options::lambda_timeout`].
     pub async fn invoke_within(

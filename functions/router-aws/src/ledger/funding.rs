@@ -5,6 +5,12 @@
 //! time, in one transaction with the hold that needs it, and ordinary calls write the
 //! session's item alone. The same transaction folds what the session has spent since into the
 //! tenant's day and into the days of the specialists.
+//!
+//! After midnight a session goes on with what it drew the day before. What it spends of that
+//! belongs to that day, where it was drawn: so the session keeps apart, `unfolded#<date>`, what
+//! it drew from each day that is not in that day's item as spent yet, and what it spends is
+//! taken from the first of them. That may hold for more than two days, for what invocations
+//! hold while it draws is spent later.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -17,14 +23,16 @@ use router_core::units::Timestamp;
 
 use super::item::{
     SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, seen_attribute,
-    session_key, tokens_attribute, turns_attribute,
+    session_key, tokens_attribute, turns_attribute, unfolded_attribute,
 };
 use super::terms::Terms;
 use super::{DynamoLedger, writes};
-use crate::table::{Attributes, Expression, date, day_expiry, key, number, read_number};
+use crate::table::{Attributes, Expression, date, day_expiry, key, number, read_number, text};
 
-/// A transaction may have 100 actions; two of them are the session and the tenant.
+/// A transaction may have 100 actions; two of them are the session and the tenant's day.
 const MAX_FOLDED_SPECIALISTS: usize = 90;
+/// How many of them are days before. A session that has drawn from more folds them by and by.
+const MAX_FOLDED_DAYS: usize = 8;
 
 /// How a transaction ended that did not happen.
 enum Cancelled {
@@ -89,17 +97,21 @@ impl DynamoLedger {
                 session.compare("tenant_room_micro_usd", ">=", rest);
             }
             session.add("drawn_micro_usd", i128::from(draw));
-            let mut spent = 0;
-            let mut specialists = Vec::new();
+            let today = date(reservation.now);
+            let mut spent = Spent::default();
+            let mut others = Vec::new();
             if fold {
-                spent = fold_session(&mut session, item);
-                specialists = self.fold_specialists(&mut session, item, reservation.now);
+                spent = fold_session(&mut session, item, &today);
+                others = self.fold_specialists(&mut session, item, reservation.now);
+                others.extend(spent.before.iter().map(|day| self.fold_day(reservation, day)));
             }
+            let unfolded = i128::from(draw) - i128::from(spent.today);
+            session.add(&unfolded_attribute(&today), unfolded);
             let mut items = vec![
                 self.update_in_transaction(session_key(reservation.session), session),
-                self.tenant_update(reservation, draw, spent),
+                self.tenant_update(reservation, draw, spent.today),
             ];
-            items.extend(specialists);
+            items.extend(others);
             match self.transact(items).await? {
                 Ok(()) => return self.read_back(reservation, &terms.limits).await.map(Some),
                 Err(Cancelled::BeginAgain) => return Ok(None),
@@ -155,10 +167,13 @@ impl DynamoLedger {
         ] {
             attributes.insert(name.to_owned(), number(value));
         }
+        attributes.insert(unfolded_attribute(&date(reservation.now)), number(draw));
         attributes.insert(turns_attribute(reservation.specialist), number(steps));
         attributes.insert(hold_attribute(reservation.id), writes::hold(reservation));
-        let tenant = AttributeValue::S(reservation.tenant.as_str().to_owned());
-        attributes.insert("tenant".to_owned(), tenant);
+        attributes.insert("tenant".to_owned(), text(reservation.tenant.as_str()));
+        if let Some(user) = reservation.user {
+            attributes.insert("user".to_owned(), text(user.as_str()));
+        }
         if let Some(fingerprint) = reservation.fingerprint {
             attributes.insert(seen_attribute(fingerprint), number(1));
             attributes.insert(asked_at_attribute(fingerprint), number(0));
@@ -197,9 +212,19 @@ impl DynamoLedger {
         write.add("drawn_micro_usd", i128::from(draw));
         write.add("spent_micro_usd", i128::from(spent));
         write.set("expires_at", number(day_expiry(reservation.now)));
-        let payer = reservation.tenant_day.payer(reservation.tenant);
-        let key = key(format!("TENANT#{payer}"), format!("DAY#{}", date(reservation.now)));
-        self.update_in_transaction(key, write)
+        self.update_in_transaction(day_key(reservation, &date(reservation.now)), write)
+    }
+
+    /// Adds to a day before what the session has spent of what it drew from it.
+    fn fold_day(
+        &self,
+        reservation: &Reservation<'_>,
+        (date, spent): &(String, u64),
+    ) -> TransactWriteItem {
+        let mut write = Expression::default();
+        write.add("spent_micro_usd", i128::from(*spent));
+        write.set_if_absent("expires_at", number(day_expiry(reservation.now)));
+        self.update_in_transaction(day_key(reservation, date), write)
     }
 
     /// Adds to the specialists' days what the session has spent with each since the last time.
@@ -263,6 +288,9 @@ impl DynamoLedger {
             }
             _ => return Err(ReserveError::Unavailable(error.into())),
         };
+        if reasons.iter().any(|reason| code(reason) == "ValidationError") {
+            return Err(ReserveError::Unusable(error.into()));
+        }
         let failed = |index: usize| {
             reasons.get(index).filter(|reason| code(reason) == "ConditionalCheckFailed")
         };
@@ -281,9 +309,22 @@ impl DynamoLedger {
     }
 }
 
-/// Notes in the session that its spending is in the tenant's day now; returns by how much.
+/// What a session has spent since the last time, by the day that it had drawn it from.
+#[derive(Default)]
+struct Spent {
+    today: u64,
+    before: Vec<(String, u64)>,
+}
+
+/// The key of a day of the tenant who pays.
+fn day_key(reservation: &Reservation<'_>, date: &str) -> Attributes {
+    let payer = reservation.tenant_day.payer(reservation.tenant);
+    key(format!("TENANT#{payer}"), format!("DAY#{date}"))
+}
+
+/// Notes in the session that its spending is in the tenant's days now; returns by how much.
 /// The condition keeps two transactions from folding the same spending.
-fn fold_session(session: &mut Expression, item: &SessionItem) -> u64 {
+fn fold_session(session: &mut Expression, item: &SessionItem, today: &str) -> Spent {
     let folds = item.number("folds");
     match folds {
         0 => session.require_absent("folds"),
@@ -292,7 +333,26 @@ fn fold_session(session: &mut Expression, item: &SessionItem) -> u64 {
     session.set("folds", number(folds + 1));
     let spent = item.number("spent_micro_usd");
     session.set("folded_micro_usd", number(spent));
-    spent.saturating_sub(item.number("folded_micro_usd"))
+    let mut left = spent.saturating_sub(item.number("folded_micro_usd"));
+    let mut before = Vec::new();
+    for (date, unfolded) in item.unfolded_before(today).into_iter().take(MAX_FOLDED_DAYS) {
+        let part = left.min(unfolded);
+        if part == 0 && unfolded > 0 {
+            break;
+        }
+        let attribute = unfolded_attribute(date);
+        // By a clock that is a little slow the day is not over yet.
+        session.compare(&attribute, "=", number(unfolded));
+        match unfolded - part {
+            0 => session.remove(&attribute),
+            rest => session.set(&attribute, number(rest)),
+        }
+        if part > 0 {
+            before.push((date.to_owned(), part));
+        }
+        left -= part;
+    }
+    Spent { today: left, before }
 }
 
 /// What to draw: a block, or more where more is needed.

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::invocation::Charge;
 use router_core::ledger::{Account, Hold, HoldId, Limits, Purpose, Reservation};
 use router_core::policy::SpecialistName;
-use router_core::session::{Fingerprint, Lane, RootSession, Tenant};
+use router_core::session::{Fingerprint, Lane, RootSession, Tenant, UserMark};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
 use super::terms::{SetByHand, Terms};
@@ -13,6 +13,8 @@ use crate::table::{Attributes, key, read_number};
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
+/// How the names of all attributes begin that say what was drawn from a day.
+const UNFOLDED: &str = "unfolded#";
 /// How the names of all repetition counters begin.
 const SEEN: &str = "seen#";
 
@@ -167,6 +169,11 @@ impl SessionItem {
         self.text("tenant").is_none_or(|owner| owner == tenant.as_str())
     }
 
+    /// Whether the session is this user's, or still nobody's.
+    pub(super) fn belongs_to_user(&self, user: Option<&UserMark>) -> bool {
+        self.text("user").is_none_or(|owner| user.is_some_and(|user| owner == user.as_str()))
+    }
+
     /// What is left of the money drawn; less than nothing after an overrun.
     pub(super) fn tenant_room(&self) -> i128 {
         let room = self.attributes.get("tenant_room_micro_usd");
@@ -177,6 +184,19 @@ impl SessionItem {
     pub(super) fn times_seen(&self, reservation: &Reservation<'_>) -> Option<u64> {
         let times = self.number(&seen_attribute(reservation.fingerprint?));
         (times >= reservation.limits.max_repeats?).then_some(times)
+    }
+
+    /// What was drawn from days before `today` and is not in their items as spent yet, by date,
+    /// the first day first.
+    pub(super) fn unfolded_before(&self, today: &str) -> Vec<(&str, u64)> {
+        let drawn = self.attributes.iter();
+        let drawn = drawn.filter_map(|(name, value)| Some((name.strip_prefix(UNFOLDED)?, value)));
+        let mut days: Vec<(&str, u64)> = drawn
+            .filter(|(date, _)| *date < today)
+            .map(|(date, value)| (date, read_number(Some(value))))
+            .collect();
+        days.sort_unstable();
+        days
     }
 
     /// What was spent by specialist, with what of it is in the specialists' days already:
@@ -268,6 +288,11 @@ pub(super) fn hold_attribute(id: &HoldId) -> String {
 /// The attribute in which the id of a settled hold is remembered.
 pub(super) fn recent_attribute(id: &HoldId) -> String {
     format!("recent_{}", fnv1a(id.as_str()) % RECENT_IDS)
+}
+
+/// The attribute with what was drawn from a day and is not in its item as spent yet.
+pub(super) fn unfolded_attribute(date: &str) -> String {
+    format!("{UNFOLDED}{date}")
 }
 
 /// The attribute that counts a specialist's turns in the session.

@@ -36,6 +36,7 @@ impl DynamoLedger {
             && text("identity").is_some_and(|identity| identity == repeat.identity)
             && read_number(kept.get("generation")) == generation
             && session.belongs_to(repeat.tenant)
+            && session.belongs_to_user(repeat.user)
             && !session.is_over(repeat.now);
         let answer = text("answer").filter(|_| holds).cloned();
         Ok(answer.map(|answer| Recalled { answer, account: session.account() }))

@@ -2,32 +2,37 @@
 //!
 //! A supervisor in a loop asks again at once, and each refusal would cost a write. What is
 //! settled never grows less, so the same refusal can be given again without asking the table;
-//! for a few seconds only, since an operator may raise the limit.
+//! for a few seconds only, since an operator may raise the limit, and only to the tenant and
+//! user who were refused: whether another may hear of the session is for the table to say.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use router_core::ledger::{Exhausted, Limit, Reservation};
-use router_core::units::Timestamp;
+use router_core::session::{RootSession, Tenant, UserMark};
+use router_core::units::Learnt;
 
 /// How long a refusal is remembered.
 const MEMORY: Duration = Duration::from_secs(5);
-/// How many sessions are remembered at once; beyond that the memory starts anew.
-const MAX_SESSIONS: usize = 1_000;
+/// How many refusals are remembered at once; beyond that the memory starts anew.
+const MAX_REFUSALS: usize = 1_000;
 
 /// Refusals of sessions that have used a limit up for good.
 #[derive(Debug, Default)]
-pub(super) struct UsedUp(Mutex<HashMap<String, (Timestamp, Exhausted)>>);
+pub(super) struct UsedUp(Mutex<HashMap<Asker, (Learnt, Exhausted)>>);
+
+/// Who was refused.
+type Asker = (RootSession, Tenant, Option<UserMark>);
 
 impl UsedUp {
     /// The refusal that the reservation would meet again.
     pub(super) fn recall(&self, reservation: &Reservation<'_>) -> Option<Exhausted> {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, exhausted) = memory.get(reservation.session.as_str())?;
+        let (learnt, exhausted) = memory.get(&asker(reservation))?;
         let asked = asked_of(exhausted.limit, reservation)?;
         let again = Exhausted { asked, ..exhausted.clone() };
-        (reservation.now < *until && again.is_for_good()).then_some(again)
+        (is_fresh(learnt, reservation) && again.is_for_good()).then_some(again)
     }
 
     /// Remembers a refusal, if it holds whatever becomes of invocations under way.
@@ -37,16 +42,24 @@ impl UsedUp {
         }
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A refusal out of this memory must not prolong itself.
-        let session = reservation.session.as_str();
-        if memory.get(session).is_some_and(|(until, _)| reservation.now < *until) {
+        let asker = asker(reservation);
+        if memory.get(&asker).is_some_and(|(learnt, _)| is_fresh(learnt, reservation)) {
             return;
         }
-        if memory.len() >= MAX_SESSIONS {
+        if memory.len() >= MAX_REFUSALS {
             memory.clear();
         }
-        let until = reservation.now.after(MEMORY);
-        memory.insert(session.to_owned(), (until, exhausted.clone()));
+        memory.insert(asker, (reservation.asked, exhausted.clone()));
     }
+}
+
+fn asker(reservation: &Reservation<'_>) -> Asker {
+    let Reservation { session, tenant, user, .. } = *reservation;
+    (session.clone(), tenant.clone(), user.cloned())
+}
+
+fn is_fresh(learnt: &Learnt, reservation: &Reservation<'_>) -> bool {
+    reservation.asked.since(learnt) < MEMORY
 }
 
 /// What the reservation asks of a limit. Hand-offs are asked of some invocations only, and a

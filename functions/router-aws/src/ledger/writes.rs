@@ -12,7 +12,7 @@ use super::item::{
     seen_attribute, times_left_attribute, tokens_attribute, turns_attribute,
 };
 use super::terms::Terms;
-use crate::table::{Expression, number};
+use crate::table::{Expression, number, text};
 
 /// Takes a hold in a session that has begun, with money that it has drawn already.
 pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
@@ -32,9 +32,16 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
     let now_seconds = reservation.now.0 / 1_000;
     write.require("pk");
     write.compare_if_there("expires_at", ">", number(now_seconds));
-    let tenant = AttributeValue::S(reservation.tenant.as_str().to_owned());
+    let tenant = text(reservation.tenant.as_str());
     write.compare_if_there("tenant", "=", tenant.clone());
     write.set_if_absent("tenant", tenant);
+    match reservation.user {
+        Some(user) => {
+            write.compare_if_there("user", "=", text(user.as_str()));
+            write.set_if_absent("user", text(user.as_str()));
+        }
+        None => write.require_absent("user"),
+    }
     write.require_absent(&hold_attribute(reservation.id));
     let id = AttributeValue::S(reservation.id.as_str().to_owned());
     write.compare_if_there(&recent_attribute(reservation.id), "<>", id);

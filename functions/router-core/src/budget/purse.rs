@@ -18,7 +18,7 @@ use crate::policy::{Specialist, SpecialistName};
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::session::{Fingerprint, Lane};
-use crate::units::Clock;
+use crate::units::{Clock, Learnt};
 
 /// The purse of a request.
 #[derive(Debug)]
@@ -68,12 +68,14 @@ impl<P: Ports> Purse<'_, P> {
             session: &caller.root,
             limits: session,
             tenant: &caller.tenant,
+            user: caller.user.as_ref(),
             tenant_day: &policy.tenant_day,
             fingerprint: counts_repeats.then_some(&fingerprint),
             specialist: &specialist.name,
             ask: Charge::hold(specialist),
             purpose,
             now: ports.clock().now(),
+            asked: Learnt::now(ports.clock()),
             expires: deadline.after(HOLD_GRACE),
         };
         let (id, name) = (id.clone(), specialist.name.clone());
@@ -184,6 +186,7 @@ impl<P: Ports> Purse<'_, P> {
         Repeat {
             session: &caller.root,
             tenant: &caller.tenant,
+            user: caller.user.as_ref(),
             limits: &policy.session,
             specialist,
             fingerprint,
@@ -198,7 +201,9 @@ fn not_held(id: HoldId, purpose: Purpose, error: &ReserveError) -> Fact {
         ReserveError::Exhausted(exhausted) => {
             (NotHeld::Exhausted(exhausted.limit), Some(exhausted.account), exhausted.expired_holds)
         }
-        ReserveError::OtherTenant => (NotHeld::NotOwner, None, 0),
+        ReserveError::OtherTenant => (NotHeld::OtherTenant, None, 0),
+        ReserveError::OtherUser => (NotHeld::OtherUser, None, 0),
+        ReserveError::Unusable(_) => (NotHeld::Unusable, None, 0),
         ReserveError::Repeated { .. } => (NotHeld::Repeated, None, 0),
         ReserveError::AlreadySettled(_) => (NotHeld::AlreadySettled, None, 0),
         ReserveError::Unavailable(_) => (NotHeld::Unavailable, None, 0),

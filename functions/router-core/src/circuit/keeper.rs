@@ -16,7 +16,8 @@ use super::{
 };
 use crate::causes::chain;
 use crate::policy::{Specialist, SpecialistName};
-use crate::units::{Clock, Timestamp};
+use crate::session::SessionMark;
+use crate::units::{Clock, Learnt, Moment, Timestamp};
 
 /// How long a process goes by what it has read.
 pub const REMEMBERED: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ pub struct Circuits<S> {
 /// What a process knows, and since when.
 #[derive(Debug, Default)]
 struct Memory {
-    read_at: Option<Timestamp>,
+    read_at: Option<Learnt>,
     all: Option<Forced>,
     circuits: BTreeMap<SpecialistName, Known>,
 }
@@ -68,13 +69,13 @@ struct Memory {
 #[derive(Debug)]
 struct Known {
     circuit: Circuit,
-    seen_at: Timestamp,
+    seen_at: Moment,
 }
 
 impl Memory {
     /// Whether it is time to read. Others who come while that goes on go by what is known.
-    fn claim_read(&mut self, now: Timestamp) -> bool {
-        let is_fresh = self.read_at.is_some_and(|read_at| now.since(read_at) < REMEMBERED);
+    fn claim_read(&mut self, now: Learnt) -> bool {
+        let is_fresh = self.read_at.is_some_and(|read_at| now.since(&read_at) < REMEMBERED);
         if !is_fresh {
             self.read_at = Some(now);
         }
@@ -82,7 +83,7 @@ impl Memory {
     }
 
     /// Takes in what the table says to a read that began at `began`.
-    fn take_all(&mut self, readings: Readings, began: Timestamp, now: Timestamp) {
+    fn take_all(&mut self, readings: Readings, began: Moment, now: Moment) {
         self.all = readings.all;
         let is_newer = |known: &Known| known.seen_at >= began;
         self.circuits.retain(|_, known| is_newer(known));
@@ -93,7 +94,7 @@ impl Memory {
 
     /// Takes in what the table says to a request that began at `began`, unless something was
     /// seen since that has been changed more often.
-    fn take(&mut self, name: &SpecialistName, circuit: Circuit, began: Timestamp, now: Timestamp) {
+    fn take(&mut self, name: &SpecialistName, circuit: Circuit, began: Moment, now: Moment) {
         match self.circuits.get_mut(name) {
             Some(known) if known.seen_at >= began && known.circuit.stamp > circuit.stamp => {
                 known.circuit.forced = circuit.forced;
@@ -103,6 +104,12 @@ impl Memory {
             }
         }
     }
+}
+
+/// The longest that the specialist's circuit keeps anybody out at a time.
+fn longest(specialist: &Specialist) -> Duration {
+    let place = PREPARATION.saturating_add(specialist.timeout).saturating_add(PROBE_GRACE);
+    place.max(specialist.circuit.open)
 }
 
 /// What an operator's word comes to, if there is one.
@@ -137,14 +144,15 @@ impl<S: CircuitStore> Circuits<S> {
         clock: &C,
         within: Duration,
     ) {
-        let now = clock.now();
+        let now = Learnt::now(clock);
         if !self.with_memory(|memory| memory.claim_read(now)) {
             return;
         }
+        let began = clock.moment();
         let names: Vec<&SpecialistName> = specialists.collect();
         match self.store.read(&names, within.min(LONGEST_WAIT)).await {
             Ok(readings) => {
-                self.with_memory(|memory| memory.take_all(readings, now, clock.now()));
+                self.with_memory(|memory| memory.take_all(readings, began, clock.moment()));
             }
             Err(error) => warn!(error = chain(&error), "circuits are not known"),
         }
@@ -155,7 +163,7 @@ impl<S: CircuitStore> Circuits<S> {
         let (all, circuit) = self.known(&specialist.name);
         match forced(all, &circuit) {
             Some(admission) => !matches!(admission, Admission::Pass { .. }),
-            None => circuit.state.gate(now) == Gate::Reject,
+            None => circuit.state.gate(now, longest(specialist)) == Gate::Reject,
         }
     }
 
@@ -178,7 +186,7 @@ impl<S: CircuitStore> Circuits<S> {
                 return admission;
             }
             let now = clock.now();
-            match circuit.state.gate(now) {
+            match circuit.state.gate(now, longest(specialist)) {
                 Gate::Pass => return pass,
                 Gate::Reject => return Admission::Reject,
                 Gate::Probe => {}
@@ -198,11 +206,12 @@ impl<S: CircuitStore> Circuits<S> {
         Admission::Reject
     }
 
-    /// Takes the verdict of `attempt` in. Returns whether that opened the circuit.
+    /// Takes the verdict of `attempt` in, which was made for `session`. Returns whether that opened the circuit.
     pub async fn report<C: Clock>(
         &self,
         specialist: &Specialist,
         attempt: &str,
+        session: SessionMark,
         verdict: Verdict,
         clock: &C,
         within: Duration,
@@ -215,7 +224,7 @@ impl<S: CircuitStore> Circuits<S> {
             if all.or(circuit.forced).is_some() {
                 return false;
             }
-            let next = circuit.state.after(verdict, attempt, now, &specialist.circuit);
+            let next = circuit.state.after(verdict, attempt, session, now, &specialist.circuit);
             let Some(next) = next else { return false };
             let opens = matches!(next, State::Open { .. });
             let left = patience.since(now);
@@ -244,7 +253,7 @@ impl<S: CircuitStore> Circuits<S> {
         clock: &C,
         within: Duration,
     ) -> Option<Changed> {
-        let now = clock.now();
+        let (now, began) = (clock.now(), clock.moment());
         let change = Change { specialist, seen: circuit.stamp, state: next, author, now };
         let changed = match self.store.change(&change, within).await {
             Ok(changed) => changed,
@@ -261,22 +270,16 @@ impl<S: CircuitStore> Circuits<S> {
                 }
                 let (stamp, forced) = (circuit.stamp + 1, circuit.forced);
                 let stored = Circuit { stamp, state: next.clone(), forced };
-                self.remember(specialist, stored, now, clock.now());
+                self.remember(specialist, stored, began, clock.moment());
             }
             Changed::Lost(found) => {
-                self.remember(specialist, found.clone(), now, clock.now());
+                self.remember(specialist, found.clone(), began, clock.moment());
             }
         }
         Some(changed)
     }
 
-    fn remember(
-        &self,
-        specialist: &SpecialistName,
-        circuit: Circuit,
-        began: Timestamp,
-        now: Timestamp,
-    ) {
+    fn remember(&self, specialist: &SpecialistName, circuit: Circuit, began: Moment, now: Moment) {
         self.with_memory(|memory| memory.take(specialist, circuit, began, now));
     }
 

@@ -11,9 +11,11 @@ use crate::doubles::{
 };
 use crate::invocation::InvokeError;
 use crate::ledger::Account;
+use crate::session::UserMark;
 
 const REQUEST: LambdaRequest<'_> = LambdaRequest {
     id: "r-1",
+    execution: 7,
     deadline: Timestamp(60_000),
     cold_start: None,
     function_version: None,
@@ -97,6 +99,30 @@ async fn the_hold_is_settled_and_the_metrics_are_out_when_the_reply_is() {
     assert_eq!(played.metric("RoutingAccuracy"), Some(1.0));
     assert_eq!(played.metric("SpecialistLatency"), Some(100.0));
     assert_eq!(played.metric("RouterOverhead"), Some(0.0), "it only waited");
+}
+
+#[tokio::test]
+async fn a_request_that_is_delivered_again_is_charged_again() {
+    let ledger = InMemoryLedger::that_loses_settlements();
+    let clock = ManualClock::default();
+    let script = [answers("ORDERS", "there"), answers("ORDERS", "here")];
+    let invoker = ScriptedInvoker::new(&clock, script);
+    let ports = Doubles {
+        ledger: &ledger,
+        invoker: &invoker,
+        circuits: &Circuits::<InMemoryCircuits>::default(),
+        incidents: &RecordingLog::default(),
+        metrics: &RecordingSink::default(),
+        clock: &clock,
+    };
+    let handler = Handler { policy: &policy(), ports: &ports, retries: &RetryBudget::default() };
+    for (execution, answer) in [(1, "there"), (2, "here")] {
+        let request = LambdaRequest { execution, ..REQUEST };
+        let body = handler.handle(&ask_orders(), request).await.reply.body;
+        assert_eq!(body.answer.as_deref(), Some(answer));
+    }
+    // The first left its hold behind, and the second has one of its own.
+    assert_eq!((ledger.holds(), ledger.account().steps), (2, 2));
 }
 
 #[tokio::test]
@@ -192,28 +218,20 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let handler = Handler { policy: &policy, ports: &ports, retries: &RetryBudget::default() };
     let ask = async |event: &Event, id| {
         let deadline = clock.now().after(Duration::from_secs(60));
-        handler
-            .handle(
-                event,
-                LambdaRequest {
-                    id,
-                    deadline,
-                    cold_start: None,
-                    function_version: None,
-                    wants_steps: false,
-                },
-            )
-            .await
-            .reply
-            .body
+        handler.handle(event, LambdaRequest { id, deadline, ..REQUEST }).await.reply.body
     };
     let first = ask(&ask_orders(), "r-1").await;
     let again = ask(&ask_orders(), "r-2").await;
     assert_eq!((again.status, again.answer), (Status::Answered, first.answer));
     assert_eq!((again.attempts, again.budget), (0, first.budget));
-    let mut of_somebody_else = ask_orders();
-    let caller = of_somebody_else.caller.as_mut().unwrap();
-    caller.attributes.insert("user_id".to_owned(), "somebody else".to_owned());
-    assert_eq!(ask(&of_somebody_else, "r-3").await.answer.as_deref(), Some("here"));
+    let mut of_verified = ask_orders();
+    of_verified.caller.as_mut().unwrap().identity_verified = true;
+    assert_eq!(ask(&of_verified, "r-3").await.answer.as_deref(), Some("here"));
+    let mut of_another = ask_orders();
+    let caller = of_another.caller.as_mut().unwrap();
+    caller.user = Some(UserMark::of(&caller.tenant, "another"));
+    let refused = ask(&of_another, "r-4").await;
+    assert_eq!((refused.reason, refused.answer), (Some(Reason::BadRequest), None));
+    assert_eq!(refused.budget, None, "it is not told what the session has left");
     assert_eq!(ledger.account().steps, 2);
 }

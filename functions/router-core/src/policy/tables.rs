@@ -121,6 +121,8 @@ fn read_retry(section: &Section<'_>) -> Retry {
 fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
     let rules = CircuitRules {
         failures: section.integer("failures", 1..=10_000, Some(5)),
+        // Each is kept in the circuit's item, which has to stay small.
+        sessions: section.integer("sessions", 1..=32, Some(2)) as usize,
         open: section.seconds("open_seconds", 1..=86_400, 30),
         probes: section.integer("probes", 1..=1_000, Some(3)),
         slow_call: section.millis_up_to("slow_call_ms", 8_000, "timeout_ms", timeout),

@@ -85,7 +85,9 @@ impl<'r, P: Ports> TaskContext<'r, P> {
     pub(super) async fn report(&self, specialist: &Specialist, attempt: &str, verdict: Verdict) {
         let (circuits, clock) = (self.request.ports.circuits(), self.request.ports.clock());
         let within = deadline::after_call(self.request.remaining());
-        let opened = circuits.report(specialist, attempt, verdict, clock, within).await;
+        let session = self.request.caller.root.mark();
+        let reporting = circuits.report(specialist, attempt, session, verdict, clock, within);
+        let opened = reporting.await;
         let (owner, specialist) = (attempt.to_owned(), specialist.name.clone());
         self.note(Fact::Reported { owner, specialist, opened });
     }

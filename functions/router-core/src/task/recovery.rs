@@ -28,7 +28,9 @@ pub(crate) async fn recover<P: Ports>(request: Request<'_, P>) {
         if let Some(specialist) = policy.find(specialist.as_str()) {
             let within = deadline::after_call(request.remaining());
             let (circuits, clock) = (ports.circuits(), ports.clock());
-            circuits.report(specialist, &owner, Verdict::Unknown, clock, within).await;
+            let session = request.caller.root.mark();
+            let verdict = Verdict::Unknown;
+            circuits.report(specialist, &owner, session, verdict, clock, within).await;
         }
     }
 }

@@ -297,15 +297,19 @@ impl<'r, P: Ports> TaskRun<'r, P> {
                 let lane = Lane::default();
                 Ok(Granted { id, held: None, lane, probe_deadline, is_degraded: false })
             }
-            ReserveError::OtherTenant => {
+            ReserveError::OtherTenant | ReserveError::OtherUser => {
                 error!(error = chain(&error), "refused");
-                Err(refused(Reason::BadRequest, messages::other_tenant()))
+                let is_tenant = matches!(error, ReserveError::OtherTenant);
+                let owner = if is_tenant { "tenant" } else { "user" };
+                Err(refused(Reason::BadRequest, messages::not_yours(owner)))
             }
             ReserveError::Repeated { .. } => {
                 warn!(error = chain(&error), "refused");
                 Err(refused(Reason::LoopDetected, messages::repeated(&specialist.name)))
             }
-            ReserveError::Unavailable(_) | ReserveError::AlreadySettled(_) => {
+            ReserveError::Unavailable(_)
+            | ReserveError::Unusable(_)
+            | ReserveError::AlreadySettled(_) => {
                 error!(error = chain(&error), "the budget cannot be checked");
                 Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))
             }

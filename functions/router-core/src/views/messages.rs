@@ -106,9 +106,9 @@ pub(crate) fn repeated(specialist: &SpecialistName) -> String {
     )
 }
 
-/// The session is somebody else's.
-pub(crate) fn other_tenant() -> String {
-    "The request cannot be served: this session belongs to another tenant.".to_owned()
+/// The session is another tenant's or user's.
+pub(crate) fn not_yours(owner: &str) -> String {
+    format!("The request cannot be served: this session belongs to another {owner}.")
 }
 
 /// Why another specialist answered.

@@ -318,7 +318,9 @@ impl<'e> Tree<'e> {
 fn not_held(why: NotHeld) -> (&'static str, bool) {
     match why {
         NotHeld::Exhausted(limit) => (limit.as_str(), false),
-        NotHeld::NotOwner => ("other_tenant", false),
+        NotHeld::OtherTenant => ("other_tenant", false),
+        NotHeld::OtherUser => ("other_user", false),
+        NotHeld::Unusable => ("unusable", true),
         NotHeld::Repeated => ("repeated", false),
         NotHeld::Unavailable => ("unavailable", true),
         NotHeld::AlreadySettled => ("already_settled", true),

@@ -130,13 +130,13 @@ impl World {
         let task = &mut state.tasks[index];
         let now = form::ago(task.age);
         let is_failing = word == Word::Unknown && self.setup.has(Flaw::UnknownIsFailing);
-        let verdict = if is_failing { Word::Failing } else { word }.into();
+        let word_told = if is_failing { Word::Failing { session: 0 } } else { word };
         let mine = owner(index, &self.setup);
         let owner = match properties::probe(&last_found(from, heard).state) {
             Some(probe) if self.setup.has(Flaw::EverybodyHasASay) => probe.owner.clone(),
             _ => mine.clone(),
         };
-        match self.desk.report(from, &owner, verdict, now, heard) {
+        match self.desk.report(from, &owner, word_told, now, heard) {
             Move::Ask(write) => {
                 let from = last_found(from, heard).clone();
                 let write = Write { author: format!("{mine}!"), ..write };

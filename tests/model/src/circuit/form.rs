@@ -91,7 +91,9 @@ impl State {
         };
         let tasks_each = setup.tasks;
         each_circuit(&mut self, |state, holder| match state {
-            CircuitState::Closed { failures, since } => {
+            CircuitState::Closed { failures, since, .. } => {
+                // More than it takes open it no sooner.
+                *failures = u64::from(setup.failures).min(*failures);
                 if *failures == 0 || *since <= long_past {
                     *since = FLOOR;
                 }
@@ -114,6 +116,7 @@ impl State {
         for task in &mut self.tasks {
             task.place = task.place.map(|until| NOW.max(until));
         }
+        self.history.forget_more_than(setup.failures);
         self.forget_authors();
         self.forget_stamps(setup);
         self

@@ -17,6 +17,8 @@ pub struct History {
     pub run: Vec<bool>,
     /// How many failures of the present run are those of attempts that are over.
     pub past_run: u8,
+    /// The sessions that failures of the present run are of.
+    pub run_sessions: BTreeSet<u8>,
     /// How many failures of the present run were counted already.
     pub recounted: u8,
     /// Probes in a row that succeeded.
@@ -63,6 +65,7 @@ impl History {
         Self {
             run: vec![false; setup.processes * setup.tasks],
             past_run: 0,
+            run_sessions: BTreeSet::new(),
             recounted: 0,
             row: 0,
             holder: None,
@@ -112,15 +115,22 @@ impl History {
         if is_closed && word == Word::Healthy && again.is_some() {
             self.broken.insert(rule::WIPED);
         }
-        if is_closed && word == Word::Failing {
+        if let Word::Failing { session } = word
+            && is_closed
+        {
             // A run whose last failure is long ago is over.
             if matches!(to, CircuitState::Closed { failures: 1, .. }) {
                 self.end_run();
             }
             self.count(by.attempt);
+            self.run_sessions.insert(session);
+            let is_open = matches!(to, CircuitState::Open { .. });
+            if is_open && self.run_sessions.len() < usize::from(setup.sessions) {
+                self.broken.insert(rule::SESSIONS);
+            }
             let own = u8::try_from(self.run.iter().filter(|failed| **failed).count());
             let failures = own.unwrap_or(u8::MAX) + self.past_run;
-            if matches!(to, CircuitState::Open { .. }) && failures < setup.failures {
+            if is_open && failures < setup.failures {
                 self.odd = Some(Odd::OpenedSooner);
                 if failures + self.recounted < setup.failures {
                     self.broken.insert(rule::OPENS);
@@ -155,13 +165,20 @@ impl History {
     fn end_run(&mut self) {
         self.run.fill(false);
         self.past_run = 0;
+        self.run_sessions.clear();
         self.recounted = 0;
+    }
+
+    /// Forgets of a run that it is longer than it takes to open.
+    pub(crate) fn forget_more_than(&mut self, failures: u8) {
+        self.past_run = self.past_run.min(failures);
+        self.recounted = self.recounted.min(failures);
     }
 
     /// Notes down that a probe that still has its place has reported in vain.
     pub(crate) fn note_unheard(&mut self, word: Word) {
         self.broken.insert(rule::HEARD);
-        if word == Word::Failing {
+        if matches!(word, Word::Failing { .. }) {
             self.row = 0;
         }
     }

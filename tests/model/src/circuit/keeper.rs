@@ -14,11 +14,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use router_core::circuit::{
-    Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings, Verdict,
+    Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings,
 };
 use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist, SpecialistName};
-use router_core::units::{Clock, MicroUsd, Price, Timestamp, Tokens};
+use router_core::session::SessionMark;
+use router_core::units::{Clock, MicroUsd, Moment, Price, Timestamp, Tokens};
 
+use super::process::Word;
 use super::setup::TICK;
 use super::table::{Answer, Seen, Write};
 use super::{Flaw, Setup};
@@ -43,6 +45,8 @@ pub struct GivenUp;
 #[derive(Clone, Debug)]
 pub struct Desk {
     specialist: Specialist,
+    /// The sessions that attempts are made for.
+    sessions: Vec<SessionMark>,
     /// How long an attempt may take; `None`: for ever.
     place: Option<Duration>,
 }
@@ -66,6 +70,10 @@ impl Desk {
             retry: Retry { max_attempts: 1, base_delay: TICK, max_delay: TICK },
             circuit: CircuitRules {
                 failures: setup.failures.into(),
+                sessions: match setup.has(Flaw::OpensForOneSession) {
+                    true => 1,
+                    false => setup.sessions.into(),
+                },
                 open: TICK * u32::from(setup.open),
                 probes: setup.probes.into(),
                 slow_call: TICK,
@@ -75,7 +83,9 @@ impl Desk {
         // `Circuits` adds a second of grace.
         let place = TICK * u32::from(setup.place) - Duration::from_secs(1);
         let place = (!setup.has(Flaw::ProbeForEver)).then_some(place);
-        Self { specialist, place }
+        let names = (0..setup.sessions).map(|number| number.to_string());
+        let sessions = names.map(|name| SessionMark::parse(&name).unwrap()).collect();
+        Self { specialist, sessions, place }
     }
 
     /// Admits the attempt `owner`, by a process that knows the circuit as it was `seen`.
@@ -98,13 +108,18 @@ impl Desk {
         &self,
         seen: &Seen,
         owner: &str,
-        verdict: Verdict,
+        word: Word,
         now: Timestamp,
         heard: Heard<'_>,
     ) -> Move<bool> {
         let circuits = self.circuits(seen, heard);
         let clock = Stopped(now);
-        let reporting = circuits.report(&self.specialist, owner, verdict, &clock, TICK);
+        let of = match word {
+            Word::Failing { session } => usize::from(session),
+            Word::Healthy | Word::Unknown => 0,
+        };
+        let (specialist, session) = (&self.specialist, self.sessions[of]);
+        let reporting = circuits.report(specialist, owner, session, word.into(), &clock, TICK);
         next_move(circuits.store(), reporting)
     }
 
@@ -133,6 +148,10 @@ struct Stopped(Timestamp);
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {
         self.0
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(self.0.since(Timestamp(0)))
     }
 
     async fn sleep(&self, _duration: Duration) {}

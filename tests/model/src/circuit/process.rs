@@ -81,8 +81,11 @@ pub struct Exchange {
 pub enum Word {
     /// [`Verdict::Healthy`].
     Healthy,
-    /// [`Verdict::Failing`].
-    Failing,
+    /// [`Verdict::Failing`], of an attempt that was made for this session.
+    Failing {
+        /// Its number.
+        session: u8,
+    },
     /// [`Verdict::Unknown`].
     Unknown,
 }
@@ -160,7 +163,7 @@ impl From<Word> for Verdict {
     fn from(word: Word) -> Self {
         match word {
             Word::Healthy => Self::Healthy,
-            Word::Failing => Self::Failing,
+            Word::Failing { .. } => Self::Failing,
             Word::Unknown => Self::Unknown,
         }
     }

@@ -1,6 +1,6 @@
 //! What holds in every state, and what happens in some.
 
-use router_core::circuit::{Admission, Gate, Probe, State as CircuitState};
+use router_core::circuit::{Admission, Probe, State as CircuitState};
 use stateright::Property;
 
 use super::form::{self, GONE, NOW};
@@ -31,6 +31,8 @@ pub mod rule {
     /// It opens after so many failures in a row, of as many attempts; of fewer only by those of
     /// them that were counted twice, which see [`ONCE`].
     pub const OPENS: &str = "it opens after so many failures";
+    /// It opens only for failures of that many sessions, of the run that is still counted.
+    pub const SESSIONS: &str = "one session alone does not open it";
     /// A repeated or late change is not stored on top of itself. It is stored twice only if its
     /// answer was lost and another change came in between.
     pub const ONCE: &str = "nothing is counted twice in a row";
@@ -77,6 +79,7 @@ pub(crate) fn all() -> Vec<Rule> {
         Rule::always(rule::OWN_WORD, |_, state| is_kept(state, rule::OWN_WORD)),
         Rule::always(rule::UNKNOWN, |_, state| is_kept(state, rule::UNKNOWN)),
         Rule::always(rule::OPENS, |_, state| is_kept(state, rule::OPENS)),
+        Rule::always(rule::SESSIONS, |_, state| is_kept(state, rule::SESSIONS)),
         Rule::always(rule::ONCE, |_, state| is_kept(state, rule::ONCE)),
         Rule::always(rule::WIPED, |_, state| is_kept(state, rule::WIPED)),
         Rule::always(rule::CLOSES, |_, state| is_kept(state, rule::CLOSES)),
@@ -132,8 +135,7 @@ fn is_calling(task: &Task) -> bool {
 }
 
 fn is_open(state: &State) -> bool {
-    state.table.circuit.state.gate(NOW) == Gate::Reject
-        && matches!(state.table.circuit.state, CircuitState::Open { .. })
+    matches!(state.table.circuit.state, CircuitState::Open { until } if NOW < until)
 }
 
 fn probes_out(state: &State) -> usize {

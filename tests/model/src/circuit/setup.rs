@@ -14,6 +14,8 @@ pub struct Setup {
     pub tasks: usize,
     /// Failures in a row that open the circuit.
     pub failures: u8,
+    /// The least number of sessions that those are of. Attempts are made for as many.
+    pub sessions: u8,
     /// Probes in a row that close it.
     pub probes: u8,
     /// How long it stays open.
@@ -46,6 +48,7 @@ impl Default for Setup {
             processes: 2,
             tasks: 1,
             failures: 2,
+            sessions: 1,
             probes: 2,
             open: 2,
             place: 1,
@@ -91,6 +94,8 @@ pub enum Flaw {
     UnknownIsFailing,
     /// A success ends also the failures that were counted after its report was begun.
     RunEndedBlindly,
+    /// It is not asked which sessions failures are of.
+    OpensForOneSession,
     /// A process goes by what it read once.
     RemembersForEver,
     /// A process remembers the answer that came last, though it may know of a later change.
@@ -99,7 +104,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ChangedBlindly,
         Self::NotRecognised,
         Self::RecognisedByStamp,
@@ -108,6 +113,7 @@ impl Flaw {
         Self::EverybodyHasASay,
         Self::UnknownIsFailing,
         Self::RunEndedBlindly,
+        Self::OpensForOneSession,
         Self::RemembersForEver,
         Self::MemoryGoesBack,
     ];

@@ -83,7 +83,8 @@ impl World {
         match &task.phase {
             Phase::Idle => return actions.push(Action::Begin(index)),
             Phase::Calling => {
-                let words = [Word::Healthy, Word::Failing, Word::Unknown];
+                let failing = (0..self.setup.sessions).map(|session| Word::Failing { session });
+                let words = failing.chain([Word::Healthy, Word::Unknown]);
                 actions.extend(words.map(|word| Action::End(index, word)));
             }
             Phase::Reading { .. } if failed_reads => actions.push(Action::FailToRead(index)),

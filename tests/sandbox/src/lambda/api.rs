@@ -44,6 +44,7 @@ pub(super) struct Dispatch {
 impl Dispatch {
     /// An invocation that starts now and may take `limit`.
     pub(super) fn new(
+        request_id: String,
         function: &str,
         limit: Duration,
         payload: Bytes,
@@ -51,7 +52,7 @@ impl Dispatch {
     ) -> Self {
         let (region, account) = (identity::REGION, identity::ACCOUNT);
         Self {
-            request_id: identity::uuid(),
+            request_id,
             deadline: clock::now() + limit,
             function_arn: format!("arn:aws:lambda:{region}:{account}:function:{function}"),
             client_context,

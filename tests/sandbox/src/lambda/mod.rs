@@ -184,12 +184,25 @@ impl Lambda {
         client_context: Option<&serde_json::Value>,
         limit: Option<Duration>,
     ) -> Invocation {
+        self.deliver(identity::uuid(), payload, client_context, limit).await
+    }
+
+    /// As [`Lambda::invoke`], under this request id, which may be that of an invocation
+    /// before: Lambda delivers an asynchronous one again that has failed.
+    pub async fn deliver(
+        &self,
+        request_id: String,
+        payload: Bytes,
+        client_context: Option<&serde_json::Value>,
+        limit: Option<Duration>,
+    ) -> Invocation {
         let (reply, replied) = oneshot::channel();
         let client_context = client_context.map(ascii_json);
+        let job = Job { request_id: request_id.clone(), payload, client_context, limit, reply };
         // When no worker is left, the reply's sender is dropped with the job.
-        let _ = self.jobs.send(Job { payload, client_context, limit, reply });
+        let _ = self.jobs.send(job);
         replied.await.unwrap_or_else(|_| Invocation {
-            request_id: identity::uuid(),
+            request_id,
             outcome: Outcome::FunctionError(FunctionError {
                 error_type: "Sandbox.Stopped".to_owned(),
                 error_message: "no process is left to invoke".to_owned(),

@@ -21,6 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// An invocation on its way to a process.
 pub(super) struct Job {
+    pub(super) request_id: String,
     pub(super) payload: Bytes,
     pub(super) client_context: Option<String>,
     /// How long it may take, where that is not the function's usual limit.
@@ -163,8 +164,9 @@ impl Worker {
             let started = Instant::now();
             let limit = job.limit.unwrap_or(self.launch.limit);
             let function = &self.launch.function;
-            let dispatch = Dispatch::new(function, limit, job.payload, job.client_context);
-            let request_id = dispatch.request_id.clone();
+            let request_id = job.request_id;
+            let dispatch =
+                Dispatch::new(request_id.clone(), function, limit, job.payload, job.client_context);
             // A process that is gone is noticed right below.
             let _ = process.poll.send(dispatch);
             let (outcome, alive) = tokio::select! {
@@ -201,7 +203,7 @@ impl Worker {
             error_type: "Runtime.InitError".to_owned(),
             error_message: error,
         });
-        let request_id = crate::identity::uuid();
+        let request_id = job.request_id;
         let _ = job.reply.send(Invocation { request_id, outcome, duration: Duration::ZERO });
         Next::Restart
     }

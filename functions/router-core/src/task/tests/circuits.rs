@@ -3,8 +3,10 @@
 use super::*;
 use crate::circuit::{Admission, Forced, Probe, State};
 use crate::doubles::after;
+use crate::session::RootSession;
 
-// The circuit of orders opens after 5 failures for 30 s, and closes after 3 probes.
+// The circuit of orders opens after 5 failures, of one session or more, for 30 s, and closes after
+// 3 probes. That of general takes the failures of two sessions.
 
 fn ill(agent: &'static str) -> Scripted {
     fails(agent, InvokeError::GaveUp)
@@ -66,6 +68,33 @@ async fn a_specialist_that_keeps_failing_is_not_called_any_more() {
 }
 
 #[tokio::test]
+async fn one_session_whose_requests_all_fail_takes_the_specialist_from_nobody() {
+    let mut stage = after_failures(0).await;
+    let general = |stage: &Stage| stage.circuits.store().state("general");
+    for _ in 0..9 {
+        stage.play("general", [fails("GENERAL", InvokeError::GaveUp)]).await;
+    }
+    let of_one = general(&stage);
+    assert!(matches!(&of_one, State::Closed { failures: 9, sessions, .. } if sessions.len() == 1));
+    stage.caller.root = RootSession::parse("sessionId", "another").unwrap();
+    let (routed, _) = stage.play("general", [fails("GENERAL", InvokeError::GaveUp)]).await;
+    assert_eq!(routed.metric("CircuitOpened", &["Specialist=general"]), [1.0]);
+    assert!(matches!(general(&stage), State::Open { .. }));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_what_was_read() {
+    let stage = after_failures(0).await;
+    stage.wait(3_600);
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    stage.circuits.store().force("orders", Forced::Open);
+    stage.clock.set_back(Duration::from_secs(1_800));
+    stage.play("orders", [answers("ORDERS", "there")]).await;
+    stage.wait(5);
+    stage.finds_orders_open().await;
+}
+
+#[tokio::test]
 async fn a_circuit_that_opens_between_two_attempts_ends_the_invocation() {
     let stage = after_failures(4).await;
     let broken = fails("ORDERS", InvokeError::StreamBroken("cut".into()));
@@ -86,7 +115,8 @@ async fn answers_that_come_too_late_open_it_as_failures_do() {
     assert!(matches!(stage.orders(), State::Open { .. }));
     let stage = after_failures(4).await;
     stage.play("orders", [late(8_000)]).await;
-    assert_eq!(stage.orders(), State::Closed { failures: 0, since: stage.clock.now() });
+    let since = stage.clock.now();
+    assert_eq!(stage.orders(), State::Closed { failures: 0, sessions: Vec::new(), since });
 }
 
 #[tokio::test]
@@ -156,7 +186,7 @@ async fn healthy_traffic_reads_once_in_five_seconds_and_writes_nothing() {
 async fn other_processes_are_heard_within_five_seconds() {
     let stage = after_failures(0).await;
     stage.play("orders", [answers("ORDERS", "there")]).await;
-    let open = State::Open { until: Timestamp(60_000) };
+    let open = State::Open { until: Timestamp(30_000) };
     stage.circuits.store().set("orders", open);
     stage.play("orders", [answers("ORDERS", "there")]).await;
     stage.wait(5);
@@ -168,7 +198,8 @@ async fn a_failure_counts_from_what_the_table_says_and_not_from_memory() {
     let stage = after_failures(0).await;
     stage.play("orders", [answers("ORDERS", "there")]).await;
     let since = stage.clock.now();
-    stage.circuits.store().set("orders", State::Closed { failures: 4, since });
+    let four = State::Closed { failures: 4, sessions: Vec::new(), since };
+    stage.circuits.store().set("orders", four);
     let (routed, _) = stage.play("orders", [ill("ORDERS"), hello()]).await;
     assert_eq!(routed.metric("CircuitOpened", &[]), [1.0]);
 }
