@@ -91,7 +91,7 @@ impl Form {
                 }
                 if let Some(expectation) = expectation {
                     let (path, found) = ("response.httpStatusCode", &response["httpStatusCode"]);
-                    same(path, &json!(expectation.http_status), found, mismatches);
+                    same(path, &json!(expectation.http_status.unwrap_or(200)), found, mismatches);
                 }
             }
             Self::Gateway => {}

@@ -15,6 +15,9 @@ pub struct Given(Vec<Item>);
 /// A value that cannot be put into the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GivenError {
+    /// A list of given items without an item.
+    #[error("it has no item")]
+    Empty,
     /// The table's keys are texts.
     #[error("an item has no text as `{0}`")]
     NoKey(&'static str),
@@ -29,8 +32,11 @@ impl Given {
     ///
     /// # Errors
     ///
-    /// [`GivenError`] for the first item that cannot be one.
+    /// [`GivenError`] for the first item that cannot be one, and when there is none.
     pub fn parse(items: &[Map<String, Value>]) -> Result<Self, GivenError> {
+        if items.is_empty() {
+            return Err(GivenError::Empty);
+        }
         let items = items.iter().map(|item| {
             for name in ["pk", "sk"] {
                 item.get(name).and_then(Value::as_str).ok_or(GivenError::NoKey(name))?;
@@ -135,6 +141,7 @@ mod tests {
         let half = json!([{ "pk": "a", "sk": "b", "c": [0.5] }]);
         assert_eq!(parse(half), Err(GivenError::Value(json!(0.5))));
         assert_eq!(parse(json!([{ "pk": "a", "sk": 1 }])), Err(GivenError::NoKey("sk")));
+        assert_eq!(parse(json!([])), Err(GivenError::Empty));
     }
 
     #[tokio::test]

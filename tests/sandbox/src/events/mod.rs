@@ -7,29 +7,28 @@
 mod charged;
 mod compare;
 mod expectation;
+mod files;
 mod form;
 mod given;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use self::charged::Charged;
 pub use self::compare::Mismatch;
 pub use self::expectation::Expectation;
+pub use self::files::{EventError, folder, load, load_all, load_folder};
 pub use self::form::Form;
 pub use self::given::{Given, GivenError};
 
 use self::compare::same;
 use crate::agents::Call;
-use crate::lambda::{Invocation, Outcome, StartError, workspace_root};
+use crate::lambda::{Invocation, Outcome, StartError};
 use crate::metrics::Batch;
 use crate::sandbox::Sandbox;
 use crate::table::TableError;
@@ -69,44 +68,6 @@ pub struct Played {
     pub lines: Vec<String>,
 }
 
-/// Why event files cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum EventError {
-    /// A file or folder cannot be read.
-    #[error("cannot read {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file is not the JSON it should be.
-    #[error("{} is not as it should be", .path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// The place and the mistake.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// A given item cannot be put into the table.
-    #[error("{} is not as it should be", .path.display())]
-    Given {
-        /// The file.
-        path: PathBuf,
-        /// The mistake.
-        #[source]
-        source: GivenError,
-    },
-    /// An event of the repository has no expectation.
-    #[error("{} is missing: every event of the repository has an expectation", .0.display())]
-    NoExpectation(PathBuf),
-    /// An expectation, a client context or a list of given items belongs to no event.
-    #[error("{} belongs to no event", .0.display())]
-    NoEvent(PathBuf),
-}
-
 /// Why an event cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
@@ -118,63 +79,6 @@ pub enum PlayError {
     Start(#[from] StartError),
 }
 
-/// The repository's folder of events.
-pub fn folder() -> PathBuf {
-    workspace_root().join("events")
-}
-
-/// All cases of the repository, by name.
-///
-/// # Errors
-///
-/// [`EventError`], also when an event lacks its expectation or a file belongs to no event.
-pub fn load_all() -> Result<Vec<Case>, EventError> {
-    load_folder(&folder())
-}
-
-/// All cases of a folder that is laid out like the repository's, by name.
-///
-/// # Errors
-///
-/// As [`load_all`].
-pub fn load_folder(folder: &Path) -> Result<Vec<Case>, EventError> {
-    let cases: Vec<Case> =
-        json_files(folder)?.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
-    if let Some(case) = cases.iter().find(|case| case.expectation.is_none()) {
-        let missing = companion(&folder.join(&case.name).with_extension("json"), "expected");
-        return Err(EventError::NoExpectation(missing));
-    }
-    for companions in ["expected", "client-context", "given"] {
-        let companions = folder.join(companions);
-        if !companions.is_dir() {
-            continue;
-        }
-        let known = |path: &PathBuf| cases.iter().any(|case| case.name == name_of(path));
-        if let Some(stray) = json_files(&companions)?.into_iter().find(|path| !known(path)) {
-            return Err(EventError::NoEvent(stray));
-        }
-    }
-    Ok(cases)
-}
-
-/// The case of one event file, with what is beside it: expectation, client context, given items.
-///
-/// # Errors
-///
-/// [`EventError`] when a file cannot be read or is not as it should be.
-pub fn load(path: &Path) -> Result<Case, EventError> {
-    let given_path = companion(path, "given");
-    let given: Vec<Map<String, Value>> = read_json(&given_path)?.unwrap_or_default();
-    Ok(Case {
-        name: name_of(path),
-        event: read(path)?.into(),
-        client_context: read_json(&companion(path, "client-context"))?,
-        expectation: read_json(&companion(path, "expected"))?,
-        given: Given::parse(&given)
-            .map_err(|source| EventError::Given { path: given_path, source })?,
-    })
-}
-
 /// Invokes the function with the event and collects what came of it. Where items are given, they
 /// are in the table meanwhile, and only then; the event is played in new processes of the
 /// function, and new ones are started after it.
@@ -184,17 +88,22 @@ pub fn load(path: &Path) -> Result<Case, EventError> {
 ///
 /// # Errors
 ///
-/// [`PlayError`]; what is given may be left in the table then.
+/// [`PlayError`]. What is given is left in the table only where the table itself fails.
 pub async fn play(sandbox: &Sandbox, case: &Case) -> Result<Played, PlayError> {
     if case.given.is_empty() {
         return Ok(play_on(sandbox, case).await?);
     }
     let before = case.given.put(sandbox.table()).await?;
-    sandbox.renew_processes().await?;
-    let played = play_on(sandbox, case).await?;
+    let played = play_in_new_processes(sandbox, case).await;
     before.put_back(sandbox.table()).await?;
+    let played = played?;
     sandbox.renew_processes().await?;
     Ok(played)
+}
+
+async fn play_in_new_processes(sandbox: &Sandbox, case: &Case) -> Result<Played, PlayError> {
+    sandbox.renew_processes().await?;
+    Ok(play_on(sandbox, case).await?)
 }
 
 async fn play_on(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> {
@@ -232,6 +141,10 @@ pub fn check(case: &Case, played: &Played) -> Vec<Mismatch> {
     for refusal in &played.refusals {
         mismatches.push(Mismatch::new("metrics", "what CloudWatch takes", &json!(refusal)));
     }
+    let holds = played.charged.holds_left;
+    if holds > 0 && matches!(played.invocation.outcome, Outcome::Response(_)) {
+        mismatches.push(Mismatch::new("holds", "none left after a reply", &json!(holds)));
+    }
     if let Some(expectation) = &case.expectation {
         if let Some(expected) = &expectation.calls {
             let found: Vec<&str> = played.calls.iter().map(|call| &*call.specialist).collect();
@@ -249,6 +162,17 @@ impl Case {
         Form::of(&event, self.client_context.as_ref())
     }
 
+    /// An event of no form goes wrong in production, whatever the function makes of it.
+    fn without_form(&self) -> Mismatch {
+        let found = match serde_json::from_slice::<Value>(&self.event) {
+            Ok(event) => event,
+            Err(error) => json!(format!("no JSON: {error}")),
+        };
+        let expected = "`function`, `apiPath` or a gateway's client context, unless its expectation \
+                        names an `error`";
+        Mismatch::new("event", expected, &found)
+    }
+
     /// The function's timeout, where the expectation sets one.
     pub fn timeout(&self) -> Option<Duration> {
         let millis = self.expectation.as_ref()?.lambda_timeout_ms?;
@@ -258,9 +182,10 @@ impl Case {
 
 fn check_outcome(case: &Case, played: &Played, mismatches: &mut Vec<Mismatch>) {
     let expectation = case.expectation.as_ref();
-    let error = expectation
-        .and_then(|expectation| expectation.error.as_deref())
-        .or_else(|| case.form().is_none().then_some("UnknownEventForm"));
+    let error = expectation.and_then(|expectation| expectation.error.as_deref());
+    if error.is_none() && case.form().is_none() {
+        mismatches.push(case.without_form());
+    }
     let bytes = match &played.invocation.outcome {
         Outcome::Response(bytes) => bytes,
         Outcome::FunctionError(found) => {
@@ -286,7 +211,8 @@ fn check_outcome(case: &Case, played: &Played, mismatches: &mut Vec<Mismatch>) {
         let expected = format!("at most {MOST_REPLY_BYTES} bytes");
         mismatches.push(Mismatch::new("reply", &expected, &json!(bytes.len())));
     }
-    let (Some(form), Some(reply)) = (case.form(), played.invocation.json()) else {
+    let Some(form) = case.form() else { return };
+    let Some(reply) = played.invocation.json() else {
         let found = json!(String::from_utf8_lossy(bytes));
         mismatches.push(Mismatch::new("reply", "JSON", &found));
         return;
@@ -315,39 +241,4 @@ fn check_metrics(expectation: &Expectation, batches: &[Batch], mismatches: &mut 
             }
         }
     }
-}
-
-/// The file of the same name in a folder beside the event.
-fn companion(event: &Path, folder: &str) -> PathBuf {
-    let name = event.file_name().unwrap_or_default();
-    event.with_file_name(folder).join(name)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn json_files(folder: &Path) -> Result<Vec<PathBuf>, EventError> {
-    let unreadable = |source| EventError::Read { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, EventError> {
-    std::fs::read(path).map_err(|source| EventError::Read { path: path.to_owned(), source })
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EventError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let parsed = serde_json::from_slice(&read(path)?);
-    parsed.map(Some).map_err(|source| EventError::Json { path: path.to_owned(), source })
 }

@@ -113,11 +113,37 @@ fn an_error_is_right_only_where_it_is_expected() {
 }
 
 #[test]
-fn an_event_of_no_form_must_end_in_an_error() {
-    let mut case = case(json!({ "about": "a" }));
-    case.event = Bytes::from_static(b"{}");
-    let found = mismatches(&case, &answered(&reply(&body_text())));
-    assert!(found[0].starts_with("outcome: expected error `UnknownEventForm`"), "{found:?}");
+fn an_event_of_no_form_is_right_only_where_its_error_is_expected() {
+    let error = FunctionError { error_type: "UnknownEventForm".into(), error_message: "m".into() };
+    let failed = played(Outcome::FunctionError(error));
+    let mut expected = case(json!({ "about": "a", "error": "UnknownEventForm" }));
+    for (event, found) in [
+        (&br#"{"foo":1}"#[..], r#"found {"foo":1}"#),
+        (b"[]", "found []"),
+        (b"{\"function\": \"f\"", "found \"no JSON: EOF while parsing an object at line 1"),
+        (b"\xff", "found \"no JSON: "),
+    ] {
+        expected.event = Bytes::from_static(event);
+        assert_eq!(mismatches(&expected, &failed), [""; 0]);
+        for expectation in [None, case(json!({ "about": "a", "calls": [] })).expectation] {
+            let unexpected = Case { expectation, ..expected.clone() };
+            for played in [&failed, &answered(&reply(&body_text()))] {
+                let mismatches = mismatches(&unexpected, played);
+                assert!(mismatches[0].starts_with("event: expected `function`"), "{mismatches:?}");
+                assert!(mismatches[0].contains(found), "{mismatches:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hold_that_outlives_the_reply_is_a_mismatch() {
+    let case = case(json!({ "about": "a" }));
+    let mut played = answered(&reply(&body_text()));
+    played.charged.holds_left = 1;
+    assert_eq!(mismatches(&case, &played), ["holds: expected none left after a reply, found 1"]);
+    played.invocation.outcome = Outcome::TimedOut;
+    assert_eq!(mismatches(&case, &played).len(), 1, "a dead process settles nothing");
 }
 
 #[test]
@@ -153,6 +179,8 @@ fn a_folder_is_complete_or_refused() {
     write("one.json", "{ }");
     assert!(matches!(load_folder(folder.path()), Err(EventError::NoExpectation(_))));
     write("expected/one.json", r#"{ "about": "the first" }"#);
+    assert!(matches!(load_folder(folder.path()), Err(EventError::Expectation { .. })));
+    write("expected/one.json", r#"{ "about": "the first", "calls": [] }"#);
     write("client-context/one.json", r#"{ "custom": {} }"#);
     let cases = load_folder(folder.path()).unwrap();
     assert_eq!((&*cases[0].name, &cases[0].event[..]), ("one", &b"{ }"[..]));
@@ -162,14 +190,37 @@ fn a_folder_is_complete_or_refused() {
     assert!(matches!(load_folder(folder.path()), Err(EventError::Given { .. })));
     write("given/one.json", r#"[{ "pk": "a", "sk": "b", "c": 1 }]"#);
     assert!(!load_folder(folder.path()).unwrap()[0].given.is_empty());
-    write("given/two.json", "[]");
+    write("given/one.json", "[]");
+    assert!(matches!(load_folder(folder.path()), Err(EventError::Given { .. })));
+    write("given/one.json", r#"[{ "pk": "a", "sk": "b", "c": 1 }]"#);
+    write("given/two.json", r#"[{ "pk": "a", "sk": "b", "c": 1 }]"#);
     assert!(matches!(load_folder(folder.path()), Err(EventError::NoEvent(_))));
     write("two.json", "{}");
-    write("expected/two.json", r#"{ "about": "the second", "lambda_timeout_ms": 1500 }"#);
+    write(
+        "expected/two.json",
+        r#"{ "about": "the second", "calls": [], "lambda_timeout_ms": 1500 }"#,
+    );
     let limit = load_folder(folder.path()).unwrap()[1].timeout();
     assert_eq!(limit, Some(Duration::from_millis(1_500)));
     write("expected/three.json", r#"{ "about": "of nothing" }"#);
     assert!(matches!(load_folder(folder.path()), Err(EventError::NoEvent(_))));
     write("expected/one.json", r#"{ "about": "a", "bodi": {} }"#);
     assert!(matches!(load_folder(folder.path()), Err(EventError::Json { .. })));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_beside_an_event_and_cannot_be_read_is_not_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let event = folder.path().join("one.json");
+    std::fs::write(&event, r#"{ "function": "f" }"#).unwrap();
+    for companion in ["expected", "client-context", "given"] {
+        let beside = folder.path().join(companion);
+        std::fs::create_dir(&beside).unwrap();
+        assert!(load(&event).is_ok());
+        std::os::unix::fs::symlink("nowhere.json", beside.join("one.json")).unwrap();
+        assert!(matches!(load(&event), Err(EventError::Read { .. })), "{companion}");
+        std::fs::remove_dir_all(&beside).unwrap();
+    }
+    assert!(matches!(load(&folder.path().join("two.json")), Err(EventError::Read { .. })));
 }
