@@ -38,16 +38,6 @@ impl Elsewhere {
         given.into_iter().find_map(|(name, given)| given.then_some(name))
     }
 
-    /// Whether no function runs here.
-    pub(crate) fn has_function(&self) -> bool {
-        self.invoke.is_some()
-    }
-
-    /// Whether no table is here.
-    pub(crate) fn has_table(&self) -> bool {
-        self.aws.is_some()
-    }
-
     /// Puts everything where it belongs.
     pub(crate) fn apply(self, options: &mut Options) {
         options.invoker = self.invoke;

@@ -84,7 +84,9 @@ impl Server {
         H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        Self::on(TcpListener::bind(address).await?, handler)
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| at(address, &error))?;
+        Self::on(listener, handler)
     }
 
     /// Answers each request that comes through `listener` with `handler`.
@@ -119,6 +121,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// The system does not say which address it is that cannot be used.
+fn at(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 async fn accept<H, F>(listener: TcpListener, handler: H)
@@ -217,5 +224,15 @@ pub(crate) mod tests {
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\necho"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let first = Server::start(|_| async { Err(HangUp::Close) }).await.unwrap();
+        let address = first.address();
+        let second = Server::start_at(address, |_| async { Err(HangUp::Close) }).await;
+        let error = second.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&format!("{address}: ")), "{error}");
     }
 }

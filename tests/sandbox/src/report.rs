@@ -231,26 +231,59 @@ impl<W: Write> Report<W> {
         writeln!(self.out, "replies: {}", statuses.join(", "))
     }
 
-    /// The last line. Of `unjudged` events nobody said what to expect, so they are right when
-    /// they keep the rules for every reply.
-    pub(crate) fn summary(
-        &mut self,
-        played: usize,
-        wrong: usize,
-        unjudged: usize,
-    ) -> io::Result<()> {
-        let right = played.saturating_sub(wrong);
-        let mut text = format!("{right} of {} as expected", counted(played, "event"));
-        if unjudged > 0 {
-            text.push_str(&format!(", {unjudged} of them by the rules for every reply only"));
-        }
-        let text = if wrong == 0 { self.paint.good(&text) } else { self.paint.bad(&text) };
+    /// The last line.
+    pub(crate) fn summary(&mut self, tally: Tally) -> io::Result<()> {
+        let text = match tally {
+            Tally { wrong: 1.., .. } => self.paint.bad(&tally.to_string()),
+            Tally { right: 0, .. } => tally.to_string(),
+            Tally { .. } => self.paint.good(&tally.to_string()),
+        };
         writeln!(self.out, "\n{text}")?;
         self.out.flush()
     }
 
     fn heading(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "\n{}", self.paint.heading(text))
+    }
+}
+
+/// How many events went how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// As their expectations say.
+    pub(crate) right: usize,
+    /// Not so, or against the rules for every reply.
+    pub(crate) wrong: usize,
+    /// By the rules for every reply, without an expectation to compare them with.
+    pub(crate) unjudged: usize,
+}
+
+impl Tally {
+    /// Counts one event.
+    pub(crate) fn add(&mut self, has_expectation: bool, has_mismatches: bool) {
+        match (has_mismatches, has_expectation) {
+            (true, _) => self.wrong += 1,
+            (false, true) => self.right += 1,
+            (false, false) => self.unjudged += 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { right, wrong, unjudged } = *self;
+        let judged = right + wrong;
+        if judged > 0 {
+            write!(f, "{right} of {} as expected", counted(judged, "event"))?;
+        }
+        if judged > 0 && unjudged > 0 {
+            f.write_str("; ")?;
+        }
+        if unjudged > 0 {
+            let events = counted(unjudged, "event");
+            write!(f, "{events} with a valid reply, not compared with an expectation")?;
+        }
+        Ok(())
     }
 }
 
@@ -541,14 +574,15 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_says_what_was_not_judged() {
-        let text = |played, wrong, unjudged| {
-            printed(|report| report.summary(played, wrong, unjudged)).trim().to_owned()
+    fn what_was_not_compared_is_not_called_as_expected() {
+        let text = |right, wrong, unjudged| {
+            let tally = Tally { right, wrong, unjudged };
+            printed(|report| report.summary(tally)).trim().to_owned()
         };
+        let valid = "1 event with a valid reply, not compared with an expectation";
         assert_eq!(text(16, 0, 0), "16 of 16 events as expected");
-        assert_eq!(
-            text(1, 1, 1),
-            "0 of 1 event as expected, 1 of them by the rules for every reply only"
-        );
+        assert_eq!(text(0, 1, 0), "0 of 1 event as expected");
+        assert_eq!(text(0, 0, 1), valid);
+        assert_eq!(text(2, 1, 1), format!("2 of 3 events as expected; {valid}"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,6 +101,12 @@ impl Options {
         if self.processes == 0 {
             return Err(SandboxError::NoProcesses);
         }
+        if self.listen.port() > u16::MAX - (STAND_INS - 1) {
+            return Err(SandboxError::Ports { listen: self.listen });
+        }
+        if let Some(invoker) = self.invoker.as_ref().filter(|invoker| !is_program(invoker)) {
+            return Err(SandboxError::NoInvoker(invoker.clone()));
+        }
         let script = Script::parse(self.agents.as_deref().unwrap_or(DEFAULT_SCRIPT))?;
         if let Some(faults) = &self.fail {
             Injection::parse_list(faults, &script)?;
@@ -131,9 +137,27 @@ pub enum SandboxError {
     /// [`Options::fail`] has mistakes.
     #[error(transparent)]
     Fail(#[from] InjectionError),
-    /// A stand-in found no free port.
-    #[error("a stand-in cannot listen")]
-    Listen(#[from] io::Error),
+    /// The ports from [`Options::listen`] on are not there for all stand-ins.
+    #[error(
+        "the stand-ins need {} ports in a row, and {listen} is too near to the last one",
+        STAND_INS
+    )]
+    Ports {
+        /// The first address.
+        listen: SocketAddr,
+    },
+    /// [`Options::invoker`] is no program that can be run.
+    #[error("there is no program {} to invoke the function", .0.display())]
+    NoInvoker(PathBuf),
+    /// A stand-in cannot listen at its address.
+    #[error("the stand-in of {stand_in} cannot listen")]
+    Listen {
+        /// What it stands in for.
+        stand_in: &'static str,
+        /// The address and what the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The table was not created.
     #[error("the table is not there")]
     Table(#[from] TableError),
@@ -160,17 +184,20 @@ impl Sandbox {
             (None, None) => build_function(FUNCTION).await?,
             (None, Some(_)) => PathBuf::new(),
         };
-        let agents = Agents::start_at(options.port(0), script).await?;
+        let agents = Agents::start_at(options.port(0), script).await;
+        let agents = agents.map_err(cannot_listen("the agents"))?;
         if let Some(faults) = &options.fail {
             agents.fail_as(faults)?;
         }
         let upstream = options.aws.as_ref().map(|aws| aws.address);
-        let metrics = Metrics::start_at(options.port(1), upstream).await?;
+        let metrics = Metrics::start_at(options.port(1), upstream).await;
+        let metrics = metrics.map_err(cannot_listen("CloudWatch"))?;
         let table = match &options.aws {
             Some(aws) => Table::at(aws.address, &aws.table).await?,
             None => Table::start_at(options.port(2), options.table_file.as_deref()).await?,
         };
-        let closed_port = options.table_down.then(ClosedPort::reserve).transpose()?;
+        let closed_port = options.table_down.then(ClosedPort::reserve).transpose();
+        let closed_port = closed_port.map_err(cannot_listen("DynamoDB"))?;
         let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
         let mut env = BTreeMap::from([
             ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE".to_owned(), agents.url()),
@@ -270,6 +297,21 @@ impl Sandbox {
     }
 }
 
+/// How many stand-ins [`Options::listen`] is for.
+const STAND_INS: u16 = 3;
+
+fn cannot_listen(stand_in: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
+    move |source| SandboxError::Listen { stand_in, source }
+}
+
+/// Whether this is a file, or the name of one in a folder of `PATH`.
+fn is_program(program: &Path) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_name = program.components().count() == 1 && !program.has_root();
+    let found = || std::env::split_paths(&folders).any(|folder| folder.join(program).is_file());
+    if is_name { found() } else { program.is_file() }
+}
+
 /// What Lambda itself sets, with credentials that open nothing.
 fn lambda_environment() -> BTreeMap<String, String> {
     [
@@ -314,5 +356,13 @@ mod tests {
         assert!(matches!(Sandbox::start(script).await, Err(SandboxError::Script(_))));
         let fail = Options { fail: Some("billing=explode".into()), ..Options::default() };
         assert!(matches!(Sandbox::start(fail).await, Err(SandboxError::Fail(_))));
+        let listen = "127.0.0.1:65534".parse().unwrap();
+        let ports = Options { listen, ..Options::default() };
+        assert!(matches!(Sandbox::start(ports).await, Err(SandboxError::Ports { .. })));
+        for program in ["no-such-program-anywhere", "./no-such-program", "/"] {
+            let invoker = Options { invoker: Some(program.into()), ..Options::default() };
+            assert!(matches!(Sandbox::start(invoker).await, Err(SandboxError::NoInvoker(_))));
+        }
+        assert!(is_program(Path::new("sh")), "found by PATH");
     }
 }

@@ -7,12 +7,11 @@
 mod api;
 mod build;
 mod output;
+mod start_error;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use tokio::task::JoinSet;
 
 pub use self::api::FunctionError;
 pub use self::build::{FunctionBuildError, build_function};
+pub use self::start_error::StartError;
 
 pub(crate) use self::build::workspace_root;
 use self::output::Output;
@@ -82,39 +82,6 @@ impl Invocation {
             Outcome::FunctionError(_) | Outcome::TimedOut => None,
         }
     }
-}
-
-/// Why a function did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A process, its output file or its Runtime API could not be set up.
-    #[error("the function's process cannot be started")]
-    Io(#[from] io::Error),
-    /// The process ended before it asked for its first event.
-    #[error("the function ended before its first event ({status}){}\n{output}", reported_text(.reported.as_ref()))]
-    Exited {
-        /// How it ended.
-        status: ExitStatus,
-        /// What it told Lambda, if anything.
-        reported: Option<FunctionError>,
-        /// The last lines it wrote.
-        output: String,
-    },
-    /// The process runs but did not ask for an event.
-    #[error("the function did not ask for an event within {} s\n{output}", .limit.as_secs())]
-    Silent {
-        /// How long it had.
-        limit: Duration,
-        /// The last lines it wrote.
-        output: String,
-    },
-    /// The worker ended; a mistake of this module.
-    #[error("the function's worker ended unexpectedly")]
-    Worker,
-}
-
-fn reported_text(reported: Option<&FunctionError>) -> String {
-    reported.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
 /// The running function.

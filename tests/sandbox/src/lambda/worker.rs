@@ -112,6 +112,7 @@ impl Worker {
 
     /// Starts a process and waits for its first poll.
     async fn start(&mut self) -> Result<Ready, StartError> {
+        let earlier = (self.output.stdout_lines().len(), self.output.stderr_lines().len());
         let mut child = Command::new(&self.launch.executable)
             .env_clear()
             .envs(&self.launch.env)
@@ -140,10 +141,12 @@ impl Worker {
         match first_poll.await {
             Ok(Ok(poll)) => Ok(Ready { child, poll }),
             Ok(Err(status)) => {
-                let output = self.last_lines();
+                let output = self.last_lines(earlier);
                 Err(StartError::Exited { status: status?, reported, output })
             }
-            Err(_) => Err(StartError::Silent { limit: START_LIMIT, output: self.last_lines() }),
+            Err(_) => {
+                Err(StartError::Silent { limit: START_LIMIT, output: self.last_lines(earlier) })
+            }
         }
     }
 
@@ -206,9 +209,11 @@ impl Worker {
         Next::Restart
     }
 
-    fn last_lines(&self) -> String {
+    /// The last lines of standard output and standard error since there were that many.
+    fn last_lines(&self, earlier: (usize, usize)) -> String {
         const MOST: usize = 40;
-        let lines = [self.output.stdout_lines(), self.output.stderr_lines()].concat();
+        let mut lines = self.output.stdout_lines().split_off(earlier.0);
+        lines.extend(self.output.stderr_lines().split_off(earlier.1));
         lines[lines.len().saturating_sub(MOST)..].join("\n")
     }
 }
