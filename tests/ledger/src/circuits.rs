@@ -7,7 +7,7 @@ use router_aws::DynamoCircuits;
 use router_core::circuit::{Change, Changed, Circuit, CircuitStore, Forced, Probe, State};
 use router_core::policy::SpecialistName;
 use router_core::units::Timestamp;
-use sandbox::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
+use stand_ins::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
 
 use crate::books::number;
 use crate::payer::PLENTY;

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use sandbox::lambda::{Invocation, Outcome, build_function};
-use sandbox::table_faults::Fault;
-use sandbox::{FUNCTION, Options, Sandbox};
 use serde_json::{Value, json};
+use stand_ins::lambda::{Invocation, Outcome, build_function};
+use stand_ins::table_faults::Fault;
+use stand_ins::{FUNCTION, Options, Sandbox};
 use tempfile::TempDir;
 
 use crate::books::{charge, number};

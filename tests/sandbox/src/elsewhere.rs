@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use sandbox::{Aws, Options};
+use stand_ins::{Aws, Options};
 
 /// Where the function, the stand-ins and the table are.
 #[derive(Debug, Args)]

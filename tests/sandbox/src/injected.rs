@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sandbox::agents::{Fault, Injection};
-use sandbox::events::{self, Case, Expectation, Played};
-use sandbox::lambda::Outcome;
-use sandbox::{Options, SandboxError};
+use stand_ins::agents::{Fault, Injection};
+use stand_ins::events::{self, Case, Expectation, Played};
+use stand_ins::lambda::Outcome;
+use stand_ins::{Options, SandboxError};
 
 /// The faults of a run and what they have done so far.
 #[derive(Clone, Debug)]
@@ -124,9 +124,9 @@ impl Injected {
 #[cfg(test)]
 pub(crate) mod tests {
     use bytes::Bytes;
-    use sandbox::agents::{Call, Ending};
-    use sandbox::events::Charged;
-    use sandbox::lambda::Invocation;
+    use stand_ins::agents::{Call, Ending};
+    use stand_ins::events::Charged;
+    use stand_ins::lambda::Invocation;
 
     use super::*;
 

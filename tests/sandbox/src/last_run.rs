@@ -9,7 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sandbox::table::{Table, TableError};
+use stand_ins::table::{Table, TableError};
 
 /// The files that cargo writes into a target folder.
 const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];

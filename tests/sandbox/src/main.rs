@@ -368,10 +368,10 @@ mod tests {
 
     #[test]
     fn help_and_script_tell_of_every_fault() {
-        let script = sandbox::agents::DEFAULT_SCRIPT;
+        let script = stand_ins::agents::DEFAULT_SCRIPT;
         let head: String = script.lines().take_while(|line| line.starts_with('#')).collect();
         for text in [AFTER_HELP, &head] {
-            for fault in sandbox::agents::Fault::all() {
+            for fault in stand_ins::agents::Fault::all() {
                 let name = fault.to_string();
                 let name = name.split_once(':').map_or(&*name, |(_, exception)| exception);
                 assert!(text.contains(name), "{name} in {text}");

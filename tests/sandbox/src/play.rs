@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sandbox::events::{self, Case};
-use sandbox::lambda::build_function;
-use sandbox::traces::Traces;
-use sandbox::{FUNCTION, Options, Sandbox, SandboxError, clock};
+use stand_ins::events::{self, Case};
+use stand_ins::lambda::build_function;
+use stand_ins::traces::Traces;
+use stand_ins::{FUNCTION, Options, Sandbox, SandboxError, clock};
 use tokio::time::{Instant, timeout};
 
 use crate::Arguments;
@@ -35,7 +35,7 @@ pub(crate) enum PlayError {
     #[error(transparent)]
     Play(#[from] events::PlayError),
     #[error(transparent)]
-    Table(#[from] sandbox::table::TableError),
+    Table(#[from] stand_ins::table::TableError),
     #[error(transparent)]
     Keep(#[from] KeepError),
     #[error("cannot tell the specialists and limits of the policy")]

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use sandbox::events::{self, Case, Charged, Mismatch, Played};
-use sandbox::lambda::Outcome;
-use sandbox::metrics::Batch;
-use sandbox::table::Item;
 use serde_json::Value;
+use stand_ins::events::{self, Case, Charged, Mismatch, Played};
+use stand_ins::lambda::Outcome;
+use stand_ins::metrics::Batch;
+use stand_ins::table::Item;
 
 use crate::circuits::Circuit;
 use crate::incidents;
@@ -389,9 +389,9 @@ mod tests {
 
     use aws_sdk_dynamodb::types::AttributeValue;
     use clap::ColorChoice;
-    use sandbox::lambda::Invocation;
-    use sandbox::metrics::Datum;
     use serde_json::json;
+    use stand_ins::lambda::Invocation;
+    use stand_ins::metrics::Datum;
 
     use super::*;
 
@@ -560,7 +560,7 @@ mod tests {
         assert_eq!(rows[3], ["orders", fault, "0.123456", "2", "1"], "{shown}");
         assert!(shown.ends_with("\nreplies: 1 without a status\n"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
-        let nothing = Injected::new(&sandbox::Options::default()).unwrap();
+        let nothing = Injected::new(&stand_ins::Options::default()).unwrap();
         assert_eq!(printed(|report| report.injected(&nothing)), "");
     }
 

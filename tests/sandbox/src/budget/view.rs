@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use sandbox::table::Item;
+use stand_ins::table::Item;
 
 use super::limit::{Limit, Policy};
 use super::session::{Hold, Session};

@@ -1,6 +1,6 @@
 //! A specialist's circuit as its item has it.
 
-use sandbox::table::Item;
+use stand_ins::table::Item;
 
 use super::rules::Rules;
 use crate::item::{number, text};

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sandbox::metrics::{Batch, Datum};
+use stand_ins::metrics::{Batch, Datum};
 
 /// The metrics of a run.
 #[derive(Clone, Copy, Debug)]

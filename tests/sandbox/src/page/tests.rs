@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use roxmltree::{Document, Node, ParsingOptions};
-use sandbox::events::{self, Mismatch};
-use sandbox::metrics::Batch;
-use sandbox::{Options, Sandbox, clock};
 use serde_json::{Value, json};
+use stand_ins::events::{self, Mismatch};
+use stand_ins::metrics::Batch;
+use stand_ins::{Options, Sandbox, clock};
 
 use super::figures::tests::{batch, datum};
 use super::request::tests::{case, played};

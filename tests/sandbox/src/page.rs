@@ -28,7 +28,7 @@ pub(crate) use self::run::{Run, Setting};
 pub(crate) use self::span::Span;
 
 /// How charts look, in the page and in the picture.
-const CHART_CSS: &str = include_str!("chart.css");
+const CHART_CSS: &str = include_str!("page/chart.css");
 
 /// A file for a report.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@
 //! [`Agents::go_down`] takes all of them away:
 //!
 //! ```no_run
-//! # async fn run(sandbox: &sandbox::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
-//! use sandbox::agents::{Fault, Rate};
+//! # async fn run(sandbox: &stand_ins::Sandbox) -> Result<(), Box<dyn std::error::Error>> {
+//! use stand_ins::agents::{Fault, Rate};
 //!
 //! sandbox.agents().fail("orders", Fault::CloseInStream, Rate::ALWAYS)?;
 //! sandbox.agents().fail_as("billing=throttle:0.5,general=slow=2s:0.1")?;

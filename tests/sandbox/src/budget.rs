@@ -14,8 +14,8 @@ use std::io;
 use std::path::PathBuf;
 
 use aws_sdk_dynamodb::error::BoxError;
-use sandbox::clock;
-use sandbox::table::{Item, TableError, key};
+use stand_ins::clock;
+use stand_ins::table::{Item, TableError, key};
 
 use self::limit::Policy;
 use self::raise::{Mistake, Raise};

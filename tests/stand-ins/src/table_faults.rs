@@ -6,8 +6,8 @@
 //! requests that a [`FaultRule`] chooses, by operation and by count.
 //!
 //! ```no_run
-//! # async fn run(table: &sandbox::table::Table) {
-//! use sandbox::table_faults::Fault;
+//! # async fn run(table: &stand_ins::table::Table) {
+//! use stand_ins::table_faults::Fault;
 //!
 //! // The second update of an item is applied, and answered as if it had failed.
 //! table.faults().script(Fault::ServerErrorAfterApplying.on("UpdateItem").after(1));

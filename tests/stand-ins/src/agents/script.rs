@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::fault::Fault;
 
-/// The script that is compiled in, `agents.toml` beside this package's manifest.
-pub const DEFAULT_SCRIPT: &str = include_str!("../../agents.toml");
+/// The script that is compiled in, `agents.toml` of the sandbox.
+pub const DEFAULT_SCRIPT: &str = include_str!("../../../sandbox/agents.toml");
 
 /// What a caller sees of an answer that breaks off, when the script gives none.
 const BROKEN_ANSWER: &str = "Let me look into that for you.";

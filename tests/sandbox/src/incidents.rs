@@ -8,7 +8,7 @@ mod view;
 
 use std::io;
 
-use sandbox::table::{Item, TableError};
+use stand_ins::table::{Item, TableError};
 
 pub(crate) use self::incident::Incident;
 
@@ -80,7 +80,7 @@ pub(crate) fn all(items: &[Item]) -> Vec<Incident<'_>> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
-    use sandbox::table::key;
+    use stand_ins::table::key;
 
     use super::*;
 

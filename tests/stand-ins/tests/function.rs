@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use sandbox::agents::{Fault, Rate};
-use sandbox::table::{Item, key};
-use sandbox::{Options, Sandbox, events};
 use serde_json::{Value, json};
+use stand_ins::agents::{Fault, Rate};
+use stand_ins::table::{Item, key};
+use stand_ins::{Options, Sandbox, events};
 
 /// One attempt a specialist, and circuits that never open.
 const POLICY: &str = r#"

@@ -11,8 +11,8 @@ mod view;
 use std::io;
 
 use aws_sdk_dynamodb::error::BoxError;
-use sandbox::clock;
-use sandbox::table::{Item, TableError};
+use stand_ins::clock;
+use stand_ins::table::{Item, TableError};
 
 pub(crate) use self::circuit::{Circuit, State};
 pub(crate) use self::rules::Policy;
@@ -112,7 +112,7 @@ fn lines(mistakes: &[Mistake]) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
-    use sandbox::table::key;
+    use stand_ins::table::key;
 
     use super::*;
 

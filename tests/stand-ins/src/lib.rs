@@ -15,8 +15,8 @@
 //! code.
 //!
 //! ```no_run
-//! # async fn run() -> Result<(), sandbox::SandboxError> {
-//! use sandbox::{Options, Sandbox};
+//! # async fn run() -> Result<(), stand_ins::SandboxError> {
+//! use stand_ins::{Options, Sandbox};
 //!
 //! let sandbox = Sandbox::start(Options { processes: 2, ..Options::default() }).await?;
 //! let invocation = sandbox.invoke(r#"{"function": "…"}"#, None).await;
