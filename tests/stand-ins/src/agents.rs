@@ -22,39 +22,31 @@
 //! # }
 //! ```
 
+mod asked;
 mod calls;
+mod failure;
 mod fault;
 mod injection;
 mod playback;
 mod runtime;
 mod script;
+mod stage;
 mod wire;
 
-use std::collections::BTreeMap;
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-use bytes::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
-use serde_json::json;
 
 pub use self::calls::{Call, Ending};
 pub use self::fault::{Exception, Fault, UnknownFault};
 pub use self::injection::{Injection, InjectionError, Rate};
 pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
-use self::calls::{CallLog, OpenCall};
+use self::calls::CallLog;
 use self::injection::Injections;
-use self::playback::play;
-use self::script::Reply;
-use self::wire::Traces;
-use crate::http::{ANY_LOOPBACK, Body, HangUp, Server, response};
+use self::stage::Stage;
+use crate::http::{ANY_LOOPBACK, Server};
 use crate::presence::Presence;
-use crate::{clock, identity};
 
 /// The running stand-in.
 #[derive(Debug)]
@@ -183,254 +175,6 @@ impl Agents {
         let known = self.stage.script.specialists.contains_key(specialist);
         if known { Ok(()) } else { Err(UnknownSpecialist(specialist.to_owned())) }
     }
-}
-
-/// What all requests share.
-#[derive(Debug)]
-struct Stage {
-    script: Script,
-    log: Arc<CallLog>,
-    injections: Injections,
-}
-
-/// Whose API an agent is called through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    Bedrock,
-    AgentCore,
-}
-
-/// What a script can depend on, whichever the service.
-#[derive(Debug)]
-struct Asked {
-    service: Service,
-    agent: String,
-    session_id: String,
-    input_text: String,
-    session_attributes: BTreeMap<String, String>,
-    enable_trace: bool,
-}
-
-impl Asked {
-    fn read(request: &Request<Bytes>) -> Result<Self, Failure> {
-        runtime::read(request).unwrap_or_else(|| {
-            Self::of_bedrock(request).ok_or_else(|| Exception::VALIDATION.into())
-        })
-    }
-
-    /// Reads an `InvokeAgent`.
-    fn of_bedrock(request: &Request<Bytes>) -> Option<Self> {
-        let [agent_id, alias_id, session_id] = route(request.method(), request.uri().path())?;
-        let body: Invocation = serde_json::from_slice(request.body()).ok()?;
-        Some(Self {
-            service: Service::Bedrock,
-            agent: format!("{agent_id}/{alias_id}"),
-            session_id,
-            input_text: body.input_text,
-            session_attributes: body.session_state.session_attributes,
-            enable_trace: body.enable_trace,
-        })
-    }
-}
-
-/// The part of an `InvokeAgent` body that a script can depend on.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Invocation {
-    #[serde(default)]
-    input_text: String,
-    #[serde(default)]
-    enable_trace: bool,
-    #[serde(default)]
-    session_state: SessionState,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionState {
-    #[serde(default)]
-    session_attributes: BTreeMap<String, String>,
-}
-
-/// An HTTP error in place of an answer.
-#[derive(Debug)]
-struct Failure {
-    error_type: String,
-    status: StatusCode,
-    message: String,
-}
-
-impl From<Exception> for Failure {
-    fn from(exception: Exception) -> Self {
-        Self {
-            error_type: exception.error_type(),
-            status: exception.status(),
-            message: exception.message(),
-        }
-    }
-}
-
-impl Stage {
-    async fn answer(self: Arc<Self>, request: Request<Bytes>) -> Result<Response<Body>, HangUp> {
-        let asked = match Asked::read(&request) {
-            Ok(asked) => asked,
-            Err(failure) => return Ok(failed(failure)),
-        };
-        let known = self.script.specialists.iter().find(|(_, known)| known.agent == asked.agent);
-        let Some((name, specialist)) = known else {
-            return Ok(failed(Exception::RESOURCE_NOT_FOUND.into()));
-        };
-        let injected = self.injections.strike(name);
-        let call = self.log.open(Call {
-            specialist: name.clone(),
-            agent: asked.agent.clone(),
-            session_id: asked.session_id.clone(),
-            input_text: asked.input_text.clone(),
-            session_attributes: asked.session_attributes.clone(),
-            enable_trace: asked.enable_trace,
-            injected,
-            ending: Ending::Running,
-        });
-        let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
-            let meant = reply.when.as_ref().is_none_or(|when| asked.input_text.contains(when));
-            meant && self.log.take_turn(name, *index, reply.times)
-        });
-        // A checked script always has a reply.
-        let Some((_, reply)) = reply else { return Err(HangUp::Close) };
-        let reply = &struck(reply, injected);
-        tokio::time::sleep(reply.delay).await;
-        match reply.fault {
-            Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
-            Some(Fault::Hang) => return pending().await,
-            Some(Fault::Close) => {
-                call.finish();
-                return Err(HangUp::Close);
-            }
-            Some(Fault::Reset) => {
-                call.finish();
-                return Err(HangUp::Reset);
-            }
-            _ => {}
-        }
-        if let Some(failure) = before_the_answer(asked.service, reply) {
-            call.finish();
-            return Ok(failed(failure));
-        }
-        match asked.service {
-            Service::Bedrock => event_frames(&asked, reply, call),
-            Service::AgentCore => runtime_body(&asked, reply, call),
-        }
-    }
-}
-
-/// The failure that a reply is, if it is one before its answer begins.
-fn before_the_answer(service: Service, reply: &Reply) -> Option<Failure> {
-    match (service, reply.fault) {
-        (Service::AgentCore, _) => runtime::before_the_body(reply),
-        (Service::Bedrock, Some(Fault::Before(exception))) => Some(exception.into()),
-        (Service::Bedrock, _) => None,
-    }
-}
-
-/// The answer of a Bedrock agent.
-fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
-    let trace_id = identity::uuid();
-    let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
-    let traces = asked.enable_trace.then(|| Traces {
-        agent_id,
-        alias_id,
-        session_id: &asked.session_id,
-        trace_id: &trace_id,
-        now: clock::now(),
-    });
-    // Only a payload of more than 4 GB cannot be framed.
-    let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
-    let mut response = Response::new(play(steps, reply, call));
-    let headers = response.headers_mut();
-    headers.insert(
-        hyper::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/vnd.amazon.eventstream"),
-    );
-    headers.insert(SESSION_ID, header(&asked.session_id)?);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(REQUEST_ID, header(&identity::uuid())?);
-    Ok(response)
-}
-
-/// The answer of an agent on a runtime.
-fn runtime_body(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
-    let mut response = Response::new(play(runtime::steps(reply), reply, call));
-    let headers = response.headers_mut();
-    let content_type = HeaderValue::from_static(runtime::content_type(reply.format));
-    headers.insert(hyper::header::CONTENT_TYPE, content_type);
-    headers.insert(runtime::SESSION_ID, header(&asked.session_id)?);
-    headers.insert(REQUEST_ID, header(&identity::uuid())?);
-    Ok(response)
-}
-
-fn header(value: &str) -> Result<HeaderValue, HangUp> {
-    HeaderValue::from_str(value).map_err(|_| HangUp::Close)
-}
-
-/// The reply with an injected fault in place of its own. Slowness is no fault of content, so
-/// that what is slow may also fail.
-fn struck(reply: &Reply, injected: Option<Fault>) -> Reply {
-    let mut reply = reply.clone();
-    match injected {
-        None => {}
-        Some(Fault::Slow(time)) => reply.delay += time,
-        Some(fault) => reply.fault = Some(fault),
-    }
-    reply
-}
-
-const SESSION_ID: HeaderName = HeaderName::from_static("x-amz-bedrock-agent-session-id");
-const CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-bedrock-agent-content-type");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
-
-/// An HTTP error.
-fn failed(failure: Failure) -> Response<Body> {
-    let payload = json!({ "message": failure.message }).to_string();
-    let mut response = response(failure.status, "application/json", payload);
-    if let Ok(error_type) = HeaderValue::from_str(&failure.error_type) {
-        response.headers_mut().insert(ERROR_TYPE, error_type);
-    }
-    if let Ok(id) = HeaderValue::from_str(&identity::uuid()) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
-}
-
-/// Agent, alias and session of `POST /agents/{}/agentAliases/{}/sessions/{}/text`.
-fn route(method: &Method, path: &str) -> Option<[String; 3]> {
-    let segments: Vec<&str> = path.split('/').collect();
-    let ["", "agents", agent, "agentAliases", alias, "sessions", session, "text"] = segments[..]
-    else {
-        return None;
-    };
-    if *method != Method::POST {
-        return None;
-    }
-    Some([percent_decode(agent)?, percent_decode(alias)?, percent_decode(session)?])
-}
-
-/// The SDK percent-encodes also what a path may hold as it is, such as `:`.
-fn percent_decode(segment: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        if byte == b'%' {
-            let (digits, tail) = tail.split_at_checked(2)?;
-            let digits = std::str::from_utf8(digits).ok()?;
-            decoded.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = tail;
-        } else {
-            decoded.push(byte);
-            rest = tail;
-        }
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
@@ -613,15 +357,5 @@ mod tests {
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         agents.come_back().await.unwrap();
         assert!(ask(&agents, "BILLING001", "hi").await.starts_with("HTTP/1.1 200 "));
-    }
-
-    #[test]
-    fn only_the_operations_own_path_is_routed() {
-        assert_eq!(
-            route(&Method::POST, "/agents/A/agentAliases/B/sessions/a%3Ab/text"),
-            Some(["A".into(), "B".into(), "a:b".into()])
-        );
-        assert_eq!(route(&Method::GET, "/agents/A/agentAliases/B/sessions/s/text"), None);
-        assert_eq!(route(&Method::POST, "/agents/A/agentAliases/B/sessions/%4/text"), None);
     }
 }

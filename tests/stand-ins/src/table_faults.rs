@@ -14,105 +14,25 @@
 //! # }
 //! ```
 
+mod answers;
+mod rule;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use hyper::Request;
 use hyper::header::HeaderMap;
-use hyper::{Request, Response, StatusCode};
-use serde_json::json;
 use tokio::sync::watch;
 
-use crate::http::{ANY_LOOPBACK, HangUp, Reply, Server, response};
+pub use self::rule::{Fault, FaultRule};
+
+use self::answers::{cancelled, refusal, server_error};
+use crate::http::{ANY_LOOPBACK, HangUp, Reply, Server};
 use crate::presence::Presence;
 use crate::upstream::{Answer, Upstream};
-
-/// One way in which a request to DynamoDB fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Status 500; nothing is applied.
-    ServerError,
-    /// Status 500, although the request was applied.
-    ServerErrorAfterApplying,
-    /// Status 500; the request is applied when [`Faults::release`] is called.
-    ServerErrorThenApplied,
-    /// The connection closes without an answer; nothing is applied.
-    Close,
-    /// The connection closes without an answer, although the request was applied.
-    CloseAfterApplying,
-    /// No answer until the caller leaves; nothing is applied.
-    Hang,
-    /// No answer until the caller leaves, although the request was applied.
-    HangAfterApplying,
-    /// `TransactionConflictException`, with which one write is refused.
-    TransactionConflict,
-    /// `TransactionCanceledException`, with `TransactionConflict` as the reason of the first item.
-    TransactionCanceled,
-    /// `ProvisionedThroughputExceededException`.
-    ThroughputExceeded,
-    /// `ThrottlingException`.
-    Throttling,
-}
-
-impl Fault {
-    /// Lets the next request of this operation (`UpdateItem`, `TransactWriteItems`, …) fail.
-    pub fn on(self, operation: &str) -> FaultRule {
-        FaultRule {
-            operation: operation.to_owned(),
-            containing: String::new(),
-            after: 0,
-            times: 1,
-            fault: self,
-        }
-    }
-}
-
-/// Which requests fail, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultRule {
-    operation: String,
-    containing: String,
-    after: usize,
-    times: usize,
-    fault: Fault,
-}
-
-impl FaultRule {
-    /// Lets the first `count` of the requests pass.
-    pub fn after(self, count: usize) -> Self {
-        Self { after: count, ..self }
-    }
-
-    /// Lets `times` requests fail, one after the other.
-    pub fn times(self, times: usize) -> Self {
-        Self { times, ..self }
-    }
-
-    /// Counts only requests whose JSON contains this text.
-    pub fn containing(self, text: &str) -> Self {
-        Self { containing: text.to_owned(), ..self }
-    }
-
-    /// Whether this rule lets the request fail; if so, it has been used once.
-    fn applies(&mut self, operation: &str, body: &[u8]) -> bool {
-        let is_meant = self.times > 0 && self.operation == operation;
-        if !is_meant || !contains(body, self.containing.as_bytes()) {
-            return false;
-        }
-        if self.after > 0 {
-            self.after -= 1;
-            return false;
-        }
-        self.times -= 1;
-        true
-    }
-}
-
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text)
-}
 
 /// The running proxy. Dropping it closes all its connections.
 #[derive(Debug)]
@@ -156,7 +76,7 @@ impl Faults {
 
     /// How many faults are scripted that have not happened yet.
     pub fn left(&self) -> usize {
-        self.stage.state().rules.iter().map(|rule| rule.times).sum()
+        self.stage.state().rules.iter().map(FaultRule::left).sum()
     }
 
     /// Forgets what is scripted.
@@ -285,7 +205,7 @@ impl Stage {
         let mut state = self.state();
         *state.requests.entry(operation.to_owned()).or_default() += 1;
         let mut rules = state.rules.iter_mut();
-        rules.find_map(|rule| rule.applies(operation, body).then_some(rule.fault))
+        rules.find_map(|rule| rule.strike(operation, body))
     }
 
     async fn hang(&self) -> Reply {
@@ -299,50 +219,14 @@ impl Stage {
     }
 }
 
-/// DynamoDB's own failure.
-fn server_error() -> Response<crate::http::Body> {
-    let error = error("InternalServerError", "Internal server error", None);
-    response(StatusCode::INTERNAL_SERVER_ERROR, "application/x-amz-json-1.0", error)
-}
-
-/// A transaction that met another one at its first item.
-fn cancelled(body: &[u8]) -> Response<crate::http::Body> {
-    let transaction: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let items = transaction["TransactItems"].as_array().map_or(1, Vec::len);
-    let conflict =
-        json!({ "Code": "TransactionConflict", "Message": "Transaction is ongoing for the item" });
-    let mut reasons = vec![conflict];
-    reasons.resize(items.max(1), json!({ "Code": "None" }));
-    let message = "Transaction cancelled, please refer cancellation reasons for specific reasons";
-    refusal("TransactionCanceledException", message, Some(reasons.into()))
-}
-
-fn refusal(
-    name: &str,
-    message: &str,
-    reasons: Option<serde_json::Value>,
-) -> Response<crate::http::Body> {
-    let error = error(name, message, reasons);
-    response(StatusCode::BAD_REQUEST, "application/x-amz-json-1.0", error)
-}
-
-/// The JSON of an error. DynamoDB spells the message in two ways, and so does this.
-fn error(name: &str, message: &str, reasons: Option<serde_json::Value>) -> String {
-    let kind = format!("com.amazonaws.dynamodb.v20120810#{name}");
-    match reasons {
-        Some(reasons) => {
-            json!({ "__type": kind, "Message": message, "CancellationReasons": reasons })
-        }
-        None => json!({ "__type": kind, "message": message }),
-    }
-    .to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::StatusCode;
+    use serde_json::json;
     use tokio::net::TcpStream;
 
     use super::*;
+    use crate::http::response;
     use crate::http::tests::{exchange, post};
 
     /// A DynamoDB that answers each request with how many came before it.

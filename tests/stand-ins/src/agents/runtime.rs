@@ -13,11 +13,12 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::asked::{Asked, Service, percent_decode};
+use super::failure::Failure;
 use super::fault::{Exception, Fault};
 use super::playback::Step;
 use super::script::{Format, Reply, Usage};
 use super::wire::CANNED_ANSWER;
-use super::{Asked, Failure, Service, percent_decode};
 
 pub(super) const SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
