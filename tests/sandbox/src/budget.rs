@@ -13,8 +13,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use aws_sdk_dynamodb::error::BoxError;
 use stand_ins::clock;
+use stand_ins::table::BoxError;
 use stand_ins::table::{Item, TableError, key};
 
 use self::limit::Policy;
@@ -173,7 +173,7 @@ fn lines(mistakes: &[Mistake]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
+    use stand_ins::table::AttributeValue;
 
     use super::*;
 

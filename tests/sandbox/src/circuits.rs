@@ -10,8 +10,8 @@ mod view;
 
 use std::io;
 
-use aws_sdk_dynamodb::error::BoxError;
 use stand_ins::clock;
+use stand_ins::table::BoxError;
 use stand_ins::table::{Item, TableError};
 
 pub(crate) use self::circuit::{Circuit, State};
@@ -111,7 +111,7 @@ fn lines(mistakes: &[Mistake]) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
+    use stand_ins::table::AttributeValue;
     use stand_ins::table::key;
 
     use super::*;

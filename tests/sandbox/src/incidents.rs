@@ -79,7 +79,7 @@ pub(crate) fn all(items: &[Item]) -> Vec<Incident<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
+    use stand_ins::table::AttributeValue;
     use stand_ins::table::key;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Reading the table's items.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
+use stand_ins::table::AttributeValue;
 use stand_ins::table::Item;
 
 /// A string attribute.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::error::{BoxError, BuildError, SdkError};
+pub use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 pub use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,

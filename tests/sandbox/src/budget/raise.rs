@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use stand_ins::table::AttributeValue;
 use stand_ins::table::{TABLE_NAME, Table};
 
 use super::limit::{Limit, Policy};

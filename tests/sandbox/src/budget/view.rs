@@ -252,8 +252,8 @@ fn times(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
     use clap::ColorChoice;
+    use stand_ins::table::AttributeValue;
 
     use super::*;
     use crate::budget::tests::{item, policy};

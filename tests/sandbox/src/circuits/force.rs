@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use stand_ins::table::AttributeValue;
 use stand_ins::table::{TABLE_NAME, Table, key};
 
 use super::CircuitsError;
