@@ -145,6 +145,7 @@ A function that runs elsewhere (--invoke):
   PROGRAM                       gets the event on its standard input and writes the reply to its
                                 standard output; what it writes to its standard error are the
                                 function's lines. Its environment says the rest:
+  SANDBOX_FUNCTION              the function's name
   SANDBOX_FUNCTION_ENV          the variables by which the function finds the stand-ins (JSON)
   SANDBOX_TIMEOUT_SECONDS       the function's timeout
   SANDBOX_CLIENT_CONTEXT        the invocation's client context (JSON), where there is one

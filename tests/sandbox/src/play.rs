@@ -7,7 +7,7 @@ use std::time::Duration;
 use stand_ins::events::{self, Case};
 use stand_ins::lambda::build_function;
 use stand_ins::traces::Traces;
-use stand_ins::{FUNCTION, Options, Sandbox, SandboxError, clock};
+use stand_ins::{Options, Sandbox, SandboxError, clock};
 use tokio::time::{Instant, timeout};
 
 use crate::Arguments;
@@ -30,6 +30,8 @@ pub(crate) enum PlayError {
     NoEvents(PathBuf),
     #[error(transparent)]
     Event(#[from] events::EventError),
+    #[error("{} goes to the function `{}`; there is only {known}", .case.name, .case.function())]
+    UnknownFunction { case: Case, known: String },
     #[error(transparent)]
     Start(#[from] SandboxError),
     #[error(transparent)]
@@ -70,9 +72,16 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         waterfalls = Some(Waterfalls::start(&mut options).await?);
     }
 
+    let known: Vec<&str> = options.functions.keys().map(String::as_str).collect();
+    if let Some(case) = cases.iter().find(|case| !known.contains(&case.function())) {
+        let known = known.join(", ");
+        return Err(PlayError::UnknownFunction { case: case.clone(), known });
+    }
     if options.invoker.is_none() {
-        report.progress(&format!("Building {FUNCTION} …"))?;
-        build_function(FUNCTION).await.map_err(SandboxError::from)?;
+        report.progress(&format!("Building {} …", known.join(", ")))?;
+        for name in known {
+            build_function(name).await.map_err(SandboxError::from)?;
+        }
     }
     let (mut this_run, mut others) = (None, false);
     if options.aws.is_none() {

@@ -98,6 +98,8 @@ fn a_run_that_does_not_start_says_why_and_leaves_the_last_run_alone() {
     let unreadable = place.write("bytes.toml", b"\xff");
     let expectation = place.write("a.json", "{}");
     place.write("expected/a.json", r#"{"about":"a","bodi":{}}"#);
+    let elsewhere = place.write("b.json", "{}");
+    place.write("expected/b.json", r#"{"about":"b","calls":[],"function":"other-router"}"#);
     let in_use = TcpListener::bind("127.0.0.1:0").unwrap();
     let in_use = in_use.local_addr().unwrap();
     // The first of three in a row is free or not; the last is in use.
@@ -116,6 +118,7 @@ fn a_run_that_does_not_start_says_why_and_leaves_the_last_run_alone() {
         (&["--invoke", "no-such-program"], "there is no program no-such-program"),
         (&["nowhere.json"], "cannot read nowhere.json"),
         (&[&expectation], "unknown field `bodi`"),
+        (&[&elsewhere], "b goes to the function `other-router`; there is only supervisor-router"),
     ] {
         let said = place.run(&[&[&*billing], arguments].concat());
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.error);

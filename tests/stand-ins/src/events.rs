@@ -30,6 +30,7 @@ use self::compare::same;
 use crate::agents::Call;
 use crate::lambda::{Invocation, Outcome, StartError};
 use crate::metrics::Batch;
+use crate::options::FUNCTION;
 use crate::sandbox::Sandbox;
 use crate::table::TableError;
 
@@ -113,10 +114,8 @@ async fn play_on(sandbox: &Sandbox, case: &Case) -> Result<Played, TableError> {
     let refusals_before = sandbox.metrics().refusals().len();
     let lines_before = sandbox.lines_by_stream();
     let (event, client_context) = (case.event.clone(), case.client_context.clone());
-    let invocation = match case.timeout() {
-        Some(limit) => sandbox.invoke_within(limit, event, client_context).await,
-        None => sandbox.invoke(event, client_context).await,
-    };
+    let (function, limit) = (case.function(), case.timeout());
+    let invocation = sandbox.invoke_function(function, limit, event, client_context).await;
     let lines = sandbox.lines_by_stream().into_iter().zip(lines_before);
     Ok(Played {
         invocation,
@@ -171,6 +170,12 @@ impl Case {
         let expected = "`function`, `apiPath` or a gateway's client context, unless its expectation \
                         names an `error`";
         Mismatch::new("event", expected, &found)
+    }
+
+    /// The function that it goes to.
+    pub fn function(&self) -> &str {
+        let named = self.expectation.as_ref().and_then(|it| it.function.as_deref());
+        named.unwrap_or(FUNCTION)
     }
 
     /// The function's timeout, where the expectation sets one.

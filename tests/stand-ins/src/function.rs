@@ -84,6 +84,7 @@ impl Function {
 /// It gets the event on its standard input and writes the reply to its standard output; its
 /// standard error is taken for the function's lines. Its environment says the rest:
 ///
+/// - `SANDBOX_FUNCTION`: the function's name,
 /// - `SANDBOX_FUNCTION_ENV`, a JSON object: the variables with which the function finds the
 ///   stand-ins,
 /// - `SANDBOX_TIMEOUT_SECONDS`: the function's timeout,
@@ -94,6 +95,7 @@ impl Function {
 #[derive(Debug)]
 pub(crate) struct Invoker {
     program: PathBuf,
+    function: String,
     function_env: String,
     limit: Duration,
     forgetful: AtomicBool,
@@ -103,12 +105,14 @@ pub(crate) struct Invoker {
 impl Invoker {
     pub(crate) fn new(
         program: PathBuf,
+        function: &str,
         function_env: &BTreeMap<String, String>,
         limit: Duration,
     ) -> Self {
         let function_env = serde_json::json!(function_env).to_string();
         Self {
             program,
+            function: function.to_owned(),
             function_env,
             limit,
             forgetful: AtomicBool::new(false),
@@ -146,6 +150,7 @@ impl Invoker {
     ) -> std::io::Result<Outcome> {
         let mut command = Command::new(&self.program);
         command
+            .env("SANDBOX_FUNCTION", &self.function)
             .env("SANDBOX_FUNCTION_ENV", &self.function_env)
             .env("SANDBOX_TIMEOUT_SECONDS", limit.as_secs_f64().to_string())
             .stdin(Stdio::piped())
@@ -215,7 +220,7 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
         let env = BTreeMap::from([("TABLE".to_owned(), "t".to_owned())]);
-        let invoker = Invoker::new(program, &env, Duration::from_millis(2_500));
+        let invoker = Invoker::new(program, "router", &env, Duration::from_millis(2_500));
         let function = Function::Elsewhere(invoker);
         function.renew().await.unwrap();
         let event = Bytes::from_static(b"{\"event\": 1}");
@@ -227,12 +232,13 @@ mod tests {
     async fn an_invoker_gets_all_that_lambda_would() {
         let script = r#"
             echo a line >&2
-            printf '[%s,%s,%s,%s,%s]' "$(cat)" "$SANDBOX_FUNCTION_ENV" \
+            printf '[%s,"%s",%s,%s,%s,%s]' "$(cat)" "$SANDBOX_FUNCTION" "$SANDBOX_FUNCTION_ENV" \
                 "$SANDBOX_TIMEOUT_SECONDS" "$SANDBOX_CLIENT_CONTEXT" "$SANDBOX_FORGETFUL""#;
         let (outcome, lines) = invoke(script, Some(json!({ "custom": {} }))).await;
         let Outcome::Response(reply) = outcome else { panic!("{outcome:?}") };
         let reply: Value = serde_json::from_slice(&reply).unwrap();
-        assert_eq!(reply, json!([{ "event": 1 }, { "TABLE": "t" }, 2.5, { "custom": {} }, true]));
+        let env = json!({ "TABLE": "t" });
+        assert_eq!(reply, json!([{ "event": 1 }, "router", env, 2.5, { "custom": {} }, true]));
         assert_eq!(lines, ["a line"]);
     }
 

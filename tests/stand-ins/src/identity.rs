@@ -11,6 +11,11 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 /// The region that the functions believe to run in.
 pub(crate) const REGION: &str = "us-east-1";
 
+/// The ARN of a function.
+pub(crate) fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")
+}
+
 /// A random id in the form of a version 4 UUID.
 pub(crate) fn uuid() -> String {
     let (high, low) = (random(), random());

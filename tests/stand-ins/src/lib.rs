@@ -1,6 +1,6 @@
 //! The whole product on one machine: no AWS account, no container, nothing but cargo.
 //!
-//! A [`Sandbox`] runs the *real* function binary, which cannot tell the difference: it talks
+//! A [`Sandbox`] runs the *real* function binaries, which cannot tell the difference: they talk
 //! through the real SDK clients, over HTTP, to stand-ins of what AWS would provide.
 //!
 //! - [`agents`] plays Bedrock's agent runtime, with agents that follow a script,
@@ -11,8 +11,7 @@
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
 //! [`events`] plays the repository's event files on it and compares what comes back with what is
-//! expected. The binary of this package does so for people; the end-to-end tests use the same
-//! code.
+//! expected. The package `sandbox` does so for people; the end-to-end tests use the same code.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), stand_ins::SandboxError> {
@@ -30,10 +29,12 @@ pub mod agents;
 pub mod clock;
 pub mod events;
 mod function;
+mod functions;
 mod http;
 mod identity;
 pub mod lambda;
 pub mod metrics;
+mod options;
 mod presence;
 mod sandbox;
 pub mod table;
@@ -41,4 +42,5 @@ pub mod table_faults;
 pub mod traces;
 mod upstream;
 
-pub use crate::sandbox::{Aws, FUNCTION, Options, Sandbox, SandboxError};
+pub use crate::options::{Aws, FUNCTION, FunctionOptions, Options};
+pub use crate::sandbox::{Sandbox, SandboxError};

@@ -1,124 +1,25 @@
-//! All stand-ins and the function, started together and wired up.
+//! All stand-ins and the functions, started together and wired up.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::agents::{Agents, DEFAULT_SCRIPT, Injection, InjectionError, Script, ScriptError};
-use crate::function::{Function, Invoker};
-use crate::http::ANY_LOOPBACK;
-use crate::identity::REGION;
-use crate::lambda::{FunctionBuildError, Invocation, Lambda, Launch, StartError, build_function};
+use crate::agents::{Agents, InjectionError, ScriptError};
+use crate::function::Function;
+use crate::functions::Functions;
+use crate::lambda::{FunctionBuildError, Invocation, StartError};
 use crate::metrics::Metrics;
+use crate::options::{FUNCTION, Options, STAND_INS};
 use crate::table::{ClosedPort, Table, TableError};
-
-/// The function that the sandbox runs.
-pub const FUNCTION: &str = "supervisor-router";
-
-/// What a sandbox is made of. `Options::default()` is the product as it is shipped, with the
-/// agents of the script that is compiled in.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The policy as TOML text, for `ROUTING_POLICY`; `None`: the one compiled into the function.
-    pub policy: Option<String>,
-    /// The agents' script as TOML text; `None`: [`DEFAULT_SCRIPT`].
-    pub agents: Option<String>,
-    /// Faults of the agents in the form of `--fail`, from the start:
-    /// `billing=throttle:0.5,orders=hang`. [`Sandbox::agents`] changes them later.
-    pub fail: Option<String>,
-    /// Further environment variables of the function; they win over all others.
-    pub env: BTreeMap<String, String>,
-    /// How many function processes there are, at least 1. Each serves one invocation at a time.
-    pub processes: usize,
-    /// The function's timeout.
-    pub lambda_timeout: Duration,
-    /// Whether the function finds nobody at the table's address. The table itself still works
-    /// for [`Sandbox::table`].
-    pub table_down: bool,
-    /// A file that keeps the table beyond the sandbox's end, begun anew; `None`: it is kept in
-    /// memory only.
-    pub table_file: Option<PathBuf>,
-    /// A binary to run in place of the one that cargo builds.
-    pub executable: Option<PathBuf>,
-    /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
-    /// the one after; with port 0, each at a free one.
-    pub listen: SocketAddr,
-    /// A program that invokes the function wherever it is, in place of processes of this machine.
-    /// `cargo run -p sandbox -- --help` tells what it gets.
-    pub invoker: Option<PathBuf>,
-    /// An AWS in place of some stand-ins.
-    pub aws: Option<Aws>,
-}
-
-/// An AWS, or an emulator of it, with a table for the function.
-#[derive(Clone, Debug)]
-pub struct Aws {
-    /// Where all of its services are. What the stand-in of CloudWatch takes is passed on to there.
-    pub address: SocketAddr,
-    /// The table.
-    pub table: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            policy: None,
-            agents: None,
-            fail: None,
-            env: BTreeMap::new(),
-            processes: 1,
-            lambda_timeout: Duration::from_secs(30),
-            table_down: false,
-            table_file: None,
-            executable: None,
-            listen: ANY_LOOPBACK,
-            invoker: None,
-            aws: None,
-        }
-    }
-}
-
-impl Options {
-    /// Where the stand-in of this number listens.
-    fn port(&self, number: u16) -> SocketAddr {
-        let port = match self.listen.port() {
-            0 => 0,
-            first => first.saturating_add(number),
-        };
-        SocketAddr::new(self.listen.ip(), port)
-    }
-
-    /// Looks for mistakes that are found without starting anything, and gives the agents' script.
-    ///
-    /// # Errors
-    ///
-    /// [`SandboxError`], as [`Sandbox::start`].
-    pub fn check(&self) -> Result<Script, SandboxError> {
-        if self.processes == 0 {
-            return Err(SandboxError::NoProcesses);
-        }
-        if self.listen.port() > u16::MAX - (STAND_INS - 1) {
-            return Err(SandboxError::Ports { listen: self.listen });
-        }
-        if let Some(invoker) = self.invoker.as_ref().filter(|invoker| !is_program(invoker)) {
-            return Err(SandboxError::NoInvoker(invoker.clone()));
-        }
-        let script = Script::parse(self.agents.as_deref().unwrap_or(DEFAULT_SCRIPT))?;
-        if let Some(faults) = &self.fail {
-            Injection::parse_list(faults, &script)?;
-        }
-        Ok(script)
-    }
-}
 
 /// The whole product, running. Dropping it ends everything; [`Sandbox::stop`] waits for that.
 #[derive(Debug)]
 pub struct Sandbox {
-    function: Function,
+    functions: Functions,
     agents: Agents,
     metrics: Metrics,
     table: Table,
@@ -170,20 +71,16 @@ pub enum SandboxError {
 }
 
 impl Sandbox {
-    /// Builds the function if need be, starts everything and waits until the function has asked
+    /// Builds the functions if need be, starts everything and waits until each function has asked
     /// for its first event.
     ///
     /// # Errors
     ///
     /// [`SandboxError`]; nothing keeps running then.
-    pub async fn start(options: Options) -> Result<Self, SandboxError> {
+    pub async fn start(mut options: Options) -> Result<Self, SandboxError> {
         let script = options.check()?;
         let specialist_agents = script.specialist_agents();
-        let executable = match (&options.executable, &options.invoker) {
-            (Some(executable), _) => executable.clone(),
-            (None, None) => build_function(FUNCTION).await?,
-            (None, Some(_)) => PathBuf::new(),
-        };
+        Functions::build(&mut options).await?;
         let agents = Agents::start_at(options.port(0), script).await;
         let agents = agents.map_err(cannot_listen("the agents"))?;
         if let Some(faults) = &options.fail {
@@ -207,36 +104,21 @@ impl Sandbox {
             ("BUDGET_TABLE_NAME".to_owned(), table.name().to_owned()),
             ("SPECIALIST_AGENTS".to_owned(), specialist_agents),
         ]);
-        env.extend(options.policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
-        env.extend(options.env);
-        let function = match options.invoker {
-            Some(invoker) => {
-                Function::Elsewhere(Invoker::new(invoker, &env, options.lambda_timeout))
-            }
-            None => {
-                let mut all = lambda_environment();
-                all.extend(env);
-                let launch = Launch {
-                    function: FUNCTION.to_owned(),
-                    executable,
-                    env: all,
-                    processes: options.processes,
-                    limit: options.lambda_timeout,
-                };
-                Function::Here(Lambda::start(launch).await?)
-            }
-        };
-        Ok(Self { function, agents, metrics, table, _closed_port: closed_port })
+        let policy = options.policy.take();
+        env.extend(policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
+        env.append(&mut options.env);
+        let functions = Functions::start(options, &env).await?;
+        Ok(Self { functions, agents, metrics, table, _closed_port: closed_port })
     }
 
-    /// Invokes the function as Lambda does. Any number of tasks may do so at once; those that
+    /// Invokes [`FUNCTION`] as Lambda does. Any number of tasks may do so at once; those that
     /// find no free process wait.
     pub async fn invoke(
         &self,
         payload: impl Into<Bytes>,
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
-        self.function.invoke(payload.into(), client_context.as_ref(), None).await
+        self.functions.invoke(FUNCTION, payload.into(), client_context.as_ref(), None).await
     }
 
     /// As [`Sandbox::invoke`], with a timeout of its own in place of
@@ -247,17 +129,30 @@ impl Sandbox {
         payload: impl Into<Bytes>,
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
-        self.function.invoke(payload.into(), client_context.as_ref(), Some(limit)).await
+        self.functions.invoke(FUNCTION, payload.into(), client_context.as_ref(), Some(limit)).await
     }
 
-    /// Ends the function's processes, each as soon as it is idle, and starts new ones, which
+    /// As [`Sandbox::invoke`], for the function `name`, and with a timeout of its own where there
+    /// is a `limit`. A function that does not run is unknown to Lambda
+    /// (`ResourceNotFoundException`).
+    pub async fn invoke_function(
+        &self,
+        name: &str,
+        limit: Option<Duration>,
+        payload: impl Into<Bytes>,
+        client_context: Option<serde_json::Value>,
+    ) -> Invocation {
+        self.functions.invoke(name, payload.into(), client_context.as_ref(), limit).await
+    }
+
+    /// Ends the functions' processes, each as soon as it is idle, and starts new ones, which
     /// remember nothing: the next events find a cold start.
     ///
     /// # Errors
     ///
     /// [`StartError`] when a new process does not ask for an event.
     pub async fn renew_processes(&self) -> Result<(), StartError> {
-        self.function.renew().await
+        self.functions.renew().await
     }
 
     /// The specialists' agents.
@@ -275,78 +170,40 @@ impl Sandbox {
         &self.table
     }
 
-    /// The function's lines on standard output so far, process by process. All lines written
+    /// The functions' lines on standard output so far, process by process. All lines written
     /// before a reply are there when [`Sandbox::invoke`] returns.
     pub fn logs(&self) -> Vec<String> {
-        self.function.stdout_lines()
+        self.functions.all().flat_map(Function::stdout_lines).collect()
     }
 
-    /// The function's lines on standard error so far, process by process.
+    /// As [`Sandbox::logs`], of the function `name` alone.
+    pub fn logs_of(&self, name: &str) -> Vec<String> {
+        self.functions.get(name).map(Function::stdout_lines).unwrap_or_default()
+    }
+
+    /// The functions' lines on standard error so far, process by process.
     pub fn errors(&self) -> Vec<String> {
-        self.function.stderr_lines()
+        self.functions.all().flat_map(Function::stderr_lines).collect()
     }
 
     /// Standard output and standard error of each process, apart.
     pub(crate) fn lines_by_stream(&self) -> Vec<Vec<String>> {
-        self.function.lines_by_stream()
+        self.functions.all().flat_map(Function::lines_by_stream).collect()
     }
 
-    /// Ends everything and waits until the function's processes are gone.
+    /// Ends everything and waits until the functions' processes are gone.
     pub async fn stop(self) {
-        self.function.stop().await;
+        self.functions.stop().await;
     }
 }
-
-/// How many stand-ins [`Options::listen`] is for.
-const STAND_INS: u16 = 3;
 
 fn cannot_listen(stand_in: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
     move |source| SandboxError::Listen { stand_in, source }
 }
 
-/// Whether this is a file, or the name of one in a folder of `PATH`.
-fn is_program(program: &Path) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let is_name = program.components().count() == 1 && !program.has_root();
-    let found = || std::env::split_paths(&folders).any(|folder| folder.join(program).is_file());
-    if is_name { found() } else { program.is_file() }
-}
-
-/// What Lambda itself sets, with credentials that open nothing.
-fn lambda_environment() -> BTreeMap<String, String> {
-    [
-        ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/supervisor-router"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "sandbox"),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-        ("AWS_REGION", REGION),
-        ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", "SANDBOX"),
-        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
-        ("AWS_SESSION_TOKEN", "sandbox"),
-        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        ("TZ", ":UTC"),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stand_ins_listen_on_ports_in_a_row_or_on_any() {
-        let ports = |listen: &str| {
-            let options = Options { listen: listen.parse().unwrap(), ..Options::default() };
-            [0, 1, 2].map(|number| options.port(number).to_string())
-        };
-        assert_eq!(ports("10.0.0.1:80"), ["10.0.0.1:80", "10.0.0.1:81", "10.0.0.1:82"]);
-        assert_eq!(ports("10.0.0.1:0"), ["10.0.0.1:0"; 3]);
-    }
 
     #[tokio::test]
     async fn mistakes_in_the_options_are_found_before_anything_is_built() {
@@ -363,6 +220,5 @@ mod tests {
             let invoker = Options { invoker: Some(program.into()), ..Options::default() };
             assert!(matches!(Sandbox::start(invoker).await, Err(SandboxError::NoInvoker(_))));
         }
-        assert!(is_program(Path::new("sh")), "found by PATH");
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stand_ins::agents::{Fault, Rate};
+use stand_ins::lambda::{Outcome, build_function};
 use stand_ins::table::{Item, key};
-use stand_ins::{Options, Sandbox, events};
+use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox, events};
 
 /// One attempt a specialist, and circuits that never open.
 const POLICY: &str = r#"
@@ -203,4 +204,41 @@ async fn what_is_given_is_there_in_new_processes_and_then_gone_with_them() {
         sandbox.table().item(&key("SESSION#5f1c0a52-budget-used-up", "BUDGET")).await.unwrap();
     assert_eq!(budget, None);
     assert_eq!(sandbox.errors(), [""; 0]);
+}
+
+#[tokio::test]
+async fn functions_have_processes_environments_and_lines_of_their_own() {
+    let router = build_function(FUNCTION).await.unwrap();
+    let mut options = Options { policy: Some(POLICY.to_owned()), ..Options::default() };
+    options.env.insert("POWERTOOLS_SERVICE_NAME".to_owned(), "of-both".to_owned());
+    let env = [("POWERTOOLS_SERVICE_NAME".to_owned(), "of-the-second".to_owned())].into();
+    let second = FunctionOptions { executable: Some(router), env };
+    options.functions.insert("second-router".to_owned(), second);
+    let sandbox = Sandbox::start(Options { agents: Some(AGENTS.replace("USAGE", "")), ..options });
+    let sandbox = sandbox.await.unwrap();
+
+    let mut case = events::load(&events::folder().join("general.json")).unwrap();
+    case.event = event("one", "Where is it?").into();
+    let mut expectation = case.expectation.take().unwrap();
+    assert_eq!(case.function(), FUNCTION, "events go to it that name none");
+    events::play(&sandbox, &case).await.unwrap();
+    expectation.function = Some("second-router".to_owned());
+    case.expectation = Some(expectation);
+    case.event = event("two", "Where is it?").into();
+    let played = events::play(&sandbox, &case).await.unwrap();
+    assert!(played.lines.iter().all(|line| line.contains("second-router")), "{:?}", played.lines);
+
+    let says = |name: &str, texts: [&str; 2]| {
+        let lines = sandbox.logs_of(name);
+        let says_all = |line: &String| texts.iter().all(|text| line.contains(text));
+        !lines.is_empty() && lines.iter().all(says_all)
+    };
+    assert!(says(FUNCTION, ["\"service\":\"of-both\"", "function:supervisor-router\""]));
+    assert!(says("second-router", ["\"service\":\"of-the-second\"", "function:second-router\""]));
+    for session in ["one", "two"] {
+        assert!(sandbox.table().session_budget(session).await.unwrap().is_some(), "{session}");
+    }
+    let unknown = sandbox.invoke_function("third-router", None, "{}", None).await.outcome;
+    let Outcome::FunctionError(error) = unknown else { panic!("{unknown:?}") };
+    assert_eq!(error.error_type, "ResourceNotFoundException");
 }

@@ -13,6 +13,9 @@ use super::form::Form;
 pub struct Expectation {
     /// The case in one sentence.
     pub about: String,
+    /// The function that the event goes to, where it is not [`FUNCTION`](crate::FUNCTION).
+    #[serde(default)]
+    pub function: Option<String>,
     /// The function's timeout for this event, where it is not the usual one.
     #[serde(default)]
     pub lambda_timeout_ms: Option<u64>,

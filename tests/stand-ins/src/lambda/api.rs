@@ -49,11 +49,10 @@ impl Dispatch {
         payload: Bytes,
         client_context: Option<String>,
     ) -> Self {
-        let (region, account) = (identity::REGION, identity::ACCOUNT);
         Self {
             request_id: identity::uuid(),
             deadline: clock::now() + limit,
-            function_arn: format!("arn:aws:lambda:{region}:{account}:function:{function}"),
+            function_arn: identity::function_arn(function),
             client_context,
             payload,
         }
