@@ -155,7 +155,8 @@ A function that runs elsewhere (--invoke):
 Files:
   EVENT.json                    sent to the function byte for byte
   expected/EVENT.json           beside it, optional: what should come of it. An event that is in no
-                                form of the function's is right only where this names its `error`
+                                form of the function's is right only where this names its `error`;
+                                `function` names the function that it goes to [supervisor-router]
   client-context/EVENT.json     beside it, optional: the invocation's client context
   given/EVENT.json              beside it, optional: items (a JSON list of objects) that are in the
                                 table while the event is played, in new processes of the function

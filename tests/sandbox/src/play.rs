@@ -30,8 +30,8 @@ pub(crate) enum PlayError {
     NoEvents(PathBuf),
     #[error(transparent)]
     Event(#[from] events::EventError),
-    #[error("{} goes to the function `{}`; there is only {known}", .case.name, .case.function())]
-    UnknownFunction { case: Case, known: String },
+    #[error("{event} goes to the function `{function}`; there is only {known}")]
+    UnknownFunction { event: String, function: String, known: String },
     #[error(transparent)]
     Start(#[from] SandboxError),
     #[error(transparent)]
@@ -74,8 +74,8 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
 
     let known: Vec<&str> = options.functions.keys().map(String::as_str).collect();
     if let Some(case) = cases.iter().find(|case| !known.contains(&case.function())) {
-        let known = known.join(", ");
-        return Err(PlayError::UnknownFunction { case: case.clone(), known });
+        let (event, function) = (case.name.clone(), case.function().to_owned());
+        return Err(PlayError::UnknownFunction { event, function, known: known.join(", ") });
     }
     if options.invoker.is_none() {
         report.progress(&format!("Building {} …", known.join(", ")))?;
