@@ -43,7 +43,7 @@ pub(crate) struct ThisRun {
 
 impl ThisRun {
     /// From now on, this is the last run.
-    pub(crate) fn has_started(&mut self) -> Result<(), KeepError> {
+    pub(crate) fn take_over(&mut self) -> Result<(), KeepError> {
         self.has_started = true;
         let before = self.last_run.before();
         fs::remove_dir_all(&before).map_err(|source| at(&before, source))
@@ -209,7 +209,7 @@ mod tests {
     /// A run that left `table` under `policy`.
     fn leave(last_run: &LastRun, policy: &str, table: &str) {
         let mut run = last_run.begin(Some(policy)).unwrap().unwrap();
-        run.has_started().unwrap();
+        run.take_over().unwrap();
         fs::write(&run.table, table).unwrap();
         fs::write(run.table.with_extension("db-wal"), format!("{table}'s log")).unwrap();
     }
@@ -224,14 +224,14 @@ mod tests {
         let last_run = last_run(folder.path());
         assert_eq!(last_run.table(), None);
         let mut first = last_run.begin(Some("a = 1")).unwrap().unwrap();
-        first.has_started().unwrap();
+        first.take_over().unwrap();
         assert!(last_run.begin(Some("b = 2")).unwrap().is_none());
         assert_eq!(last_run.policy().as_deref(), Some("a = 1"));
         fs::write(&first.table, "a table").unwrap();
         assert!(last_run.begin(None).unwrap().is_none());
         assert_eq!(table_text(&last_run).as_deref(), Some("a table"));
         drop(first);
-        last_run.begin(None).unwrap().unwrap().has_started().unwrap();
+        last_run.begin(None).unwrap().unwrap().take_over().unwrap();
         assert_eq!(last_run.table(), None, "it belongs to another policy");
         assert_eq!(last_run.policy().as_deref(), Some(SHIPPED_POLICY));
     }

@@ -170,8 +170,8 @@ Files:
 Exit codes:
   0  every event went as expected
   1  at least one did not
-  2  wrong usage, an unreadable file, something did not start (the last run is kept then), or who
-     read the output left before its end
+  2  wrong usage, an unreadable file, something did not start (the last run is kept then), or the
+     output was closed before the run's end
   130  interrupted; the function's processes are ended";
 
 #[tokio::main]

@@ -93,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
     let started = Instant::now();
     let sandbox = Sandbox::start(options).await?;
     if let Some(run) = &mut this_run {
-        run.has_started()?;
+        run.take_over()?;
     }
     report.progress(&format!(
         "Started in {} ms, playing {} …\n",

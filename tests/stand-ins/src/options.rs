@@ -42,8 +42,8 @@ pub struct Options {
     /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
     /// the one after; with port 0, each at a free one.
     pub listen: SocketAddr,
-    /// A program that invokes the functions wherever they are, in place of processes of this machine.
-    /// `cargo run -p sandbox -- --help` tells what it gets.
+    /// A program that invokes the functions wherever they are, in place of processes of this
+    /// machine. `cargo run -p sandbox -- --help` tells what it gets.
     pub invoker: Option<PathBuf>,
     /// An AWS in place of some stand-ins.
     pub aws: Option<Aws>,

@@ -55,8 +55,8 @@ impl Expectation {
             let rule = "it needs `body`, `calls`, `metrics` or `error`";
             mistakes.push(format!("nothing is expected: {rule}"));
         }
-        for (key, _) in of_a_reply.iter().filter(|(_, is_there)| *is_there) {
-            let only = match *key {
+        for key in of_a_reply.into_iter().filter_map(|(key, is_there)| is_there.then_some(key)) {
+            let only = match key {
                 "response_state" => Some((Form::Function, "with function details")),
                 "http_status" => Some((Form::OpenApi, "with an OpenAPI schema")),
                 _ => None,
@@ -68,11 +68,11 @@ impl Expectation {
                 mistakes.push(format!("`{key}` is only for events of action groups {events}"));
             }
         }
-        for (name, set) in self.metrics.iter().flat_map(|(name, sets)| {
-            let wrong = sets.keys().filter(|set| !is_dimension_set(set));
-            wrong.map(move |set| (name, set))
-        }) {
-            mistakes.push(format!("`metrics.{name}` has the dimension set `{set}`; {DIMENSIONS}"));
+        for (name, sets) in &self.metrics {
+            for set in sets.keys().filter(|set| !is_dimension_set(set)) {
+                let found = format!("`metrics.{name}` has the dimension set `{set}`");
+                mistakes.push(format!("{found}; {DIMENSIONS}"));
+            }
         }
         if self.lambda_timeout_ms.is_some_and(|millis| !(1..=900_000).contains(&millis)) {
             mistakes.push("`lambda_timeout_ms` must be from 1 to 900000".to_owned());

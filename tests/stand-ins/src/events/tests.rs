@@ -137,6 +137,20 @@ fn an_event_of_no_form_is_right_only_where_its_error_is_expected() {
 }
 
 #[test]
+fn an_event_has_its_form_also_where_one_of_its_fields_cannot_be_read() {
+    let mut case = case(json!({ "about": "a" }));
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for field in [r#""\ud800""#, "1e999", &deep] {
+        let event = format!(r#"{{"actionGroup":"G","function":"other","inputText":{field}}}"#);
+        case.event = event.into();
+        assert_eq!(case.form(), Some(Form::Function), "{field}");
+        let found = mismatches(&case, &answered(&reply(&body_text())));
+        assert!(found[0].starts_with("response.function: expected \"other\""), "{found:?}");
+        assert_eq!(found.len(), 1);
+    }
+}
+
+#[test]
 fn a_hold_that_outlives_the_reply_is_a_mismatch() {
     let case = case(json!({ "about": "a" }));
     let mut played = answered(&reply(&body_text()));
