@@ -8,7 +8,7 @@ use router_core::circuit::{Change, Changed, Circuit, CircuitStore, Forced, Probe
 use router_core::policy::SpecialistName;
 use router_core::session::{RootSession, SessionMark};
 use router_core::units::Timestamp;
-use sandbox::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
+use stand_ins::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
 
 use crate::books::number;
 use crate::payer::PLENTY;

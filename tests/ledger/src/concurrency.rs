@@ -10,7 +10,7 @@ use router_aws::DynamoLedger;
 use router_core::invocation::Charge;
 use router_core::ledger::{Account, Limit, ReserveError};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
-use sandbox::table_faults::Fault;
+use stand_ins::table_faults::Fault;
 
 use crate::books::{Books, charge};
 use crate::payer::{Payer, START, TODAY, id, refused_by};

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use router_aws::DynamoLedger;
 use router_core::invocation::Charge;
 use router_core::ledger::{Hold, ReserveError};
-use sandbox::table_faults::Fault::{self, *};
+use stand_ins::table_faults::Fault::{self, *};
 
 use crate::books::charge;
 use crate::payer::{Payer, START, TODAY, at, id};

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use sandbox::lambda::{Invocation, Outcome, build_function};
-use sandbox::table_faults::Fault;
-use sandbox::{FUNCTION, Options, Sandbox};
 use serde_json::{Value, json};
+use stand_ins::lambda::{Invocation, Outcome, build_function};
+use stand_ins::table_faults::Fault;
+use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox};
 use tempfile::TempDir;
 
 use crate::books::{charge, number};
@@ -93,10 +93,11 @@ impl Mortal {
         let process_id = directory.path().join("pid");
         let function = build_function(FUNCTION).await.unwrap();
         let mut options = options(table, 1);
-        options.executable = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("record-pid"));
-        for (name, path) in [("PROCESS_ID_FILE", &process_id), ("FUNCTION_EXECUTABLE", &function)] {
-            options.env.insert(name.to_owned(), path.to_str().unwrap().to_owned());
-        }
+        let paths = [("PROCESS_ID_FILE", &process_id), ("FUNCTION_EXECUTABLE", &function)];
+        let env = paths.map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()));
+        let executable = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("record-pid"));
+        let recorded = FunctionOptions { executable, env: env.into() };
+        options.functions.insert(FUNCTION.to_owned(), recorded);
         let sandbox = Arc::new(Sandbox::start(options).await.unwrap());
         Self { sandbox, process_id, _directory: directory }
     }

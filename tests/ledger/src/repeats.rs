@@ -58,7 +58,7 @@ async fn a_request_may_be_made_as_often_as_the_policy_says_and_its_refusal_costs
 
 #[tokio::test]
 async fn a_reservation_that_is_sent_twice_is_one_request() {
-    use sandbox::table_faults::Fault;
+    use stand_ins::table_faults::Fault;
 
     let mut session = Asking::begin().await;
     session.ask("Hello").await.unwrap();

@@ -12,8 +12,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use router_aws::{DynamoCircuits, DynamoLedger};
-use sandbox::table::Table;
-use sandbox::table_faults::Faults;
+use stand_ins::table::Table;
+use stand_ins::table_faults::Faults;
 
 use crate::books::{Books, Item};
 use crate::ministack::{self, Ministack};
@@ -44,7 +44,7 @@ impl TableUnderTest {
             let table = Table::start().await.unwrap();
             return Self {
                 region,
-                name: sandbox::table::TABLE_NAME.to_owned(),
+                name: stand_ins::table::TABLE_NAME.to_owned(),
                 client: table.client().clone(),
                 dynamodb: DynamoDb::Embedded(table),
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use router_core::invocation::Charge;
 use router_core::ledger::{Limit, ReserveError};
-use sandbox::table_faults::Fault;
+use stand_ins::table_faults::Fault;
 
 use crate::books::charge;
 use crate::payer::{Payer, START, TODAY, at, id, refused_by};

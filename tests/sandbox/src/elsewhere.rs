@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use sandbox::{Aws, Options};
+use stand_ins::{Aws, Options};
 
 /// Where the function, the stand-ins and the table are.
 #[derive(Debug, Args)]
@@ -36,16 +36,6 @@ impl Elsewhere {
             ("--aws", self.aws.is_some()),
         ];
         given.into_iter().find_map(|(name, given)| given.then_some(name))
-    }
-
-    /// Whether no function runs here.
-    pub(crate) fn has_function(&self) -> bool {
-        self.invoke.is_some()
-    }
-
-    /// Whether no table is here.
-    pub(crate) fn has_table(&self) -> bool {
-        self.aws.is_some()
     }
 
     /// Puts everything where it belongs.

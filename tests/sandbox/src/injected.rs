@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sandbox::agents::{Fault, Injection};
-use sandbox::events::{self, Case, Played};
-use sandbox::lambda::Outcome;
-use sandbox::{Options, SandboxError};
+use stand_ins::agents::{Fault, Injection};
+use stand_ins::events::{self, Case, Expectation, Played};
+use stand_ins::lambda::Outcome;
+use stand_ins::{Options, SandboxError};
 
 /// The faults of a run and what they have done so far.
 #[derive(Clone, Debug)]
@@ -108,21 +108,25 @@ impl Injected {
 
     fn touches(&self, case: &Case, played: &Played) -> bool {
         let fails = |name: &str| self.faults.iter().any(|fault| fault.specialist == name);
-        let expected = match case.expectation.as_ref().map(|expectation| &expectation.calls) {
-            Some(Some(calls)) => calls.iter().any(|name| fails(name)),
+        let called = || played.calls.iter().any(|call| fails(&call.specialist));
+        match &case.expectation {
+            // What must call no specialist is not touched by their faults, also where it does.
+            Some(Expectation { calls: Some(calls), .. }) => {
+                !calls.is_empty() && (calls.iter().any(|name| fails(name)) || called())
+            }
+            Some(Expectation { error: Some(_), .. }) => called(),
             // It does not say who is asked.
-            Some(None) | None => !self.faults.is_empty(),
-        };
-        expected || played.calls.iter().any(|call| fails(&call.specialist))
+            Some(_) | None => !self.faults.is_empty(),
+        }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use bytes::Bytes;
-    use sandbox::agents::{Call, Ending};
-    use sandbox::events::Charged;
-    use sandbox::lambda::Invocation;
+    use stand_ins::agents::{Call, Ending};
+    use stand_ins::events::Charged;
+    use stand_ins::lambda::Invocation;
 
     use super::*;
 
@@ -169,6 +173,12 @@ pub(crate) mod tests {
         assert!(is_judged("billing=hang", "identity-not-verified", &[]));
         assert!(!is_judged("billing=hang:0", "billing", &[]), "its circuit may be open");
         assert!(!is_judged("general=hang", "orders", &["orders", "general"]));
+        assert!(is_judged("billing=hang", "identity-not-verified", &["billing"]), "a wrong call");
+        let mut no_form = case("missing-argument");
+        no_form.expectation =
+            serde_json::from_str(r#"{ "about": "no form", "error": "UnknownEventForm" }"#).unwrap();
+        let judged = injected("*=hang").judged(&no_form, &played(&[]));
+        assert_eq!(judged.expectation, no_form.expectation);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Reading the table's items.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use sandbox::table::Item;
 use serde_json::Value;
+use stand_ins::table::AttributeValue;
+use stand_ins::table::Item;
 
 /// A string attribute.
 pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {

@@ -140,12 +140,13 @@ Faults (--fail; the option may be repeated):
               dependencyFailedException, modelNotReadyException, internalServerException,
               badGatewayException, throttledException, concurrencyException
   Where a fault can touch an event, its expectation does not apply: it is marked `--` and held to
-  the rules for every reply only.
+  the rules for every reply only. So is an event without an expectation.
 
 A function that runs elsewhere (--invoke):
   PROGRAM                       gets the event on its standard input and writes the reply to its
                                 standard output; what it writes to its standard error are the
                                 function's lines. Its environment says the rest:
+  SANDBOX_FUNCTION              the function's name
   SANDBOX_FUNCTION_ENV          the variables by which the function finds the stand-ins (JSON)
   SANDBOX_TIMEOUT_SECONDS       the function's timeout
   SANDBOX_CLIENT_CONTEXT        the invocation's client context (JSON), where there is one
@@ -154,7 +155,9 @@ A function that runs elsewhere (--invoke):
 
 Files:
   EVENT.json                    sent to the function byte for byte
-  expected/EVENT.json           beside it, optional: what should come of it
+  expected/EVENT.json           beside it, optional: what should come of it. An event that is in no
+                                form of the function's is right only where this names its `error`;
+                                `function` names the function that it goes to [supervisor-router]
   client-context/EVENT.json     beside it, optional: the invocation's client context
   given/EVENT.json              beside it, optional: items (a JSON list of objects) that are in the
                                 table while the event is played, in new processes of the function
@@ -163,12 +166,13 @@ Files:
   --report FILE.html            one file without scripts that refers to nothing outside itself. It
                                 has names, numbers and statuses, no requests and no answers
   TARGET/sandbox/table.db       the table, kept for `budget`, `circuits` and `incidents`; each run
-                                begins it anew. TARGET is cargo's target folder
+                                that starts begins it anew. TARGET is cargo's target folder
 
 Exit codes:
   0  every event went as expected
   1  at least one did not
-  2  wrong usage, an unreadable file, or something did not start
+  2  wrong usage, an unreadable file, something did not start (the last run is kept then), or the
+     output was closed before the run's end
   130  interrupted; the function's processes are ended";
 
 #[tokio::main]
@@ -186,10 +190,12 @@ async fn main() -> ExitCode {
     match ended {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
-        Err(failure) if failure.is_closed_output() => {
-            // Whoever read has seen enough.
-            ExitCode::SUCCESS
+        // Events that are not told of are not as expected.
+        Err(Failure::Play(PlayError::Output(error))) if is_closed_output(&error) => {
+            ExitCode::from(2)
         }
+        // The reader of a table has seen enough.
+        Err(failure) if failure.is_closed_output() => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
             let mut cause = failure.source();
@@ -218,15 +224,16 @@ enum Failure {
 impl Failure {
     fn is_closed_output(&self) -> bool {
         match self {
-            Self::Play(PlayError::Output(error))
-            | Self::Budget(BudgetError::Output(error))
+            Self::Budget(BudgetError::Output(error))
             | Self::Circuits(CircuitsError::Output(error))
-            | Self::Incidents(IncidentsError::Output(error)) => {
-                error.kind() == io::ErrorKind::BrokenPipe
-            }
+            | Self::Incidents(IncidentsError::Output(error)) => is_closed_output(error),
             Self::Play(_) | Self::Budget(_) | Self::Circuits(_) | Self::Incidents(_) => false,
         }
     }
+}
+
+fn is_closed_output(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 impl Arguments {
@@ -364,10 +371,10 @@ mod tests {
 
     #[test]
     fn help_and_script_tell_of_every_fault() {
-        let script = sandbox::agents::DEFAULT_SCRIPT;
+        let script = stand_ins::agents::DEFAULT_SCRIPT;
         let head: String = script.lines().take_while(|line| line.starts_with('#')).collect();
         for text in [AFTER_HELP, &head] {
-            for fault in sandbox::agents::Fault::all() {
+            for fault in stand_ins::agents::Fault::all() {
                 let name = fault.to_string();
                 let name = name.split_once(':').map_or(&*name, |(_, exception)| exception);
                 assert!(text.contains(name), "{name} in {text}");

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sandbox::events::{self, Case};
-use sandbox::lambda::build_function;
-use sandbox::traces::Traces;
-use sandbox::{FUNCTION, Options, Sandbox, clock};
+use stand_ins::events::{self, Case};
+use stand_ins::lambda::build_function;
+use stand_ins::traces::Traces;
+use stand_ins::{Options, Sandbox, SandboxError, clock};
 use tokio::time::{Instant, timeout};
 
 use crate::Arguments;
@@ -15,7 +15,7 @@ use crate::injected::Injected;
 use crate::last_run::{KeepError, LastRun, SHIPPED_POLICY};
 use crate::page::{ReportFile, Request, Run, Setting, Span};
 use crate::paint::{Paint, counted};
-use crate::report::Report;
+use crate::report::{Report, Tally};
 
 /// Why nothing could be played, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +30,14 @@ pub(crate) enum PlayError {
     NoEvents(PathBuf),
     #[error(transparent)]
     Event(#[from] events::EventError),
+    #[error("{event} goes to the function `{function}`; there is only {known}")]
+    UnknownFunction { event: String, function: String, known: String },
     #[error(transparent)]
-    Start(#[from] sandbox::SandboxError),
+    Start(#[from] SandboxError),
     #[error(transparent)]
     Play(#[from] events::PlayError),
     #[error(transparent)]
-    Table(#[from] sandbox::table::TableError),
+    Table(#[from] stand_ins::table::TableError),
     #[error(transparent)]
     Keep(#[from] KeepError),
     #[error("cannot tell the specialists and limits of the policy")]
@@ -63,27 +65,36 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         lambda_timeout: arguments.timeout,
         ..Options::default()
     };
+    arguments.elsewhere.apply(&mut options);
     let mut injected = Injected::new(&options)?;
     let mut waterfalls = None;
     if !arguments.report.is_empty() {
         waterfalls = Some(Waterfalls::start(&mut options).await?);
     }
 
-    let elsewhere = arguments.elsewhere;
-    if !elsewhere.has_function() {
-        report.progress(&format!("Building {FUNCTION} …"))?;
-        build_function(FUNCTION).await.map_err(sandbox::SandboxError::from)?;
+    let known: Vec<&str> = options.functions.keys().map(String::as_str).collect();
+    if let Some(case) = cases.iter().find(|case| !known.contains(&case.function())) {
+        let (event, function) = (case.name.clone(), case.function().to_owned());
+        return Err(PlayError::UnknownFunction { event, function, known: known.join(", ") });
+    }
+    if options.invoker.is_none() {
+        report.progress(&format!("Building {} …", known.join(", ")))?;
+        for name in known {
+            build_function(name).await.map_err(SandboxError::from)?;
+        }
     }
     let (mut this_run, mut others) = (None, false);
-    if !elsewhere.has_table() {
+    if options.aws.is_none() {
         this_run = LastRun::find().begin(options.policy.as_deref())?;
         others = this_run.is_none();
     }
     let policy = options.policy.clone();
     options.table_file = this_run.as_ref().map(|run| run.table.clone());
-    elsewhere.apply(&mut options);
     let started = Instant::now();
     let sandbox = Sandbox::start(options).await?;
+    if let Some(run) = &mut this_run {
+        run.take_over()?;
+    }
     report.progress(&format!(
         "Started in {} ms, playing {} …\n",
         started.elapsed().as_millis(),
@@ -98,15 +109,14 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
         report.progress(warning)?;
     }
 
-    let (mut wrong, mut unjudged) = (0, 0);
+    let mut tally = Tally::default();
     let mut requests = Vec::new();
     for case in &cases {
         let played = events::play(&sandbox, case).await?;
         injected.count(case, &played);
         let judged = injected.judged(case, &played);
         let mismatches = events::check(&judged, &played);
-        wrong += usize::from(!mismatches.is_empty());
-        unjudged += usize::from(judged.expectation.is_none());
+        tally.add(judged.expectation.is_some(), !mismatches.is_empty());
         report.event(&judged, &played, &mismatches)?;
         let spans = match &mut waterfalls {
             Some(waterfalls) => waterfalls.next().await,
@@ -135,8 +145,8 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
             report.progress(&format!("\nReport in {}", written.display()))?;
         }
     }
-    report.summary(cases.len(), wrong, unjudged)?;
-    Ok(wrong)
+    report.summary(tally)?;
+    Ok(tally.wrong)
 }
 
 /// The longest that the trace of a request is waited for. It is exported when the reply is out.
@@ -150,8 +160,10 @@ struct Waterfalls {
 
 impl Waterfalls {
     /// Has the function export to a receiver of this run.
-    async fn start(options: &mut Options) -> io::Result<Self> {
-        let receiver = Traces::start().await?;
+    async fn start(options: &mut Options) -> Result<Self, SandboxError> {
+        let stand_in = "a collector of traces";
+        let receiver = Traces::start().await;
+        let receiver = receiver.map_err(|source| SandboxError::Listen { stand_in, source })?;
         options.env.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), receiver.url());
         Ok(Self { receiver, seen: 0 })
     }

@@ -1,6 +1,6 @@
 //! Specialists on AgentCore runtimes.
 
-use sandbox::Options;
+use stand_ins::Options;
 
 use crate::faults::{GENERAL, ORDERS};
 use crate::support::{Ask, Limits, RUNTIME, World, agents_with, on_runtime, policy};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sandbox::Options;
-use sandbox::agents::Fault;
+use stand_ins::Options;
+use stand_ins::agents::Fault;
 
 use crate::faults::Charge::{self, Nothing, Reported, Unknown};
 use crate::faults::{GENERAL, ORDERS, OTHERS, charges, policy_where};

@@ -1,9 +1,9 @@
 //! Events that nobody should send: each is answered in its own form, costs nothing, and leaves
 //! the function as it was.
 
-use sandbox::events::Form;
-use sandbox::lambda::Outcome;
 use serde_json::{Value, json};
+use stand_ins::events::Form;
+use stand_ins::lambda::Outcome;
 
 use crate::support::{Account, Ask, Limits, World, account};
 

@@ -1,7 +1,7 @@
 //! What a session is charged, and what is left for those that are asked next.
 
-use sandbox::Options;
-use sandbox::table::Item;
+use stand_ins::Options;
+use stand_ins::table::Item;
 
 use crate::support::{Account, Ask, Limits, World, agents_with, policy, sessions};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::Options;
-use sandbox::events::{Form, Given};
-use sandbox::table::key;
 use serde_json::{Value, json};
+use stand_ins::Options;
+use stand_ins::events::{Form, Given};
+use stand_ins::table::key;
 use tokio::task::JoinSet;
 
 use crate::support::{Ask, Limits, World, policy_with};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::Options;
-use sandbox::events::Form;
+use stand_ins::Options;
+use stand_ins::events::Form;
 use tokio::task::JoinSet;
 
 use crate::support::{Account, Ask, Limits, World, account, agents_with, policy};

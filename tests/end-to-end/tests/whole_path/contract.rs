@@ -1,8 +1,8 @@
 //! The action group's contract with Bedrock: arguments, envelopes, attributes.
 
-use sandbox::events::{Form, MOST_REPLY_BYTES};
-use sandbox::lambda::Outcome;
 use serde_json::{Value, json};
+use stand_ins::events::{Form, MOST_REPLY_BYTES};
+use stand_ins::lambda::Outcome;
 
 use crate::support::{Account, Ask, Limits, World, reply_mistakes};
 
@@ -204,7 +204,7 @@ async fn a_specialist_gets_the_session_attributes_with_the_root_session_and_one_
 #[tokio::test]
 async fn a_large_answer_is_cut_so_that_the_reply_fits_in_each_form() {
     let agents = crate::support::agents_with([("[long]", "answer_bytes = 60000")]);
-    let options = sandbox::Options { agents: Some(agents), ..World::options(Limits::NONE) };
+    let options = stand_ins::Options { agents: Some(agents), ..World::options(Limits::NONE) };
     let world = World::start(options).await;
     for form in FORMS {
         let told = world.ask(&Ask::orders("[long]").form(form)).await;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use sandbox::Options;
-use sandbox::agents::Ending;
+use stand_ins::Options;
+use stand_ins::agents::Ending;
 
 use crate::support::{Account, Ask, Limits, Told, World, agents_with};
 

@@ -1,6 +1,6 @@
 //! The repository's event files.
 
-use sandbox::{Options, Sandbox, events};
+use stand_ins::{Options, Sandbox, events};
 
 use crate::support::{form_of, nothing_held, reply_mistakes, sessions};
 
@@ -15,7 +15,7 @@ async fn every_event_file_is_answered_as_its_expectation_says_and_leaves_nothing
         let played = events::play(&sandbox, case).await.unwrap();
         let mismatches = events::check(case, &played);
         wrong.extend(mismatches.iter().map(|mismatch| format!("{}: {mismatch}", case.name)));
-        if let sandbox::lambda::Outcome::Response(bytes) = &played.invocation.outcome {
+        if let stand_ins::lambda::Outcome::Response(bytes) = &played.invocation.outcome {
             let event = serde_json::from_slice(&case.event).unwrap();
             let form = form_of(&event, case.client_context.as_ref()).unwrap();
             let mistakes = reply_mistakes(form, &event, bytes);

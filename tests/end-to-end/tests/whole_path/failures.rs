@@ -1,6 +1,6 @@
 //! What happens when a specialist does not answer: who is asked next, and what it costs.
 
-use sandbox::Options;
+use stand_ins::Options;
 
 use crate::support::{Account, Ask, Limits, Told, World, agents_with, policy};
 

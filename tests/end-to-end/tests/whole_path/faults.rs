@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use sandbox::Options;
-use sandbox::agents::Fault;
+use stand_ins::Options;
+use stand_ins::agents::Fault;
 
 use crate::support::{Account, Ask, Limits, PATIENT, Told, World, agents_with, policy_with};
 
@@ -215,7 +215,7 @@ impl World {
 
     /// The failures in a row that the circuit of orders has counted.
     pub(crate) async fn failures_of_orders(&self) -> u64 {
-        let key = sandbox::table::key("CIRCUIT#orders", "STATE");
+        let key = stand_ins::table::key("CIRCUIT#orders", "STATE");
         let item = self.table().item(&key).await.unwrap();
         item.map_or(0, |item| {
             assert_eq!(item["state"].as_s().unwrap(), "closed");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::Options;
-use sandbox::events::Form;
 use serde_json::json;
+use stand_ins::Options;
+use stand_ins::events::Form;
 
 use crate::support::{Account, Ask, Limits, World, account, sessions};
 

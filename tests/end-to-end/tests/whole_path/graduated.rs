@@ -1,8 +1,8 @@
 //! What happens before a budget is used up, and around it: warnings, cheaper agents, calls that
 //! go too far, repetitions, tenants, limits raised by hand.
 
-use sandbox::Options;
-use sandbox::table::AttributeValue;
+use stand_ins::Options;
+use stand_ins::table::AttributeValue;
 
 use crate::support::{Account, Ask, Limits, World, agents_with, policy, sessions};
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::Options;
-use sandbox::events::Form;
-use sandbox::metrics::Health;
 use serde_json::Value;
+use stand_ins::Options;
+use stand_ins::events::Form;
+use stand_ins::metrics::Health;
 
 use crate::support::{Ask, Limits, World, agents_with};
 

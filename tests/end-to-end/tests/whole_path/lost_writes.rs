@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sandbox::Options;
+use stand_ins::Options;
 
 use crate::support::{Account, Ask, Limits, Line, TableLine, World, agents_with};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::metrics::{Batch, Health};
-use sandbox::{Options, Sandbox, events};
 use serde_json::Value;
+use stand_ins::metrics::{Batch, Health};
+use stand_ins::{Options, Sandbox, events};
 
 use crate::support::{Ask, Limits, World, agents_with, policy_with};
 

@@ -6,10 +6,10 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use sandbox::Options;
-use sandbox::events::{self, Case};
-use sandbox::lambda::Outcome;
 use serde_json::{Value, json};
+use stand_ins::Options;
+use stand_ins::events::{self, Case};
+use stand_ins::lambda::Outcome;
 
 use crate::support::{Limits, World, form_of, nothing_held, reply_mistakes, sessions};
 
@@ -208,7 +208,7 @@ async fn mistakes(world: &World, text: String, client_context: Option<Value>) ->
 #[test]
 fn a_damaged_event_is_answered_in_its_form_and_costs_nothing_where_it_is_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let agents = sandbox::agents::DEFAULT_SCRIPT;
+    let agents = stand_ins::agents::DEFAULT_SCRIPT;
     let quick = agents.lines().filter(|line| !line.starts_with("delay_ms"));
     let options = Options {
         agents: Some(quick.collect::<Vec<_>>().join("\n")),

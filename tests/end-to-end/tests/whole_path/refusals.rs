@@ -1,6 +1,6 @@
 //! Requests that are refused before anybody is asked.
 
-use sandbox::Options;
+use stand_ins::Options;
 
 use crate::support::{Account, Ask, Limits, World, policy};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sandbox::Options;
+use stand_ins::Options;
 
 use crate::support::{Ask, Limits, World, agents_with, on_runtime, policy, policy_with};
 

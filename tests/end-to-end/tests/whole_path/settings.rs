@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::lambda::StartError;
-use sandbox::{Options, Sandbox, SandboxError};
+use stand_ins::lambda::StartError;
+use stand_ins::{Options, Sandbox, SandboxError};
 
 use crate::support::{Ask, Limits, World, policy};
 

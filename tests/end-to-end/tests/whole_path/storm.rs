@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sandbox::Options;
-use sandbox::events::Form;
+use stand_ins::Options;
+use stand_ins::events::Form;
 use tokio::task::JoinSet;
 
 use crate::support::{Ask, Limits, World, nothing_held, policy_with, sessions};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use router_core::session::RootSession;
 use router_core::trace::TraceId;
-use sandbox::Options;
-use sandbox::clock::now;
-use sandbox::events::Form;
-use sandbox::metrics::Health;
-use sandbox::traces::{Export, Span, Traces};
+use stand_ins::Options;
+use stand_ins::clock::now;
+use stand_ins::events::Form;
+use stand_ins::metrics::Health;
+use stand_ins::traces::{Export, Span, Traces};
 
 use crate::support::{Ask, Limits, World, agents_with};
 

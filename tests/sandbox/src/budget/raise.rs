@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use sandbox::table::{TABLE_NAME, Table};
+use stand_ins::table::AttributeValue;
+use stand_ins::table::{TABLE_NAME, Table};
 
 use super::limit::{Limit, Policy};
 use super::session::Session;

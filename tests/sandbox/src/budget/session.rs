@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::table::Item;
+use stand_ins::table::Item;
 
 use super::limit::{Limit, Policy};
 use crate::item::{number, text};

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use sandbox::table::Item;
+use stand_ins::table::Item;
 
 use super::limit::{Limit, Policy};
 use super::session::{Hold, Session};
@@ -252,8 +252,8 @@ fn times(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::AttributeValue;
     use clap::ColorChoice;
+    use stand_ins::table::AttributeValue;
 
     use super::*;
     use crate::budget::tests::{item, policy};

@@ -1,6 +1,6 @@
 //! A specialist's circuit as its item has it.
 
-use sandbox::table::Item;
+use stand_ins::table::Item;
 
 use super::rules::Rules;
 use crate::item::{number, text};
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_no_circuit_is_left_out() {
         let mut other = item("billing", &[], &[]);
-        other.insert("sk".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("DAY#1".into()));
+        other.insert("sk".to_owned(), stand_ins::table::AttributeValue::S("DAY#1".into()));
         assert_eq!(Circuit::parse(&other), None);
         let odd = circuit(&[("state", "ajar\n")], &[]);
         assert_eq!(odd.state(NOW).describe(), "`ajar\u{fffd}`, which is no state");

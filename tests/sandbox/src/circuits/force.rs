@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use sandbox::table::{TABLE_NAME, Table, key};
+use stand_ins::table::AttributeValue;
+use stand_ins::table::{TABLE_NAME, Table, key};
 
 use super::CircuitsError;
 use super::circuit::ALL;

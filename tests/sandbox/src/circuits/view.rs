@@ -101,7 +101,7 @@ mod tests {
     /// 2026-11-21 12:00:00 UTC
     const NOON: u64 = 1_795_262_400_000;
 
-    fn printed(items: &[sandbox::table::Item]) -> String {
+    fn printed(items: &[stand_ins::table::Item]) -> String {
         let policy = "specialists = { billing = {}, general = {}, orders = {}, support = {} }";
         let policy = Policy::parse(policy).unwrap();
         let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! An incident as its item has it.
 
-use sandbox::table::Item;
 use serde_json::{Map, Value};
+use stand_ins::table::Item;
 
 use crate::item::{json, number, text};
 

@@ -70,8 +70,8 @@ pub(crate) fn table(
 #[cfg(test)]
 mod tests {
     use clap::ColorChoice;
-    use sandbox::table::{Item, Table};
     use serde_json::{Value, json};
+    use stand_ins::table::{Item, Table};
 
     use super::super::all;
     use super::super::tests::item;

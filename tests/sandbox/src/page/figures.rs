@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sandbox::metrics::{Batch, Datum};
+use stand_ins::metrics::{Batch, Datum};
 
 /// The metrics that add up to what was charged.
 const CHARGED: [&str; 2] = ["Cost", "UnreportedCost"];

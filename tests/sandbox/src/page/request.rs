@@ -2,8 +2,8 @@
 //!
 //! What users, models and agents wrote stays out of it: the page is made to be passed on.
 
-use sandbox::events::{self, Case, Charged, Mismatch, Played};
 use serde_json::Value;
+use stand_ins::events::{self, Case, Charged, Mismatch, Played};
 
 use super::chart::Tone;
 use super::figures::Figures;
@@ -186,9 +186,9 @@ pub(crate) fn status_tone(status: &str) -> Tone {
 pub(crate) mod tests {
     use std::time::Duration;
 
-    use sandbox::lambda::{Invocation, Outcome};
-    use sandbox::metrics::Batch;
     use serde_json::json;
+    use stand_ins::lambda::{Invocation, Outcome};
+    use stand_ins::metrics::Batch;
 
     use super::*;
     use crate::page::figures::tests::{batch, datum};

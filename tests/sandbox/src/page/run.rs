@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::metrics::Batch;
-use sandbox::table::Item;
 use serde::Deserialize;
+use stand_ins::metrics::Batch;
+use stand_ins::table::Item;
 
 use super::figures::Figures;
 use super::request::Request;
@@ -148,14 +148,15 @@ impl Run {
 
     /// With the faults that were injected into it.
     pub(crate) fn under(mut self, injected: &Injected) -> Self {
-        let sum = |(fault, attempts): (&sandbox::agents::Injection, crate::injected::Attempts)| {
-            FaultSum {
-                specialist: fault.specialist.clone(),
-                fault: format!("{}:{}", fault.fault, fault.rate),
-                attempts: attempts.all,
-                struck: attempts.faulted,
-            }
-        };
+        let sum =
+            |(fault, attempts): (&stand_ins::agents::Injection, crate::injected::Attempts)| {
+                FaultSum {
+                    specialist: fault.specialist.clone(),
+                    fault: format!("{}:{}", fault.fault, fault.rate),
+                    attempts: attempts.all,
+                    struck: attempts.faulted,
+                }
+            };
         self.faults = injected.faults().map(sum).collect();
         self
     }

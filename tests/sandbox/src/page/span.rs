@@ -21,8 +21,8 @@ pub(crate) struct Span {
     pub(crate) failure: Option<String>,
 }
 
-impl From<&sandbox::traces::Span> for Span {
-    fn from(span: &sandbox::traces::Span) -> Self {
+impl From<&stand_ins::traces::Span> for Span {
+    fn from(span: &stand_ins::traces::Span) -> Self {
         let reason = span.attributes.get("error.type").cloned().unwrap_or_default();
         Self {
             trace_id: span.trace_id.clone(),

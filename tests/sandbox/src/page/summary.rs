@@ -4,6 +4,7 @@ use super::overview::dollars;
 use super::request::Verdict;
 use super::run::{Run, Setting};
 use crate::paint::{counted, grouped, utc};
+use crate::report::Tally;
 
 /// A number with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +50,12 @@ pub(crate) fn keys(run: &Run) -> Vec<Key> {
 
 /// `22 of 22 events as expected`
 pub(crate) fn verdict(run: &Run) -> String {
-    let of = |is: fn(&Verdict) -> bool| {
-        run.requests.iter().filter(|request| is(&request.verdict)).count()
-    };
-    let wrong = of(|verdict| matches!(verdict, Verdict::Unexpected(_)));
-    let by_rules = of(|verdict| *verdict == Verdict::RulesKept);
-    let all = run.requests.len();
-    let mut text = format!("{} of {} as expected", all - wrong, counted(all, "event"));
-    if by_rules > 0 {
-        text.push_str(&format!(", {by_rules} of them by the rules for every reply only"));
+    let mut tally = Tally::default();
+    for request in &run.requests {
+        let is_wrong = matches!(request.verdict, Verdict::Unexpected(_));
+        tally.add(request.verdict != Verdict::RulesKept, is_wrong);
     }
-    text
+    tally.to_string()
 }
 
 /// What was run, as names with what they are.

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sandbox::lambda::Outcome;
-use sandbox::{Options, Sandbox};
 use serde_json::json;
+use stand_ins::lambda::Outcome;
+use stand_ins::{Options, Sandbox};
 
 use super::Request;
 

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use sandbox::Options;
-use sandbox::table::AttributeValue;
-use sandbox::table_faults::Fault;
+use stand_ins::Options;
+use stand_ins::table::AttributeValue;
+use stand_ins::table_faults::Fault;
 use tokio::sync::OnceCell;
 
 use super::Request;

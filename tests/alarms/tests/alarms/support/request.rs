@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alarms::metric::MetricId;
-use sandbox::metrics::Batch;
+use stand_ins::metrics::Batch;
 
 /// The logical id of the function, which stands for its name.
 const FUNCTION: &str = "SupervisorRouterFunction";

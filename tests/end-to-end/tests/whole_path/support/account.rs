@@ -1,7 +1,7 @@
 //! The money side: what a session's item says.
 
-use sandbox::Sandbox;
-use sandbox::table::Item;
+use stand_ins::Sandbox;
+use stand_ins::table::Item;
 
 /// What a session has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

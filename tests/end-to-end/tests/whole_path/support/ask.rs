@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sandbox::events::Form;
 use serde_json::{Map, Value, json};
+use stand_ins::events::Form;
 
 /// One call of a tool of the action group. Every new one has a session of its own.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sandbox::events::{Form, MOST_REPLY_BYTES};
 use serde_json::{Map, Value};
+use stand_ins::events::{Form, MOST_REPLY_BYTES};
 
 const BODY_KEYS: [&str; 10] = [
     "status",

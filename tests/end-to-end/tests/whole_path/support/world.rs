@@ -2,11 +2,11 @@
 
 use std::ops::Deref;
 
-use sandbox::agents::Call;
-use sandbox::lambda::{Invocation, Outcome};
-use sandbox::metrics::Batch;
-use sandbox::{Options, Sandbox};
 use serde_json::Value;
+use stand_ins::agents::Call;
+use stand_ins::lambda::{Invocation, Outcome};
+use stand_ins::metrics::Batch;
+use stand_ins::{Options, Sandbox};
 
 use super::policy::{Limits, agents_with, policy};
 use super::{Account, Ask, account, form_of, reply_mistakes};

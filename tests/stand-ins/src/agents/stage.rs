@@ -1,0 +1,148 @@
+//! How a request is answered: by the script, or by the fault that strikes it.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, Response};
+
+use super::asked::{Asked, Service};
+use super::calls::{Call, CallLog, Ending, OpenCall};
+use super::failure::{Failure, REQUEST_ID};
+use super::fault::{Exception, Fault};
+use super::injection::Injections;
+use super::playback::{self, play};
+use super::runtime;
+use super::script::{Reply, Script};
+use super::wire::Traces;
+use crate::http::{Body, HangUp};
+use crate::{clock, identity};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) script: Script,
+    pub(super) log: Arc<CallLog>,
+    pub(super) injections: Injections,
+}
+
+impl Stage {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Bytes>,
+    ) -> Result<Response<Body>, HangUp> {
+        let asked = match Asked::read(&request) {
+            Ok(asked) => asked,
+            Err(failure) => return Ok(failure.into_response()),
+        };
+        let known = self.script.specialists.iter().find(|(_, known)| known.agent == asked.agent);
+        let Some((name, specialist)) = known else {
+            return Ok(Failure::from(Exception::RESOURCE_NOT_FOUND).into_response());
+        };
+        let injected = self.injections.strike(name);
+        let call = self.log.open(Call {
+            specialist: name.clone(),
+            agent: asked.agent.clone(),
+            session_id: asked.session_id.clone(),
+            input_text: asked.input_text.clone(),
+            session_attributes: asked.session_attributes.clone(),
+            enable_trace: asked.enable_trace,
+            injected,
+            ending: Ending::Running,
+        });
+        let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
+            let meant = reply.when.as_ref().is_none_or(|when| asked.input_text.contains(when));
+            meant && self.log.take_turn(name, *index, reply.times)
+        });
+        // A checked script always has a reply.
+        let Some((_, reply)) = reply else { return Err(HangUp::Close) };
+        let reply = &struck(reply, injected);
+        tokio::time::sleep(reply.delay).await;
+        match reply.fault {
+            Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Hang) => return pending().await,
+            Some(Fault::Close) => {
+                call.finish();
+                return Err(HangUp::Close);
+            }
+            Some(Fault::Reset) => {
+                call.finish();
+                return Err(HangUp::Reset);
+            }
+            _ => {}
+        }
+        if let Some(failure) = before_the_answer(asked.service, reply) {
+            call.finish();
+            return Ok(failure.into_response());
+        }
+        match asked.service {
+            Service::Bedrock => event_frames(&asked, reply, call),
+            Service::AgentCore => runtime_body(&asked, reply, call),
+        }
+    }
+}
+
+/// The failure that a reply is, if it is one before its answer begins.
+fn before_the_answer(service: Service, reply: &Reply) -> Option<Failure> {
+    match (service, reply.fault) {
+        (Service::AgentCore, _) => runtime::before_the_body(reply),
+        (Service::Bedrock, Some(Fault::Before(exception))) => Some(exception.into()),
+        (Service::Bedrock, _) => None,
+    }
+}
+
+/// The answer of a Bedrock agent.
+fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+    let trace_id = identity::uuid();
+    let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
+    let traces = asked.enable_trace.then(|| Traces {
+        agent_id,
+        alias_id,
+        session_id: &asked.session_id,
+        trace_id: &trace_id,
+        now: clock::now(),
+    });
+    // Only a payload of more than 4 GB cannot be framed.
+    let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+    let mut response = Response::new(play(steps, reply, call));
+    let headers = response.headers_mut();
+    headers.insert(
+        hyper::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/vnd.amazon.eventstream"),
+    );
+    headers.insert(SESSION_ID, header(&asked.session_id)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REQUEST_ID, header(&identity::uuid())?);
+    Ok(response)
+}
+
+/// The answer of an agent on a runtime.
+fn runtime_body(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+    let mut response = Response::new(play(runtime::steps(reply), reply, call));
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_static(runtime::content_type(reply.format));
+    headers.insert(hyper::header::CONTENT_TYPE, content_type);
+    headers.insert(runtime::SESSION_ID, header(&asked.session_id)?);
+    headers.insert(REQUEST_ID, header(&identity::uuid())?);
+    Ok(response)
+}
+
+fn header(value: &str) -> Result<HeaderValue, HangUp> {
+    HeaderValue::from_str(value).map_err(|_| HangUp::Close)
+}
+
+/// The reply with an injected fault in place of its own. Slowness is no fault of content, so
+/// that what is slow may also fail.
+fn struck(reply: &Reply, injected: Option<Fault>) -> Reply {
+    let mut reply = reply.clone();
+    match injected {
+        None => {}
+        Some(Fault::Slow(time)) => reply.delay += time,
+        Some(fault) => reply.fault = Some(fault),
+    }
+    reply
+}
+
+const SESSION_ID: HeaderName = HeaderName::from_static("x-amz-bedrock-agent-session-id");
+const CONTENT_TYPE: HeaderName = HeaderName::from_static("x-amzn-bedrock-agent-content-type");

@@ -1,0 +1,198 @@
+//! The Runtime API, through which a function process gets its invocations and answers them.
+//!
+//! Each process has an API of its own, so that the process behind a request is known. Nothing is
+//! decided here: every request becomes a [`Message`] to whoever looks after the process.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::http::{Body, HangUp, Reply, Server, response};
+use crate::{clock, identity};
+
+/// What a function process says.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// It is ready for an invocation.
+    Next(oneshot::Sender<Dispatch>),
+    /// It has ended the invocation with this id.
+    Done {
+        /// The request id in the path.
+        request_id: String,
+        /// The reply's bytes, or the error it reports.
+        result: Result<Bytes, FunctionError>,
+    },
+    /// It cannot start.
+    InitError(FunctionError),
+}
+
+/// One invocation as it is handed to a process.
+#[derive(Clone, Debug)]
+pub(super) struct Dispatch {
+    pub(super) request_id: String,
+    pub(super) deadline: SystemTime,
+    pub(super) function_arn: String,
+    pub(super) client_context: Option<String>,
+    pub(super) payload: Bytes,
+}
+
+impl Dispatch {
+    /// An invocation that starts now and may take `limit`.
+    pub(super) fn new(
+        request_id: String,
+        function: &str,
+        limit: Duration,
+        payload: Bytes,
+        client_context: Option<String>,
+    ) -> Self {
+        Self {
+            request_id,
+            deadline: clock::now() + limit,
+            function_arn: identity::function_arn(function),
+            client_context,
+            payload,
+        }
+    }
+}
+
+/// An error that a function reports to Lambda.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FunctionError {
+    /// The error's type, by which callers can tell errors apart.
+    pub error_type: String,
+    /// The error in words.
+    pub error_message: String,
+}
+
+impl std::fmt::Display for FunctionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.error_type, self.error_message)
+    }
+}
+
+/// Starts a Runtime API whose messages arrive at the receiver.
+pub(super) async fn start() -> io::Result<(Server, mpsc::UnboundedReceiver<Message>)> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let server = Server::start(move |request| answer(sender.clone(), request)).await?;
+    Ok((server, receiver))
+}
+
+async fn answer(messages: mpsc::UnboundedSender<Message>, request: Request<Bytes>) -> Reply {
+    let Some(path) = request.uri().path().strip_prefix("/2018-06-01/runtime/") else {
+        return Ok(text(StatusCode::NOT_FOUND, "{}"));
+    };
+    let segments: Vec<&str> = path.split('/').collect();
+    let message = match (request.method(), segments.as_slice()) {
+        (&Method::GET, ["invocation", "next"]) => return next(messages).await,
+        (&Method::POST, ["invocation", request_id, "response"]) => {
+            let result = Ok(request.body().clone());
+            Message::Done { request_id: (*request_id).to_owned(), result }
+        }
+        (&Method::POST, ["invocation", request_id, "error"]) => {
+            let result = Err(error(request.body()));
+            Message::Done { request_id: (*request_id).to_owned(), result }
+        }
+        (&Method::POST, ["init", "error"]) => Message::InitError(error(request.body())),
+        _ => return Ok(text(StatusCode::NOT_FOUND, "{}")),
+    };
+    messages.send(message).map_err(|_| HangUp::Close)?;
+    Ok(text(StatusCode::ACCEPTED, r#"{"status":"OK"}"#))
+}
+
+async fn next(messages: mpsc::UnboundedSender<Message>) -> Reply {
+    let (sender, receiver) = oneshot::channel();
+    messages.send(Message::Next(sender)).map_err(|_| HangUp::Close)?;
+    let dispatch = receiver.await.map_err(|_| HangUp::Close)?;
+    let deadline = clock::unix_millis(dispatch.deadline).to_string();
+    let mut response = text(StatusCode::OK, dispatch.payload);
+    let headers = [
+        ("lambda-runtime-aws-request-id", Some(dispatch.request_id)),
+        ("lambda-runtime-deadline-ms", Some(deadline)),
+        ("lambda-runtime-invoked-function-arn", Some(dispatch.function_arn)),
+        ("lambda-runtime-trace-id", Some(identity::trace_id(clock::now()))),
+        ("lambda-runtime-client-context", dispatch.client_context),
+    ];
+    for (name, value) in headers {
+        let Some(value) = value else { continue };
+        let value = HeaderValue::from_str(&value).map_err(|_| HangUp::Close)?;
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    Ok(response)
+}
+
+/// The runtime's error document; what is no such document becomes the message.
+fn error(body: &[u8]) -> FunctionError {
+    serde_json::from_slice(body).unwrap_or_else(|_| FunctionError {
+        error_type: "Runtime.Unknown".to_owned(),
+        error_message: String::from_utf8_lossy(body).into_owned(),
+    })
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    response(status, "application/json", body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::http::tests::{exchange, post};
+
+    const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\
+        host: h\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_poll_gets_the_invocation_with_lambdas_headers() {
+        let (server, mut messages) = start().await.unwrap();
+        let poller = tokio::spawn(async move { exchange(server.address(), NEXT).await });
+        let Some(Message::Next(poll)) = messages.recv().await else { panic!("no poll") };
+        let dispatch = Dispatch {
+            request_id: "id-1".into(),
+            deadline: UNIX_EPOCH + Duration::from_millis(1234),
+            function_arn: "arn:x".into(),
+            client_context: Some(r#"{"custom":{}}"#.into()),
+            payload: Bytes::from_static(b"{\"a\":1}"),
+        };
+        poll.send(dispatch).unwrap();
+        let answer = String::from_utf8(poller.await.unwrap()).unwrap();
+        for header in [
+            "lambda-runtime-aws-request-id: id-1\r\n",
+            "lambda-runtime-deadline-ms: 1234\r\n",
+            "lambda-runtime-invoked-function-arn: arn:x\r\n",
+            "lambda-runtime-trace-id: Root=1-",
+            "lambda-runtime-client-context: {\"custom\":{}}\r\n",
+        ] {
+            assert!(answer.contains(header), "{header} in {answer}");
+        }
+        assert!(answer.ends_with("{\"a\":1}"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn replies_and_errors_reach_whoever_looks_after_the_process() {
+        let (server, mut messages) = start().await.unwrap();
+        let path = |last: &str| format!("/2018-06-01/runtime/{last}");
+        let request = post(&path("invocation/7/response"), "", b"yes");
+        let answer = exchange(server.address(), &request).await;
+        assert!(answer.starts_with(b"HTTP/1.1 202 "));
+        let Some(Message::Done { request_id, result }) = messages.recv().await else { panic!() };
+        assert_eq!((&*request_id, result), ("7", Ok(Bytes::from_static(b"yes"))));
+
+        let body = br#"{"errorType":"UnknownEventForm","errorMessage":"m","stackTrace":[]}"#;
+        exchange(server.address(), &post(&path("invocation/8/error"), "", body)).await;
+        let Some(Message::Done { result: Err(error), .. }) = messages.recv().await else {
+            panic!()
+        };
+        assert_eq!(error.to_string(), "UnknownEventForm: m");
+
+        exchange(server.address(), &post(&path("init/error"), "", b"no json")).await;
+        let Some(Message::InitError(error)) = messages.recv().await else { panic!() };
+        assert_eq!(error.error_message, "no json");
+    }
+}

@@ -1,0 +1,46 @@
+//! The whole product on one machine: no AWS account, no container, nothing but cargo.
+//!
+//! A [`Sandbox`] runs the *real* function binaries, which cannot tell the difference: they talk
+//! through the real SDK clients, over HTTP, to stand-ins of what AWS would provide.
+//!
+//! - [`agents`] plays Bedrock's agent runtime, with agents that follow a script,
+//! - [`table`] DynamoDB, by an emulator within this process, which fails as told
+//!   ([`table_faults`]),
+//! - [`metrics`] CloudWatch,
+//! - [`traces`] X-Ray, or a collector, for who asks for it,
+//! - [`lambda`] Lambda itself, through the Runtime API.
+//!
+//! [`events`] plays the repository's event files on it and compares what comes back with what is
+//! expected. The package `sandbox` does so for people; the end-to-end tests use the same code.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), stand_ins::SandboxError> {
+//! use stand_ins::{Options, Sandbox};
+//!
+//! let sandbox = Sandbox::start(Options { processes: 2, ..Options::default() }).await?;
+//! let invocation = sandbox.invoke(r#"{"function": "…"}"#, None).await;
+//! println!("{:?}, {} agent calls", invocation.outcome, sandbox.agents().calls().len());
+//! sandbox.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod agents;
+pub mod clock;
+pub mod events;
+mod function;
+mod functions;
+mod http;
+mod identity;
+pub mod lambda;
+pub mod metrics;
+mod options;
+mod presence;
+mod sandbox;
+pub mod table;
+pub mod table_faults;
+pub mod traces;
+mod upstream;
+
+pub use crate::options::{Aws, FUNCTION, FunctionOptions, Options};
+pub use crate::sandbox::{Sandbox, SandboxError};
