@@ -23,7 +23,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use item::{SessionItem, session_key};
-use router_core::invocation::BoxError;
+use router_core::causes::Cause;
 use router_core::ledger::{
     Exhausted, Hold, HoldId, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError,
     Settlement,
@@ -33,7 +33,8 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
 
-use crate::table::{Attributes, Expression, Table};
+use crate::failure::NO_ANSWER;
+use crate::table::{self, Attributes, Expression, Table};
 
 /// How often a reservation is begun again, because somebody else changed the session.
 const ROUNDS: u32 = 12;
@@ -51,7 +52,7 @@ enum WriteError {
     /// Its condition does not hold for this item, or for no item.
     Condition(Option<Attributes>),
     /// Nobody answered, or not to the point.
-    Unavailable(BoxError),
+    Unavailable(Cause),
 }
 
 /// What the item that a reservation's condition failed on calls for.
@@ -181,7 +182,7 @@ impl DynamoLedger {
                     round += 1;
                     sleep(jitter(id, round)).await;
                 }
-                _ => return Err(WriteError::Unavailable(error.into())),
+                _ => return Err(WriteError::Unavailable(table::cause(error))),
             }
         }
     }
@@ -201,7 +202,7 @@ impl Ledger for DynamoLedger {
                 Err(ReserveError::Exhausted(Exhausted { expired_holds, ..exhausted }))
             }
             Ok(Err(error)) => Err(error),
-            Err(elapsed) => Err(ReserveError::Unavailable(elapsed.into())),
+            Err(_) => Err(ReserveError::Unavailable(NO_ANSWER.into())),
         }
     }
 
@@ -216,7 +217,7 @@ impl Ledger for DynamoLedger {
             // The hold is gone: it was settled by an earlier try, or has expired.
             Ok(Err(WriteError::Condition(_))) => Ok(()),
             Ok(Err(WriteError::Unavailable(error))) => Err(SettleError(error)),
-            Err(elapsed) => Err(SettleError(elapsed.into())),
+            Err(_) => Err(SettleError(NO_ANSWER.into())),
         }
     }
 
@@ -242,7 +243,7 @@ impl Ledger for DynamoLedger {
         let keeping = self.keep_answer(repeat, generation, answer, window);
         match timeout(within, keeping).await {
             Ok(kept) => kept.map_err(SettleError),
-            Err(elapsed) => Err(SettleError(elapsed.into())),
+            Err(_) => Err(SettleError(NO_ANSWER.into())),
         }
     }
 }
@@ -266,8 +267,8 @@ fn next_move(
         return Err(ReserveError::OtherTenant);
     }
     if let Some(name) = item.malformed_limit() {
-        let error = format!("the session's `{name}`, set by hand, is not a whole number");
-        return Err(ReserveError::Unavailable(error.into()));
+        let cause = Cause::new("a limit of the session, set by hand, is not a whole number");
+        return Err(ReserveError::Unavailable(cause.code(Some(name))));
     }
     let shown = item.terms(reservation);
     if shown != *terms {

@@ -12,13 +12,14 @@
 //! who the caller is comes from session attributes only, which the application sets.
 
 pub mod arguments;
-mod causes;
+pub mod causes;
 pub mod circuit;
 pub mod deadline;
 pub mod event;
 pub mod handler;
 pub mod incident;
 pub mod invocation;
+pub mod json;
 pub mod ledger;
 pub mod metrics;
 pub mod policy;

@@ -8,7 +8,8 @@ use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
 use aws_sdk_bedrockagentruntime::error::SdkError;
 use aws_sdk_bedrockagentruntime::operation::invoke_agent::InvokeAgentError;
 use aws_sdk_bedrockagentruntime::types::error::ResponseStreamError;
-use router_core::invocation::{BoxError, InvokeError, Outcome};
+use router_core::causes::Cause;
+use router_core::invocation::{InvokeError, Outcome};
 
 use crate::failure;
 
@@ -35,7 +36,7 @@ macro_rules! exception {
 
 /// An error instead of a stream.
 pub(super) fn before_the_stream(error: SdkError<InvokeAgentError, HttpResponse>) -> Outcome {
-    failure::before_the_answer(error, |error| exception!(InvokeAgentError, error))
+    failure::before_the_answer("Bedrock", error, |error| exception!(InvokeAgentError, error))
 }
 
 /// An error inside the stream. Its frames are checked, so what cannot be read is no answer.
@@ -48,7 +49,7 @@ pub(super) fn in_the_stream(error: SdkError<ResponseStreamError, impl Sized>) ->
 }
 
 /// The kind of a stream's error. The error itself may quote the frame that it could not read.
-fn without_payload<E, R>(error: &SdkError<E, R>) -> BoxError {
+fn without_payload<E, R>(error: &SdkError<E, R>) -> Cause {
     let kind = match error {
         SdkError::DispatchFailure(_) => "the connection failed",
         SdkError::ResponseError(_) => "a frame could not be read",

@@ -63,7 +63,8 @@ impl Reading {
         } else if self.bytes.is_empty() {
             Err(InvokeError::EmptyAnswer)
         } else {
-            String::from_utf8(self.bytes).map_err(|error| InvokeError::StreamBroken(error.into()))
+            String::from_utf8(self.bytes)
+                .map_err(|_| InvokeError::StreamBroken("the answer is no valid UTF-8".into()))
         };
         Outcome { result, usage, steps: self.steps.finish() }
     }

@@ -21,7 +21,7 @@ use super::item::{
 };
 use super::terms::Terms;
 use super::{DynamoLedger, writes};
-use crate::table::{Attributes, Expression, date, day_expiry, key, number, read_number};
+use crate::table::{self, Attributes, Expression, date, day_expiry, key, number, read_number};
 
 /// A transaction may have 100 actions; two of them are the session and the tenant.
 const MAX_FOLDED_SPECIALISTS: usize = 90;
@@ -126,7 +126,7 @@ impl DynamoLedger {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| ReserveError::Unavailable(error.into()))?;
+            .map_err(|error| ReserveError::Unavailable(table::cause(error)))?;
         Ok(SessionItem::new(read.item.unwrap_or_default(), limits).hold_found(reservation))
     }
 
@@ -261,7 +261,7 @@ impl DynamoLedger {
             Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
                 return Ok(Err(Cancelled::BeginAgain));
             }
-            _ => return Err(ReserveError::Unavailable(error.into())),
+            _ => return Err(ReserveError::Unavailable(table::cause(error))),
         };
         let failed = |index: usize| {
             reasons.get(index).filter(|reason| code(reason) == "ConditionalCheckFailed")
@@ -276,7 +276,7 @@ impl DynamoLedger {
         }
         match failed(1) {
             Some(tenant) => Ok(Err(Cancelled::NotEnough(tenant.item.clone().unwrap_or_default()))),
-            None => Err(ReserveError::Unavailable(error.into())),
+            None => Err(ReserveError::Unavailable(table::cause(error))),
         }
     }
 }
