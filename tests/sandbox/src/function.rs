@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -38,6 +39,29 @@ impl Function {
         match self {
             Self::Here(lambda) => lambda.invoke(payload, client_context, limit).await,
             Self::Elsewhere(invoker) => invoker.invoke(payload, client_context, limit).await,
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        payload: Bytes,
+        headers: &[(&'static str, &[u8])],
+    ) -> Invocation {
+        let header = |(name, value): &(&'static str, &[u8])| {
+            Some((HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?))
+        };
+        match self {
+            Self::Here(lambda) => {
+                lambda.send(payload, headers.iter().filter_map(header).collect(), None).await
+            }
+            Self::Elsewhere(invoker) => invoker.invoke(payload, None, None).await,
+        }
+    }
+
+    pub(crate) fn read_output(&self) -> std::io::Result<()> {
+        match self {
+            Self::Here(lambda) => lambda.read_output(),
+            Self::Elsewhere(_) => Ok(()),
         }
     }
 

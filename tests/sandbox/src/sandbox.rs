@@ -47,6 +47,9 @@ pub struct Options {
     /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
     /// the one after; with port 0, each at a free one.
     pub listen: SocketAddr,
+    /// Whether the function's standard output is a pipe that nothing reads until
+    /// [`Sandbox::read_output`].
+    pub stalled_output: bool,
     /// A program that invokes the function wherever it is, in place of processes of this machine.
     /// `cargo run -p sandbox -- --help` tells what it gets.
     pub invoker: Option<PathBuf>,
@@ -76,6 +79,7 @@ impl Default for Options {
             table_file: None,
             executable: None,
             listen: ANY_LOOPBACK,
+            stalled_output: false,
             invoker: None,
             aws: None,
         }
@@ -195,6 +199,7 @@ impl Sandbox {
                     env: all,
                     processes: options.processes,
                     limit: options.lambda_timeout,
+                    stalled_output: options.stalled_output,
                 };
                 Function::Here(Lambda::start(launch).await?)
             }
@@ -221,6 +226,26 @@ impl Sandbox {
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
         self.function.invoke(payload.into(), client_context.as_ref(), Some(limit)).await
+    }
+
+    /// As [`Sandbox::invoke`], with headers as they are. They go before those that Lambda sends,
+    /// whatever they hold; those that HTTP does not allow are left out, as are all of them where
+    /// the function runs elsewhere.
+    pub async fn invoke_with_headers(
+        &self,
+        payload: impl Into<Bytes>,
+        headers: &[(&'static str, &[u8])],
+    ) -> Invocation {
+        self.function.send(payload.into(), headers).await
+    }
+
+    /// Begins to read what [`Options::stalled_output`] holds back.
+    ///
+    /// # Errors
+    ///
+    /// When the lines cannot be kept.
+    pub fn read_output(&self) -> io::Result<()> {
+        self.function.read_output()
     }
 
     /// Ends the function's processes, each as soon as it is idle, and starts new ones, which

@@ -17,12 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::HeaderName;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 pub use self::api::FunctionError;
 pub use self::build::{FunctionBuildError, build_function};
 
+use self::api::Headers;
 pub(crate) use self::build::workspace_root;
 use self::output::Output;
 use self::worker::{Job, Jobs, Renewal, Worker};
@@ -41,6 +43,8 @@ pub struct Launch {
     pub processes: usize,
     /// How long one invocation may take.
     pub limit: Duration,
+    /// Whether standard output is a pipe that is not read until [`Lambda::read_output`].
+    pub stalled_output: bool,
 }
 
 /// The end of one invocation.
@@ -144,7 +148,7 @@ impl Lambda {
         };
         let mut starting = Vec::new();
         for _ in 0..launch.processes {
-            let output = Arc::new(Output::new()?);
+            let output = Arc::new(Output::new(launch.stalled_output)?);
             let (renewals, wishes) = mpsc::unbounded_channel();
             let worker =
                 Worker::new(Arc::clone(&launch), jobs.clone(), wishes, Arc::clone(&output));
@@ -184,10 +188,22 @@ impl Lambda {
         client_context: Option<&serde_json::Value>,
         limit: Option<Duration>,
     ) -> Invocation {
+        let name = HeaderName::from_static("lambda-runtime-client-context");
+        let value = client_context.and_then(|context| ascii_json(context).try_into().ok());
+        self.send(payload, value.map(|value| (name, value)).into_iter().collect(), limit).await
+    }
+
+    /// Invokes the function with these bytes and with headers as they are, which go before those
+    /// that Lambda sends.
+    pub(crate) async fn send(
+        &self,
+        payload: Bytes,
+        headers: Headers,
+        limit: Option<Duration>,
+    ) -> Invocation {
         let (reply, replied) = oneshot::channel();
-        let client_context = client_context.map(ascii_json);
         // When no worker is left, the reply's sender is dropped with the job.
-        let _ = self.jobs.send(Job { payload, client_context, limit, reply });
+        let _ = self.jobs.send(Job { payload, headers, limit, reply });
         replied.await.unwrap_or_else(|_| Invocation {
             request_id: identity::uuid(),
             outcome: Outcome::FunctionError(FunctionError {
@@ -206,6 +222,15 @@ impl Lambda {
     /// The lines on standard error so far, process by process.
     pub fn stderr_lines(&self) -> Vec<String> {
         self.outputs.iter().flat_map(|output| output.stderr_lines()).collect()
+    }
+
+    /// Begins to read what [`Launch::stalled_output`] holds back.
+    ///
+    /// # Errors
+    ///
+    /// When the lines cannot be kept.
+    pub fn read_output(&self) -> io::Result<()> {
+        self.outputs.iter().try_for_each(|output| output.read())
     }
 
     /// Standard output and standard error of each process, apart.
@@ -258,6 +283,7 @@ mod tests {
             env: BTreeMap::new(),
             processes: 2,
             limit: Duration::from_secs(1),
+            stalled_output: false,
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::{self, Dispatch, FunctionError, Message};
+use super::api::{self, Dispatch, FunctionError, Headers, Message};
 use super::output::Output;
 use super::{Invocation, Launch, Outcome, StartError};
 use crate::http::Server;
@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// An invocation on its way to a process.
 pub(super) struct Job {
     pub(super) payload: Bytes,
-    pub(super) client_context: Option<String>,
+    pub(super) headers: Headers,
     /// How long it may take, where that is not the function's usual limit.
     pub(super) limit: Option<Duration>,
     pub(super) reply: oneshot::Sender<Invocation>,
@@ -163,7 +163,7 @@ impl Worker {
             let started = Instant::now();
             let limit = job.limit.unwrap_or(self.launch.limit);
             let function = &self.launch.function;
-            let dispatch = Dispatch::new(function, limit, job.payload, job.client_context);
+            let dispatch = Dispatch::new(function, limit, job.payload, job.headers);
             let request_id = dispatch.request_id.clone();
             // A process that is gone is noticed right below.
             let _ = process.poll.send(dispatch);
