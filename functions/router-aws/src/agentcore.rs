@@ -28,6 +28,7 @@ use router_core::policy::AgentRuntime;
 use serde_json::json;
 
 use crate::timer::Timer;
+use crate::xray_header::XrayHeader;
 
 /// Invokes agents on AgentCore runtimes.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ impl AgentCoreInvoker {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         let config = Builder::from(config)
             .retry_config(RetryConfig::disabled())
+            .interceptor(XrayHeader)
             // It ends streams that are silent for 5 seconds; how long an agent may be silent is
             // the policy's to say.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -65,8 +67,9 @@ impl AgentCoreInvoker {
             let bytes = match timer.next(body.next()).await {
                 Ok(Some(Ok(bytes))) => bytes,
                 Ok(None) => return reading.finish(),
-                Ok(Some(Err(error))) => {
-                    return reading.broken_off(InvokeError::StreamBroken(error.into()));
+                Ok(Some(Err(_))) => {
+                    return reading
+                        .broken_off(InvokeError::StreamBroken("the connection was lost".into()));
                 }
                 Err(late) => return reading.broken_off(late),
             };

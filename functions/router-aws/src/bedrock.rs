@@ -22,6 +22,7 @@ use router_core::policy::AgentAlias;
 
 use crate::failure;
 use crate::timer::Timer;
+use crate::xray_header::XrayHeader;
 
 /// Invokes Bedrock agents through their aliases.
 #[derive(Clone, Debug)]
@@ -32,7 +33,10 @@ pub(crate) struct BedrockInvoker {
 impl BedrockInvoker {
     /// An invoker with the region, credentials and endpoint of `config`.
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        let config = Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .interceptor(XrayHeader)
+            .build();
         Self { client: Client::from_conf(config) }
     }
 

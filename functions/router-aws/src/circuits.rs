@@ -17,20 +17,22 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use router_core::causes::Cause;
 use router_core::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Probe, Readings, State,
 };
-use router_core::invocation::BoxError;
 use router_core::policy::SpecialistName;
 use router_core::session::SessionMark;
 use router_core::units::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::table::{Attributes, Expression, Table, key, number, read_number, read_text, text};
+use crate::failure::NO_ANSWER;
+use crate::table::{
+    self, Attributes, Expression, Table, key, number, read_number, read_text, text,
+};
 
 /// How the partition keys of all circuits begin.
 const CIRCUIT: &str = "CIRCUIT#";
@@ -56,7 +58,7 @@ impl DynamoCircuits {
         Self { table }
     }
 
-    async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<Readings, BoxError> {
+    async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<Readings, Cause> {
         let names = specialists.iter().map(|name| name.as_str()).chain([ALL]);
         let keys: Vec<Attributes> = names.map(circuit_key).collect();
         let mut readings = Readings::default();
@@ -64,10 +66,16 @@ impl DynamoCircuits {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(keys.to_vec()))
                 .consistent_read(true)
-                .build()?;
+                .build()
+                .map_err(|_| "the circuits could not be named")?;
             let request =
                 self.table.client.batch_get_item().request_items(&self.table.name, wanted);
-            let answer = request.customize().config_override(impatient()).send().await?;
+            let answer = request
+                .customize()
+                .config_override(impatient())
+                .send()
+                .await
+                .map_err(table::cause)?;
             if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
                 return Err("the table was too busy to tell of all circuits".into());
             }
@@ -78,7 +86,7 @@ impl DynamoCircuits {
         Ok(readings)
     }
 
-    async fn write(&self, change: &Change<'_>) -> Result<Changed, BoxError> {
+    async fn write(&self, change: &Change<'_>) -> Result<Changed, Cause> {
         let write = expression(change);
         let sent = self
             .table
@@ -97,13 +105,12 @@ impl DynamoCircuits {
             .await;
         match sent {
             Ok(_) => Ok(Changed::Stored),
-            Err(SdkError::ServiceError(context)) => match context.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(failure) => {
-                    Ok(found(&failure.item.unwrap_or_default(), change))
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
+                    Ok(found(&failure.item.clone().unwrap_or_default(), change))
                 }
-                error => Err(error.into()),
+                _ => Err(table::cause(error)),
             },
-            Err(error) => Err(error.into()),
         }
     }
 }
@@ -116,14 +123,14 @@ impl CircuitStore for DynamoCircuits {
     ) -> Result<Readings, CircuitError> {
         match timeout(within, self.read_all(specialists)).await {
             Ok(readings) => readings.map_err(CircuitError),
-            Err(elapsed) => Err(CircuitError(elapsed.into())),
+            Err(_) => Err(CircuitError(NO_ANSWER.into())),
         }
     }
 
     async fn change(&self, change: &Change<'_>, within: Duration) -> Result<Changed, CircuitError> {
         match timeout(within, self.write(change)).await {
             Ok(changed) => changed.map_err(CircuitError),
-            Err(elapsed) => Err(CircuitError(elapsed.into())),
+            Err(_) => Err(CircuitError(NO_ANSWER.into())),
         }
     }
 }

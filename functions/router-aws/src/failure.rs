@@ -1,4 +1,4 @@
-//! What an error means that came in place of an agent's answer, or in its midst.
+//! What an error of an SDK means: for the log, and in place of an agent's answer, or in its midst.
 //!
 //! Services, SDKs, gateways and frameworks name the same thing differently: `ThrottlingException`,
 //! `ThrottledException`, `throttling_error`, `429`. So an error counts by its class, and a name is
@@ -10,17 +10,45 @@ use std::io;
 
 use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
 use aws_sdk_bedrockagentruntime::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockagentruntime::operation::RequestId;
+use hyper_util::client::legacy;
+use router_core::causes::Cause;
 use router_core::invocation::{InvokeError, Outcome, Usage};
 use router_core::units::{TokenUse, Tokens};
+
+/// What the log may say of an error of the SDK, whose own words may quote the whole request.
+pub(crate) fn cause<E>(service: &'static str, error: SdkError<E, HttpResponse>) -> Cause
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let what = match &error {
+        SdkError::ServiceError(_) => "the service answered with an error",
+        SdkError::ResponseError(_) => "the answer could not be read",
+        SdkError::TimeoutError(_) => NO_ANSWER,
+        SdkError::DispatchFailure(_) if was_refused(&error) => "the connection was refused",
+        _ if was_never_sent(&error) => "the request could not be sent",
+        SdkError::DispatchFailure(_) => "the connection was lost",
+        _ => "the request could not be made",
+    };
+    Cause::new(what)
+        .of_service(service)
+        .code(error.code())
+        .status(error.raw_response().map(|response| response.status().as_u16()))
+        .request_id(error.request_id())
+}
+
+/// What the log says when a service took too long.
+pub(crate) const NO_ANSWER: &str = "no answer came in time";
 
 /// The outcome of a request that failed before its answer began. `special` tells what those errors
 /// mean that are not what their name says.
 pub(crate) fn before_the_answer<E>(
+    service: &'static str,
     error: SdkError<E, HttpResponse>,
     special: impl FnOnce(&E) -> Option<InvokeError>,
 ) -> Outcome
 where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let was_turned_down =
         error.raw_response().is_some_and(|response| response.status().is_client_error());
@@ -35,13 +63,13 @@ where
             (if status == 429 { throttled_by(result) } else { result }, usage)
         }
         SdkError::ConstructionFailure(_) => (InvokeError::Invalid, Usage::NotRun),
-        error @ SdkError::DispatchFailure(_) if was_refused(&error) => {
-            (InvokeError::Unreachable(error.into()), Usage::NotRun)
+        error if was_never_sent(&error) => {
+            (InvokeError::Unreachable(cause(service, error)), Usage::NotRun)
         }
         SdkError::ResponseError(context) if was_turned_down => {
             (unnamed(context.raw().status().as_u16()), usage)
         }
-        other => (InvokeError::ConnectionLost(other.into()), usage),
+        other => (InvokeError::ConnectionLost(cause(service, other)), usage),
     };
     Outcome::new(Err(result), usage)
 }
@@ -189,19 +217,29 @@ fn throttled_by(error: InvokeError) -> InvokeError {
     }
 }
 
-/// Whether the connection was refused, so that nobody can have got the request.
-fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-        {
-            return true;
-        }
-        cause = error.source();
+/// Whether no service can have got the request: there was no connection to send it over, or it did
+/// not come so far for want of an endpoint, credentials or a signature.
+fn was_never_sent<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: Error + Send + Sync + 'static,
+{
+    let SdkError::DispatchFailure(failure) = error else { return false };
+    match causes(error).find_map(|error| error.downcast_ref::<legacy::Error>()) {
+        Some(error) => error.is_connect(),
+        // Whatever goes wrong on a connection is an error of hyper.
+        None => failure.is_other() && !causes(error).any(|error| error.is::<hyper::Error>()),
     }
-    false
+}
+
+/// Whether the connection was refused.
+fn was_refused(error: &(dyn Error + 'static)) -> bool {
+    let of_kind = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    causes(error).any(|error| error.downcast_ref().is_some_and(of_kind))
+}
+
+/// The error and what caused it.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use aws_smithy_types::error::display::DisplayErrorContext;
 use futures_util::future::join_all;
+use router_core::causes::Cause;
 use router_core::incident::{Incident, IncidentLog};
-use router_core::invocation::BoxError;
 use router_core::policy::SpecialistName;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::table::{Attributes, Table, date, day_expiry, key, number, text};
+use crate::failure::NO_ANSWER;
+use crate::table::{self, Attributes, Table, date, day_expiry, key, number, text};
 
 /// A longer request is not kept whole: an item may have 400 KB.
 const MAX_KEPT_BYTES: usize = 100_000;
@@ -27,20 +27,20 @@ impl DynamoIncidents {
         Self { table }
     }
 
-    async fn put(&self, incident: &Incident) -> Result<(), BoxError> {
+    async fn put(&self, incident: &Incident) -> Result<(), Cause> {
         let request = self.table.client.put_item().table_name(&self.table.name);
-        request.set_item(Some(item(incident))).send().await?;
+        request.set_item(Some(item(incident))).send().await.map_err(table::cause)?;
         Ok(())
     }
 
     async fn leave_one(&self, incident: &Incident, within: Duration) {
-        let error: BoxError = match timeout(within, self.put(incident)).await {
+        let error = match timeout(within, self.put(incident)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(elapsed) => elapsed.into(),
+            Err(_) => NO_ANSWER.into(),
         };
         warn!(
-            error = DisplayErrorContext(&*error).to_string(),
+            %error,
             incident = incident.id,
             specialist.name = incident.specialist.as_ref().map(SpecialistName::as_str),
             reason = incident.reason.as_str(),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use item::{SessionItem, session_key};
-use router_core::invocation::BoxError;
+use router_core::causes::Cause;
 use router_core::ledger::{
     Exhausted, Hold, HoldId, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError,
     Settlement,
@@ -33,7 +33,8 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 use used_up::UsedUp;
 
-use crate::table::{Attributes, Expression, Table};
+use crate::failure::NO_ANSWER;
+use crate::table::{self, Attributes, Expression, Table};
 
 /// How often a reservation is begun again, because somebody else changed the session.
 const ROUNDS: u32 = 12;
@@ -53,7 +54,7 @@ enum WriteError {
     /// The item has something of a kind that it cannot be added to or compared with.
     Unusable(BoxError),
     /// Nobody answered, or not to the point.
-    Unavailable(BoxError),
+    Unavailable(Cause),
 }
 
 /// What the item that a reservation's condition failed on calls for.
@@ -185,9 +186,9 @@ impl DynamoLedger {
                     sleep(jitter(id, round)).await;
                 }
                 Some(service) if service.meta().code() == Some("ValidationException") => {
-                    return Err(WriteError::Unusable(error.into()));
+                    return Err(WriteError::Unusable(table::cause(error)));
                 }
-                _ => return Err(WriteError::Unavailable(error.into())),
+                _ => return Err(WriteError::Unavailable(table::cause(error))),
             }
         }
     }
@@ -207,7 +208,7 @@ impl Ledger for DynamoLedger {
                 Err(ReserveError::Exhausted(Exhausted { expired_holds, ..exhausted }))
             }
             Ok(Err(error)) => Err(error),
-            Err(elapsed) => Err(ReserveError::Unavailable(elapsed.into())),
+            Err(_) => Err(ReserveError::Unavailable(NO_ANSWER.into())),
         }
     }
 
@@ -224,7 +225,7 @@ impl Ledger for DynamoLedger {
             Ok(Err(WriteError::Unusable(error) | WriteError::Unavailable(error))) => {
                 Err(SettleError(error))
             }
-            Err(elapsed) => Err(SettleError(elapsed.into())),
+            Err(_) => Err(SettleError(NO_ANSWER.into())),
         }
     }
 
@@ -250,7 +251,7 @@ impl Ledger for DynamoLedger {
         let keeping = self.keep_answer(repeat, generation, answer, window);
         match timeout(within, keeping).await {
             Ok(kept) => kept.map_err(SettleError),
-            Err(elapsed) => Err(SettleError(elapsed.into())),
+            Err(_) => Err(SettleError(NO_ANSWER.into())),
         }
     }
 }
@@ -277,8 +278,8 @@ fn next_move(
         return Err(ReserveError::OtherUser);
     }
     if let Some(name) = item.malformed_limit() {
-        let error = format!("the session's `{name}`, set by hand, is not a whole number");
-        return Err(ReserveError::Unusable(error.into()));
+        let cause = Cause::new("a limit of the session, set by hand, is not a whole number");
+        return Err(ReserveError::Unusable(cause.code(Some(name))));
     }
     let shown = item.terms(reservation);
     if shown != *terms {

@@ -17,10 +17,12 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod otlp;
+pub mod output;
 mod ports;
 pub mod settings;
 pub mod table;
 mod timer;
+pub mod xray_header;
 
 pub use agents::AgentInvoker;
 pub use circuits::DynamoCircuits;

@@ -1,11 +1,10 @@
 //! Logs as one JSON object a line, with the keys of Powertools for AWS Lambda.
 //!
 //! Fields of the spans that an event is in are put beside its own, so that a line can be
-//! found by request, session or specialist. Spans and events of other crates have fields of
-//! their own; they are logged from `WARN` on.
+//! found by request, session or specialist. Of the lines of other crates, from `WARN` on, only
+//! the place is logged: their words and fields may quote what a user wrote.
 
 use std::fmt;
-use std::io::Write;
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -19,8 +18,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::SystemClock;
 use crate::settings::LogSettings;
+use crate::{SystemClock, output};
 
 /// The crates whose lines are logged at the level of the settings.
 const OURS: [&str; 3] = ["router_core", "router_aws", "supervisor_router"];
@@ -29,7 +28,7 @@ const OURS: [&str; 3] = ["router_core", "router_aws", "supervisor_router"];
 /// their place and without their message, which may quote what a user wrote.
 pub fn init(settings: &LogSettings) {
     let subscriber =
-        tracing_subscriber::registry().with(JsonLines::new(settings, SystemClock, std::io::stdout));
+        tracing_subscriber::registry().with(JsonLines::new(settings, SystemClock, output::line));
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         tracing::warn!("logs go to another subscriber, which was set before");
     }
@@ -39,28 +38,35 @@ pub fn init(settings: &LogSettings) {
     }));
 }
 
+/// A line in the making, as [`output::line`] takes it.
+type Rendering = Box<dyn FnOnce(u64) -> (String, bool)>;
+
 /// Writes each event as a line.
-struct JsonLines<C, W> {
+struct JsonLines<C> {
     service: String,
     level: LevelFilter,
     clock: C,
-    writer: fn() -> W,
+    write: fn(Rendering),
 }
 
-impl<C, W> JsonLines<C, W> {
-    fn new(settings: &LogSettings, clock: C, writer: fn() -> W) -> Self {
-        Self { service: settings.service.clone(), level: settings.level, clock, writer }
+impl<C> JsonLines<C> {
+    fn new(settings: &LogSettings, clock: C, write: fn(Rendering)) -> Self {
+        Self { service: settings.service.clone(), level: settings.level, clock, write }
     }
 }
 
-impl<S, C, W> Layer<S> for JsonLines<C, W>
+/// Whether the line or span is of this project.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    OURS.iter().any(|name| metadata.target().starts_with(name))
+}
+
+impl<S, C> Layer<S> for JsonLines<C>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     C: Clock + 'static,
-    W: Write + 'static,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
-        let is_ours = OURS.iter().any(|name| metadata.target().starts_with(name));
+        let is_ours = is_ours(metadata);
         let level = if is_ours { self.level } else { self.level.min(LevelFilter::WARN) };
         // A line at `ERROR` needs the fields of the spans around it, whatever their level.
         (metadata.is_span() && is_ours) || *metadata.level() <= level
@@ -97,9 +103,17 @@ where
                 line.0.extend(fields.0.clone());
             }
         }
-        event.record(&mut line);
-        // Nothing can be done, and nobody told, when standard output is gone.
-        let _ = writeln!((self.writer)(), "{}", Value::Object(line.0));
+        if is_ours(metadata) {
+            event.record(&mut line);
+        } else {
+            line.put("message", "another crate's line, whose words are left out".into());
+        }
+        (self.write)(Box::new(|lost| {
+            if lost > 0 {
+                line.put("lines_lost_before", lost.into());
+            }
+            (Value::Object(line.0).to_string(), true)
+        }));
     }
 }
 
@@ -164,29 +178,17 @@ mod tests {
     }
 
     thread_local! {
-        static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-
-    struct Capture;
-
-    impl Write for Capture {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            WRITTEN.with_borrow_mut(|written| written.write(bytes))
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
+        static WRITTEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     }
 
     fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
         let settings = LogSettings { service: "test".to_owned(), level, mistake: None };
-        let layer = JsonLines::new(&settings, Noon, || Capture);
+        let layer = JsonLines::new(&settings, Noon, |rendering| {
+            WRITTEN.with_borrow_mut(|written| written.push(rendering(0).0));
+        });
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, work);
-        let written = WRITTEN.take();
-        let lines = String::from_utf8(written).unwrap();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        WRITTEN.take().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
@@ -225,11 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_are_heard_from_warn_on() {
+    fn other_crates_are_heard_from_warn_on_without_their_words() {
         let lines = logged(LevelFilter::DEBUG, || {
             tracing::info!(target: "aws_smithy_runtime", "not this");
-            tracing::warn!(target: "aws_smithy_runtime", "this");
+            tracing::warn!(target: "aws_smithy_runtime", error = "SECRET", "SECRET {}", 1);
         });
         assert_eq!(lines.len(), 1);
+        assert!(lines[0]["location"].as_str().unwrap().starts_with("aws_smithy_runtime:"));
+        assert!(!lines[0].to_string().contains("SECRET"));
     }
 }

@@ -3,7 +3,6 @@
 mod emf;
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -12,10 +11,13 @@ use aws_sdk_cloudwatch::config::Builder;
 use aws_sdk_cloudwatch::config::retry::RetryConfig;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_smithy_types::DateTime;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use router_core::metrics::{Batch, Datum, MetricsSink};
 use tokio::time::timeout;
 use tracing::warn;
+
+use crate::failure::{self, NO_ANSWER};
+use crate::output;
+use crate::xray_header::XrayHeader;
 
 /// Publishes to CloudWatch with one `PutMetricData` a batch.
 ///
@@ -31,7 +33,10 @@ pub struct CloudWatchMetrics {
 impl CloudWatchMetrics {
     /// Publishes in `namespace`, with the region, credentials and endpoint of `config`.
     pub fn new(config: &SdkConfig, namespace: impl Into<String>) -> Self {
-        let config = Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        let config = Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .interceptor(XrayHeader)
+            .build();
         Self { client: Client::from_conf(config), namespace: namespace.into() }
     }
 }
@@ -46,14 +51,12 @@ impl MetricsSink for CloudWatchMetrics {
             self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data));
         let failure = match timeout(within, sending.send()).await {
             Ok(Ok(_)) => return,
-            Ok(Err(error)) => DisplayErrorContext(error).to_string(),
-            Err(_) => format!("no answer within {} ms", within.as_millis()),
+            Ok(Err(error)) => failure::cause("CloudWatch", error),
+            Err(_) => NO_ANSWER.into(),
         };
-        warn!(error = failure, "metrics go to the log");
-        let mut output = std::io::stdout().lock();
+        warn!(error = %failure, "metrics go to the log");
         for line in emf::lines(&self.namespace, batch) {
-            // Nobody is left to be told when standard output is gone too.
-            let _ = writeln!(output, "{line}");
+            output::line(|_| (line.to_string(), false));
         }
     }
 }

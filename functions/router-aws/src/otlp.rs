@@ -9,7 +9,6 @@ mod encode;
 mod message;
 mod xray;
 
-use std::error::Error;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -27,7 +27,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use message::ExportTraceServiceResponse;
 use prost::Message;
-use router_core::invocation::BoxError;
+use router_core::causes::Cause;
 use router_core::session::RootSession;
 use router_core::trace::{Trace, TraceId};
 use router_core::units::Learnt;
@@ -35,6 +35,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
 
 use crate::SystemClock;
+use crate::failure::NO_ANSWER;
 use crate::settings::TraceSettings;
 
 /// How long a receiver that did not answer in time is left alone.
@@ -111,37 +112,42 @@ impl OtlpTraces {
     async fn export_bytes(&self, bytes: Vec<u8>, within: Duration) {
         let failure = match timeout(within, self.send(bytes)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => chain(&*error),
+            Ok(Err(cause)) => cause,
             Err(_) => {
                 self.state().paused = Some(Learnt::now(&SystemClock));
-                format!("no answer within {} ms", within.as_millis())
+                NO_ANSWER.into()
             }
         };
-        warn!(error = failure, "a trace is lost");
+        warn!(error = %failure, "a trace is lost");
     }
 
-    async fn send(&self, bytes: Vec<u8>) -> Result<(), BoxError> {
-        let request = self.request(bytes)?;
+    async fn send(&self, bytes: Vec<u8>) -> Result<(), Cause> {
+        let unsendable = |_| "the request could not be made";
+        let request = self.request(bytes).map_err(unsendable)?;
         let request = match &self.signer {
             Some(Signer { region, credentials }) => {
-                let credentials = credentials.provide_credentials().await?;
-                xray::signed(request, region, credentials, SystemClock.now())?
+                let credentials = credentials.provide_credentials().await;
+                let credentials = credentials.map_err(|_| "there are no credentials")?;
+                xray::signed(request, region, credentials, SystemClock.now()).map_err(unsendable)?
             }
             None => request,
         };
-        let response = self.connector.call(request).await?;
+        let response =
+            self.connector.call(request).await.map_err(|_| "the connection was refused or lost")?;
         let status = response.status();
         // Read to its end, the connection serves the next export as well.
-        let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
+        let body = ByteStream::new(response.into_body()).collect().await;
+        let body = body.map_err(|_| "the answer could not be read")?.into_bytes();
         if !status.is_success() {
-            return Err(format!("the receiver answered with HTTP {status}").into());
+            let cause = Cause::new("the receiver answered with an error");
+            return Err(cause.status(Some(status.as_u16())));
         }
         let rejected = ExportTraceServiceResponse::decode(body)
             .ok()
             .and_then(|response| response.partial_success)
             .map_or(0, |partial| partial.rejected_spans);
         if rejected > 0 {
-            return Err(format!("the receiver rejected {rejected} spans").into());
+            return Err("the receiver rejected spans".into());
         }
         Ok(())
     }
@@ -172,10 +178,4 @@ impl OtlpTraces {
         // Every change is complete in itself, so a panic elsewhere leaves nothing half-done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error with its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -4,12 +4,14 @@
 //! There is no falling back to something harmless: a function that is set up wrongly does
 //! not start.
 
+mod endpoints;
 mod traces;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use router_core::policy::{Mistake, Policy};
+use router_core::event::kind;
+use router_core::policy::{Mistake, NOT_SHOWN, Policy, may_be_secret};
 use serde_json::Value;
 pub use traces::{Headers, Sampler, TraceSettings};
 use tracing::level_filters::LevelFilter;
@@ -64,6 +66,7 @@ impl Settings {
             .unwrap_or_else(noted(&mut mistakes));
         let metrics_namespace =
             metrics_namespace(var("METRICS_NAMESPACE")).unwrap_or_else(noted(&mut mistakes));
+        mistakes.extend(endpoints::mistakes(var));
         let traces = TraceSettings::from_vars(var);
         let traces = traces.unwrap_or_else(|found| {
             mistakes.extend(found);
@@ -167,16 +170,20 @@ fn metrics_namespace(value: Option<String>) -> Result<String, Mistake> {
 
 fn agents(value: Option<String>) -> Result<BTreeMap<String, String>, Mistake> {
     let Some(text) = value else { return Ok(BTreeMap::new()) };
-    serde_json::from_str::<BTreeMap<String, Value>>(&text)
-        .ok()
-        .and_then(|object| {
+    let found = match serde_json::from_str(&text) {
+        Ok(Value::Object(agents)) => {
             let text = |value: Value| value.as_str().map(str::to_owned);
-            object.into_iter().map(|(name, value)| Some((name, text(value)?))).collect()
-        })
-        .ok_or_else(|| {
-            let rule = "it must be a JSON object that gives each specialist a text";
-            mistake("SPECIALIST_AGENTS", &text, rule)
-        })
+            let agents = agents.into_iter().map(|(name, value)| Some((name, text(value)?)));
+            match agents.collect() {
+                Some(agents) => return Ok(agents),
+                None => "an object with a value that is no text",
+            }
+        }
+        Ok(other) => kind(&other),
+        Err(_) => "not JSON",
+    };
+    let rule = "it must be a JSON object that gives each specialist a text";
+    Err(told("SPECIALIST_AGENTS", found, rule))
 }
 
 fn policy_text(
@@ -191,14 +198,22 @@ fn policy_text(
     })
 }
 
+/// A mistake with what was found, unless that may be a credential.
 fn mistake(setting: &str, found: &str, rule: &str) -> Mistake {
+    if may_be_secret(found) || found.contains('=') {
+        return told(setting, NOT_SHOWN, rule);
+    }
     let shown: String = found.chars().take(80).collect();
-    let found = format!("\"{}\"", shown.escape_debug());
-    Mistake { setting: setting.to_owned(), found, rule: rule.to_owned() }
+    told(setting, &format!("\"{}\"", shown.escape_debug()), rule)
+}
+
+/// A mistake that tells what was found, in place of quoting it.
+fn told(setting: &str, found: &str, rule: &str) -> Mistake {
+    Mistake { setting: setting.to_owned(), found: found.to_owned(), rule: rule.to_owned() }
 }
 
 fn missing(setting: &str, rule: &str) -> Mistake {
-    Mistake { setting: setting.to_owned(), found: "not set".to_owned(), rule: rule.to_owned() }
+    told(setting, "not set", rule)
 }
 
 #[cfg(test)]
@@ -273,6 +288,66 @@ mod tests {
             ]
         );
         assert_eq!(found[1], "`GATEWAY_INJECTS_SESSION` is \"yes\": it must be true or false");
+    }
+
+    #[test]
+    fn no_mistake_quotes_a_credential() {
+        let names = [
+            "BUDGET_TABLE_NAME",
+            "GATEWAY_INJECTS_SESSION",
+            "METRICS_NAMESPACE",
+            "ROUTING_POLICY",
+            "SPECIALIST_AGENTS",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "OTEL_TRACES_EXPORTER",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_SDK_DISABLED",
+        ];
+        for value in [
+            "https://user:SECRET@host/path",
+            "user:SECRET@host",
+            "https://host?token=SECRET",
+            "https://host/#SECRET",
+            "https://user:SECRET%40host",
+            "file:https://user:SECRET@host",
+            "x,api-key=SECRET,\"",
+            r#"{"general": "https://user:SECRET@host"}"#,
+            r#"{"https://user:SECRET@host": "GENERAL001/LIVE000001"}"#,
+        ] {
+            for name in names {
+                let otlp = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+                let vars = [(name, value), TABLE, AGENTS, otlp];
+                let Err(error) = read(&vars) else { continue };
+                assert!(!error.to_string().contains("SECRET"), "{name} {value}: {error}");
+            }
+            let mistake = LogSettings::from_vars(|_| Some(value.to_owned())).mistake.unwrap();
+            assert!(!mistake.to_string().contains("SECRET"), "{mistake}");
+        }
+        for agents in [r#"{"general": ["SECRET"]}"#, r#"["SECRET"]"#, "SECRET"] {
+            let found = messages(&[TABLE, ("SPECIALIST_AGENTS", agents)]);
+            assert!(!found[0].contains("SECRET"), "{found:?}");
+        }
+        let policy = POLICY.replace("= 10\n", "= \"https://user:SECRET@host\"\n");
+        let found = messages(&[TABLE, AGENTS, ("ROUTING_POLICY", &policy)]);
+        assert!(found.len() > 1 && found.iter().all(|text| !text.contains("SECRET")), "{found:?}");
+    }
+
+    #[test]
+    fn a_malformed_endpoint_is_named_with_what_was_found_and_the_rule() {
+        let found = messages(&[TABLE, AGENTS, ("AWS_ENDPOINT_URL_DYNAMODB", "localhost:8000")]);
+        let expected = "`AWS_ENDPOINT_URL_DYNAMODB` is \"localhost:8000\": it must be a URL with";
+        assert!(found[0].starts_with(expected), "{found:?}");
+        let url = ("AWS_ENDPOINT_URL_DYNAMODB", "https://user:SECRET@host");
+        let found = messages(&[TABLE, AGENTS, url]);
+        assert!(found[0].contains("is not shown, since it may be a credential: it"), "{found:?}");
     }
 
     #[test]

@@ -8,11 +8,17 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 pub(crate) use expression::Expression;
+use router_core::causes::Cause;
 use router_core::units::Timestamp;
+
+use crate::failure;
+use crate::xray_header::XrayHeader;
 
 /// One attempt of a request takes at most this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,9 +49,21 @@ impl Table {
             .with_initial_backoff(FIRST_BACKOFF)
             .with_max_backoff(LONGEST_BACKOFF);
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config).retry_config(retries).timeout_config(timeouts).build();
+        let config = Builder::from(config)
+            .retry_config(retries)
+            .timeout_config(timeouts)
+            .interceptor(XrayHeader)
+            .build();
         Self { client: Client::from_conf(config), name: name.into() }
     }
+}
+
+/// What the log may say of an error of the table.
+pub(crate) fn cause<E>(error: SdkError<E, HttpResponse>) -> Cause
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    failure::cause("DynamoDB", error)
 }
 
 /// A key of the table.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use keeper::{Admission, Circuits, REMEMBERED};
 
-use crate::invocation::BoxError;
+use crate::causes::Cause;
 use crate::policy::{CircuitRules, SpecialistName};
 use crate::session::SessionMark;
 use crate::units::Timestamp;
@@ -231,7 +231,7 @@ pub enum Changed {
 /// The table of circuits gave no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the circuit table gave no answer")]
-pub struct CircuitError(#[source] pub BoxError);
+pub struct CircuitError(#[source] pub Cause);
 
 /// Keeps the circuits of all environments.
 pub trait CircuitStore {

@@ -8,13 +8,15 @@
 //! ones) and strictly where something does: a session id or an attribute that is not what it
 //! must be refuses the request, so that nothing is charged to the wrong session.
 
+mod client_context;
+
 use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
+use crate::json::{self, NotJson};
 use crate::session::{Attributes, Caller, RootSession, SessionError, Tenant};
 
-/// The key of the client context in which an AgentCore gateway names the tool.
-pub const GATEWAY_TOOL_NAME: &str = "bedrockAgentCoreToolName";
+pub use client_context::GATEWAY_TOOL_NAME;
 
 /// How an event came and how it is to be answered. The texts are echoed in the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +59,18 @@ pub struct Event {
 }
 
 /// The event is in none of the three forms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the event has neither `apiPath` nor `function`, and the client context no \
-     `bedrockAgentCoreToolName`; this function answers Bedrock action groups and AgentCore \
-     gateways"
+    "the event is {event}, and the client context with `{GATEWAY_TOOL_NAME}` is {client_context}; \
+     this function answers Bedrock action groups, whose events have `apiPath` or `function`, and \
+     AgentCore gateways, which name the tool in the client context"
 )]
-pub struct UnknownEventForm;
+pub struct UnknownEventForm {
+    /// What was found in place of an action group's event.
+    event: &'static str,
+    /// What was found in place of a client context that names a tool.
+    client_context: &'static str,
+}
 
 /// A list of arguments that is not in the event's form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,23 +85,31 @@ pub struct MalformedArguments {
 }
 
 impl Event {
-    /// Reads an event. `gateway_tool` is the tool that the client context names, if any;
+    /// Reads an event from the bytes of an invocation and of its client context, if it has one.
     /// `gateway_injects_session` says whether an interceptor of the gateway vouches for the
     /// session in the arguments.
     ///
     /// # Errors
     ///
-    /// [`UnknownEventForm`] when nobody could say in which form to reply. Everything else
-    /// that is wrong is kept in the event, to be replied to.
-    pub fn parse(
-        payload: &Value,
-        gateway_tool: Option<&str>,
+    /// [`UnknownEventForm`] when nothing says in which form to reply. Everything else that is
+    /// wrong is kept in the event, to be replied to.
+    pub fn read(
+        payload: &[u8],
+        client_context: Option<&[u8]>,
         gateway_injects_session: bool,
     ) -> Result<Self, UnknownEventForm> {
-        if let Some(tool) = gateway_tool {
-            return Ok(Self::from_gateway(payload, tool, gateway_injects_session));
+        let payload = json::read(payload);
+        match client_context::gateway_tool(client_context) {
+            Ok(tool) => Ok(Self::from_gateway(payload.as_ref(), &tool, gateway_injects_session)),
+            Err(client_context) => Self::from_action_group(payload.as_ref())
+                .map_err(|event| UnknownEventForm { event, client_context }),
         }
-        let event = payload.as_object().ok_or(UnknownEventForm)?;
+    }
+
+    /// The event of an action group, or what was found instead.
+    fn from_action_group(payload: Result<&Value, &NotJson>) -> Result<Self, &'static str> {
+        let payload = payload.map_err(|_| "not JSON")?;
+        let event = payload.as_object().ok_or(kind(payload))?;
         let present = |field: &str| event.get(field).is_some_and(|value| !value.is_null());
         let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or("").to_owned();
         let (form, tool, arguments) = if present("apiPath") {
@@ -112,7 +127,7 @@ impl Event {
                 Form::Function { action_group: text("actionGroup"), function: function.clone() };
             (form, function, listed_arguments("parameters", event.get("parameters")))
         } else {
-            return Err(UnknownEventForm);
+            return Err("an object with neither `apiPath` nor `function`");
         };
         let session_attributes = attributes("sessionAttributes", event);
         let prompt_session_attributes = attributes("promptSessionAttributes", event);
@@ -132,20 +147,17 @@ impl Event {
         })
     }
 
-    fn from_gateway(payload: &Value, tool: &str, injects_session: bool) -> Self {
+    fn from_gateway(payload: Result<&Value, &NotJson>, tool: &str, injects_session: bool) -> Self {
         // The client context has `<target>___<tool>`, with three underscores.
         let tool = tool.rsplit_once("___").map_or(tool, |(_, tool)| tool).to_owned();
         let nothing = Map::new();
-        let (event, arguments) = match payload.as_object() {
-            Some(event) => (event, Ok(Arguments::from_object(event))),
-            None => (
-                &nothing,
-                Err(MalformedArguments {
-                    place: "the event",
-                    found: kind(payload),
-                    expected: "a JSON object of arguments",
-                }),
-            ),
+        let (event, arguments) = match payload {
+            Ok(Value::Object(event)) => (event, Ok(Arguments::from_object(event))),
+            other => {
+                let found = other.map_or("not JSON", kind);
+                let (place, expected) = ("the event", "a JSON object of arguments");
+                (&nothing, Err(MalformedArguments { place, found, expected }))
+            }
         };
         let caller = if injects_session {
             attributes("session_attributes", event).checked().and_then(|attributes| {
@@ -175,7 +187,7 @@ impl Event {
 }
 
 /// What kind of JSON value this is, for messages.
-pub(crate) fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -250,12 +262,45 @@ fn attributes(place: &'static str, event: &Map<String, Value>) -> ReceivedAttrib
 
 /// Properties of the request body go before parameters of path and query.
 fn openapi_arguments(event: &Map<String, Value>) -> Result<Arguments, MalformedArguments> {
-    let body = event.get("requestBody").and_then(|body| body.get("content"));
-    let properties = body.and_then(|content| content.get("application/json")?.get("properties"));
-    let properties =
-        listed_arguments("requestBody.content.application/json.properties", properties)?;
-    let parameters = listed_arguments("parameters", event.get("parameters"))?;
-    Ok(properties.or(parameters))
+    let content = event.get("requestBody").and_then(|body| body.get("content")?.as_object());
+    let mut bodies: Vec<_> = content
+        .into_iter()
+        .flatten()
+        .filter_map(|(media_type, body)| Some((BodyKind::of(media_type)?, body)))
+        .collect();
+    bodies.sort_by_key(|(kind, _)| *kind);
+    let mut arguments = Arguments::default();
+    for (_, body) in bodies {
+        let properties =
+            listed_arguments("requestBody.content[…].properties", body.get("properties"))?;
+        arguments = arguments.or(properties);
+    }
+    Ok(arguments.or(listed_arguments("parameters", event.get("parameters"))?))
+}
+
+/// The kinds of request bodies that hold arguments; the first goes before the second. Bedrock
+/// lists the properties of both alike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum BodyKind {
+    Json,
+    Form,
+}
+
+impl BodyKind {
+    /// The kind of a media type, whatever its case and parameters.
+    fn of(media_type: &str) -> Option<Self> {
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        let (_, subtype) = essence.split_once('/')?;
+        match essence.as_str() {
+            "application/x-www-form-urlencoded" | "multipart/form-data" => Some(Self::Form),
+            // https://mimesniff.spec.whatwg.org/#json-mime-type, and what came before it.
+            _ if subtype == "json" || subtype == "x-json" || subtype.ends_with("+json") => {
+                Some(Self::Json)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Arguments listed as objects with `name` and `value`.

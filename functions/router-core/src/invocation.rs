@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::causes::Cause;
 use crate::circuit::Verdict;
 use crate::policy::{AgentRef, Specialist};
 use crate::reply::Reason;
@@ -89,15 +90,15 @@ pub enum InvokeError {
     /// The service did not accept the request.
     #[error("the agent's service did not accept the request")]
     Invalid,
-    /// The connection was refused: nobody got the request.
+    /// There was no connection, or no request to send over it: it cannot have been run.
     #[error("the agent's service cannot be reached")]
-    Unreachable(#[source] BoxError),
+    Unreachable(#[source] Cause),
     /// The connection was lost before an answer began.
     #[error("the connection to the agent was lost")]
-    ConnectionLost(#[source] BoxError),
+    ConnectionLost(#[source] Cause),
     /// The stream broke off, or could not be read.
     #[error("the agent's stream broke off")]
-    StreamBroken(#[source] BoxError),
+    StreamBroken(#[source] Cause),
     /// No answer came in time.
     #[error("the agent took longer than {} ms {}", .limit.as_millis(), .what.words())]
     TimedOut {
@@ -134,9 +135,6 @@ pub enum InvokeError {
     #[error("the agent returned control, which the router cannot take")]
     ReturnedControl,
 }
-
-/// An error of whatever lies behind a port.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an attempt waited for when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::invocation::{BoxError, Charge};
+use crate::causes::Cause;
+use crate::invocation::Charge;
 use crate::policy::{SessionLimits, SpecialistName, TenantDay};
 use crate::reply::BudgetLeft;
 use crate::session::{Fingerprint, Lane, RootSession, Tenant, UserMark};
@@ -309,10 +310,10 @@ pub enum ReserveError {
     /// what it cannot be, or others change it all the time. Unlike a table without an answer,
     /// that never lets an invocation go uncounted.
     #[error("the session's item cannot be used")]
-    Unusable(#[source] BoxError),
+    Unusable(#[source] Cause),
     /// The table gave no answer. The hold may exist; then it expires.
     #[error("the budget table gave no answer")]
-    Unavailable(#[source] BoxError),
+    Unavailable(#[source] Cause),
 }
 
 /// The end of a hold.
@@ -338,7 +339,7 @@ pub struct Settlement<'a> {
 /// A settlement that the table did not answer. The hold expires and stays charged.
 #[derive(Debug, thiserror::Error)]
 #[error("the budget table gave no answer to a settlement")]
-pub struct SettleError(#[source] pub BoxError);
+pub struct SettleError(#[source] pub Cause);
 
 /// A request that may have been answered before.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@
 
 pub mod arguments;
 pub mod budget;
-mod causes;
+pub mod causes;
 pub mod circuit;
 pub mod deadline;
 pub mod event;
@@ -21,6 +21,7 @@ pub mod handler;
 pub mod incident;
 pub mod invocation;
 pub mod journal;
+pub mod json;
 pub mod ledger;
 pub mod metrics;
 pub mod policy;

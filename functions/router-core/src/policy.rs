@@ -31,6 +31,16 @@ pub struct Mistake {
     pub rule: String,
 }
 
+/// What is said of a value that [`may_be_secret`].
+pub const NOT_SHOWN: &str = "not shown, since it may be a credential";
+
+/// Whether a value of a setting may hold a credential, so that no mistake quotes it: in a URL, a
+/// user with a password, or a query.
+pub fn may_be_secret(value: &str) -> bool {
+    let in_url = value.split_once("://").is_some_and(|(_, url)| url.contains(['?', '#', '%']));
+    in_url || value.contains('@')
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is {}: {}", self.setting, self.found, self.rule)

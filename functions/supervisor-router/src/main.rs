@@ -4,31 +4,34 @@
 //! `router-aws`, and writes the reply. Everything else is decided there. A request's trace, where
 //! somebody wants it, is exported when the reply is out.
 
-mod after_reply;
+mod runtime_api;
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use after_reply::AfterReply;
-use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::tower::layer::layer_fn;
-use lambda_runtime::tower::util::option_layer;
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
-use router_aws::otlp::Invocation;
+use futures_util::FutureExt;
+use hyper::header::HeaderValue;
 use router_aws::settings::{LogSettings, SettingsError};
-use router_aws::{AwsPorts, OtlpTraces, Settings, Table, aws_configuration, logging};
-use router_core::Handler;
-use router_core::event::{Event, GATEWAY_TOOL_NAME};
+use router_aws::{
+    AwsPorts, InvocationClock, OtlpTraces, Settings, Table, aws_configuration, logging, otlp,
+    output, xray_header,
+};
+use router_core::event::Event;
 use router_core::handler::{Handled, LambdaRequest};
 use router_core::metrics::ColdStart;
 use router_core::retry::RetryBudget;
-use router_core::units::Timestamp;
+use router_core::units::Clock;
 use router_core::views::spans;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use router_core::{Handler, deadline};
+use runtime_api::{FunctionError, Invocation, RuntimeApi, RuntimeApiError};
 use tracing::{Instrument, Span, error, info_span};
+
+/// How long lines may wait for their reader when the reply is out. Lambda is paid for it.
+const LAST_LINES: Duration = Duration::from_millis(50);
 
 /// The policy of a function whose `ROUTING_POLICY` is not set.
 const DEFAULT_POLICY: &str = include_str!("../routing.toml");
@@ -48,33 +51,16 @@ async fn main() -> ExitCode {
             for mistake in mistakes {
                 error!(setting = mistake.setting, "{mistake}");
             }
+            output::drain(LAST_LINES).await;
             return ExitCode::FAILURE;
         }
     };
-    let function = Function::new(settings, log_settings.service).await;
-    let function = &function;
-    let export = function.traces.as_ref();
-    let export = export.map(|traces| layer_fn(move |inner| AfterReply { inner, traces }));
-    let runtime = Runtime::new(service_fn(|event| function.answer(event)))
-        .layer(option_layer(export))
-        .layer(TracingLayer::new());
-    match runtime.run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            error!(error = failure.to_string(), "the runtime stopped");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An event, if it is JSON. The runtime would answer other bytes with an error of its own,
-/// in a form that depends on the version of its crate.
-struct Payload(Option<Value>);
-
-impl<'de> Deserialize<'de> for Payload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Value::deserialize(deserializer).ok()))
-    }
+    let function = Function::new(settings, log_settings.service, variable).await;
+    let runtime_api = RuntimeApi::new(&variable("AWS_LAMBDA_RUNTIME_API").unwrap_or_default());
+    let Err(failure) = function.serve(&runtime_api).await;
+    error!("the function stops: {failure}");
+    output::drain(LAST_LINES).await;
+    ExitCode::FAILURE
 }
 
 /// What the function keeps from one invocation to the next.
@@ -82,6 +68,7 @@ struct Function {
     settings: Settings,
     /// The service that the function belongs to.
     service: String,
+    lambda: LambdaEnvironment,
     ports: AwsPorts,
     retries: RetryBudget,
     traces: Option<OtlpTraces>,
@@ -89,10 +76,29 @@ struct Function {
     is_cold: AtomicBool,
 }
 
+/// What Lambda says of the function itself.
+struct LambdaEnvironment {
+    function_name: String,
+    /// In megabytes.
+    memory_size: Option<u64>,
+    /// The version that serves, `$LATEST` when it is the unpublished one.
+    version: String,
+}
+
 impl Function {
-    async fn new(mut settings: Settings, service: String) -> Self {
+    async fn new(
+        mut settings: Settings,
+        service: String,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Self {
         let config = aws_configuration().await;
         let table = Table::new(&config, &settings.budget_table);
+        let of_lambda = |name: &str| variable(&format!("AWS_LAMBDA_FUNCTION_{name}"));
+        let lambda = LambdaEnvironment {
+            function_name: of_lambda("NAME").unwrap_or_default(),
+            memory_size: of_lambda("MEMORY_SIZE").and_then(|megabytes| megabytes.parse().ok()),
+            version: of_lambda("VERSION").unwrap_or_else(|| "$LATEST".to_owned()),
+        };
         Self {
             ports: AwsPorts::new(&config, table, &settings.metrics_namespace),
             retries: RetryBudget::default(),
@@ -100,82 +106,90 @@ impl Function {
             is_cold: AtomicBool::new(true),
             settings,
             service,
+            lambda,
         }
     }
 
-    async fn answer(&self, event: LambdaEvent<Payload>) -> Result<Box<RawValue>, Diagnostic> {
-        let LambdaEvent { payload: Payload(payload), context } = event;
-        // What is no JSON is in no form, unless the client context says that it is a gateway's.
-        let payload = payload.unwrap_or_default();
+    /// Answers one invocation after the other.
+    async fn serve(&self, runtime_api: &RuntimeApi) -> Result<Infallible, RuntimeApiError> {
+        loop {
+            let invocation = runtime_api.next().await?;
+            let clock = InvocationClock::start();
+            xray_header::set(invocation.xray_trace.as_deref());
+            let span = self.span(&invocation);
+            let answering = AssertUnwindSafe(self.answer(&invocation).instrument(span.clone()));
+            let result = answering.catch_unwind().await.unwrap_or_else(|_| {
+                Err(FunctionError { error_type: "Panic", message: "the function panicked".into() })
+            });
+            let status = runtime_api.end(&invocation, result).await?;
+            if !(200..300).contains(&status) {
+                span.in_scope(|| error!(status, "Lambda did not take the reply"));
+            }
+            self.after_reply(&invocation, &clock).await;
+        }
+    }
+
+    /// What is done when the caller has its answer already: Lambda freezes the function only when
+    /// it asks for the next invocation.
+    async fn after_reply(&self, invocation: &Invocation, clock: &InvocationClock) {
+        // Past the deadline Lambda would end the process, and the next start is a cold one.
+        let left = || deadline::wind_up(invocation.deadline.since(clock.now()));
+        if let Some(traces) = &self.traces {
+            traces.export(left()).await;
+        }
+        output::drain(left().min(LAST_LINES)).await;
+    }
+
+    async fn answer(&self, invocation: &Invocation) -> Result<String, FunctionError> {
         let is_cold = self.is_cold.swap(false, Ordering::Relaxed);
-        let span = span(&context, is_cold);
-        let cold_start = is_cold.then(|| ColdStart {
-            function_name: context.env_config.function_name.clone(),
-            service: self.service.clone(),
-        });
-        let tool = context
-            .client_context
-            .as_ref()
-            .and_then(|client_context| client_context.custom.get(GATEWAY_TOOL_NAME))
-            .map(String::as_str);
+        let context = invocation.client_context.as_ref().map(HeaderValue::as_bytes);
         let injects_session = self.settings.gateway_injects_session;
-        let event = Event::parse(&payload, tool, injects_session).map_err(|unknown| {
-            span.in_scope(|| error!("{unknown}"));
-            diagnostic("UnknownEventForm", &unknown)
-        })?;
+        let event =
+            Event::read(&invocation.payload, context, injects_session).map_err(|unknown| {
+                error!("{unknown}");
+                FunctionError { error_type: "UnknownEventForm", message: unknown.to_string() }
+            })?;
         let ports = self.ports.of_invocation();
         let policy = &self.settings.policy;
         let handler = Handler { policy, ports: &ports, retries: &self.retries };
         let session = event.caller.as_ref().ok().map(|caller| &caller.root);
-        let request_id = &context.request_id;
+        let request_id = &invocation.request_id;
         let traces = self.traces.as_ref().filter(|traces| traces.wants(session, request_id));
+        let LambdaEnvironment { function_name, version, .. } = &self.lambda;
         let request = LambdaRequest {
             id: request_id,
             // Seeded by the machine's randomness, each time anew.
             execution: RandomState::new().hash_one(request_id),
-            deadline: Timestamp(context.deadline),
-            cold_start,
-            function_version: published_version(&context),
+            deadline: invocation.deadline,
+            cold_start: is_cold.then(|| ColdStart {
+                function_name: function_name.clone(),
+                service: self.service.clone(),
+            }),
+            function_version: (version != "$LATEST").then(|| version.clone()),
             wants_steps: traces.is_some(),
         };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
-        let handling = Box::pin(handler.handle(&event, request)).instrument(span.clone());
-        let Handled { reply, entries } = handling.await;
+        let Handled { reply, entries } = Box::pin(handler.handle(&event, request)).await;
         if let Some(traces) = traces {
             let trace = spans::of(&entries, session, request_id);
-            let invocation = Invocation { is_cold, xray_trace: context.xray_trace_id };
-            span.in_scope(|| traces.keep(trace, invocation));
+            let xray_trace = invocation.xray_trace.clone();
+            traces.keep(trace, otlp::Invocation { is_cold, xray_trace });
         }
-        RawValue::from_string(reply.render(&event.form))
-            .map_err(|error| diagnostic("MalformedReply", &error))
+        Ok(reply.render(&event.form))
     }
-}
 
-/// The version that serves the invocation, unless it is the unpublished one.
-fn published_version(context: &Context) -> Option<String> {
-    let version = &context.env_config.version;
-    (version != "$LATEST").then(|| version.clone())
-}
-
-/// The keys that Powertools gives every line of an invocation.
-fn span(context: &Context, is_cold: bool) -> Span {
-    let root = context
-        .xray_trace_id
-        .as_deref()
-        .and_then(|header| header.split(';').find_map(|part| part.trim().strip_prefix("Root=")));
-    let xray_trace_id = root.unwrap_or_default();
-    info_span!(
-        "invocation",
-        function_name = context.env_config.function_name,
-        function_memory_size = context.env_config.memory,
-        function_arn = context.invoked_function_arn,
-        function_request_id = context.request_id,
-        cold_start = is_cold,
-        xray_trace_id,
-    )
-}
-
-/// An error that Lambda reports. Its type is fixed, so that somebody can look for it.
-fn diagnostic(error_type: &str, error: &dyn std::error::Error) -> Diagnostic {
-    Diagnostic { error_type: error_type.to_owned(), error_message: error.to_string() }
+    /// The keys that Powertools gives every line of an invocation.
+    fn span(&self, invocation: &Invocation) -> Span {
+        let header = invocation.xray_trace.as_deref().unwrap_or_default();
+        let root = header.split(';').find_map(|part| part.trim().strip_prefix("Root="));
+        info_span!(
+            "invocation",
+            function_name = self.lambda.function_name,
+            function_memory_size = self.lambda.memory_size,
+            function_arn = invocation.function_arn,
+            function_request_id = invocation.request_id,
+            cold_start = self.is_cold.load(Ordering::Relaxed),
+            xray_trace_id = root.unwrap_or_default(),
+        )
+    }
 }

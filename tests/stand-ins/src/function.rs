@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -49,8 +50,32 @@ impl Function {
         limit: Option<Duration>,
     ) -> Invocation {
         match self {
-            Self::Here(lambda) => lambda.deliver(request_id, payload, None, limit).await,
+            Self::Here(lambda) => lambda.send(request_id, payload, Vec::new(), limit).await,
             Self::Elsewhere(invoker) => invoker.invoke(payload, None, limit).await,
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        payload: Bytes,
+        headers: &[(&'static str, &[u8])],
+    ) -> Invocation {
+        let header = |(name, value): &(&'static str, &[u8])| {
+            Some((HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?))
+        };
+        match self {
+            Self::Here(lambda) => {
+                let headers = headers.iter().filter_map(header).collect();
+                lambda.send(identity::uuid(), payload, headers, None).await
+            }
+            Self::Elsewhere(invoker) => invoker.invoke(payload, None, None).await,
+        }
+    }
+
+    pub(crate) fn read_output(&self) -> std::io::Result<()> {
+        match self {
+            Self::Here(lambda) => lambda.read_output(),
+            Self::Elsewhere(_) => Ok(()),
         }
     }
 

@@ -38,6 +38,7 @@ impl Functions {
         env: &BTreeMap<String, String>,
     ) -> Result<Self, StartError> {
         let (limit, processes) = (options.lambda_timeout, options.processes);
+        let stalled_output = options.stalled_output;
         let mut functions = BTreeMap::new();
         for (name, function) in options.functions {
             let mut variables = env.clone();
@@ -55,6 +56,7 @@ impl Functions {
                         env: all,
                         processes,
                         limit,
+                        stalled_output,
                     };
                     Function::Here(Lambda::start(launch).await?)
                 }
@@ -88,6 +90,19 @@ impl Functions {
     ) -> Invocation {
         match self.0.get(name) {
             Some(function) => function.deliver_again(request_id.to_owned(), payload, limit).await,
+            None => not_found(name),
+        }
+    }
+
+    /// Invokes a function with headers of its own.
+    pub(crate) async fn send(
+        &self,
+        name: &str,
+        payload: Bytes,
+        headers: &[(&'static str, &[u8])],
+    ) -> Invocation {
+        match self.0.get(name) {
+            Some(function) => function.send(payload, headers).await,
             None => not_found(name),
         }
     }

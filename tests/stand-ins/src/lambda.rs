@@ -11,11 +11,13 @@ mod start_error;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::HeaderName;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -23,6 +25,7 @@ pub use self::api::FunctionError;
 pub use self::build::{FunctionBuildError, build_function};
 pub use self::start_error::StartError;
 
+use self::api::Headers;
 pub(crate) use self::build::workspace_root;
 use self::output::Output;
 use self::worker::{Job, Jobs, Renewal, Worker};
@@ -41,6 +44,8 @@ pub struct Launch {
     pub processes: usize,
     /// How long one invocation may take.
     pub limit: Duration,
+    /// Whether standard output is a pipe that is not read until [`Lambda::read_output`].
+    pub stalled_output: bool,
 }
 
 /// The end of one invocation.
@@ -111,7 +116,7 @@ impl Lambda {
         };
         let mut starting = Vec::new();
         for _ in 0..launch.processes {
-            let output = Arc::new(Output::new()?);
+            let output = Arc::new(Output::new(launch.stalled_output)?);
             let (renewals, wishes) = mpsc::unbounded_channel();
             let worker =
                 Worker::new(Arc::clone(&launch), jobs.clone(), wishes, Arc::clone(&output));
@@ -151,21 +156,24 @@ impl Lambda {
         client_context: Option<&serde_json::Value>,
         limit: Option<Duration>,
     ) -> Invocation {
-        self.deliver(identity::uuid(), payload, client_context, limit).await
+        let name = HeaderName::from_static("lambda-runtime-client-context");
+        let value = client_context.and_then(|context| ascii_json(context).try_into().ok());
+        let headers = value.map(|value| (name, value)).into_iter().collect();
+        self.send(identity::uuid(), payload, headers, limit).await
     }
 
-    /// As [`Lambda::invoke`], under this request id, which may be that of an invocation
-    /// before: Lambda delivers an asynchronous one again that has failed.
-    pub async fn deliver(
+    /// Invokes the function with these bytes and with headers as they are, which override those
+    /// that Lambda sends. The request id may be that of an invocation before: Lambda delivers an
+    /// asynchronous one again that has failed.
+    pub(crate) async fn send(
         &self,
         request_id: String,
         payload: Bytes,
-        client_context: Option<&serde_json::Value>,
+        headers: Headers,
         limit: Option<Duration>,
     ) -> Invocation {
         let (reply, replied) = oneshot::channel();
-        let client_context = client_context.map(ascii_json);
-        let job = Job { request_id: request_id.clone(), payload, client_context, limit, reply };
+        let job = Job { request_id: request_id.clone(), payload, headers, limit, reply };
         // When no worker is left, the reply's sender is dropped with the job.
         let _ = self.jobs.send(job);
         replied.await.unwrap_or_else(|_| Invocation {
@@ -186,6 +194,15 @@ impl Lambda {
     /// The lines on standard error so far, process by process.
     pub fn stderr_lines(&self) -> Vec<String> {
         self.outputs.iter().flat_map(|output| output.stderr_lines()).collect()
+    }
+
+    /// Begins to read what [`Launch::stalled_output`] holds back.
+    ///
+    /// # Errors
+    ///
+    /// When the lines cannot be kept.
+    pub fn read_output(&self) -> io::Result<()> {
+        self.outputs.iter().try_for_each(|output| output.read())
     }
 
     /// Standard output and standard error of each process, apart.
@@ -238,6 +255,7 @@ mod tests {
             env: BTreeMap::new(),
             processes: 2,
             limit: Duration::from_secs(1),
+            stalled_output: false,
         }
     }
 

@@ -42,6 +42,9 @@ pub struct Options {
     /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
     /// the one after; with port 0, each at a free one.
     pub listen: SocketAddr,
+    /// Whether the functions' standard output is a pipe that is not read until
+    /// [`Sandbox::read_output`].
+    pub stalled_output: bool,
     /// A program that invokes the functions wherever they are, in place of processes of this
     /// machine. `cargo run -p sandbox -- --help` tells what it gets.
     pub invoker: Option<PathBuf>,
@@ -81,6 +84,7 @@ impl Default for Options {
             table_file: None,
             functions: BTreeMap::from([(FUNCTION.to_owned(), FunctionOptions::default())]),
             listen: ANY_LOOPBACK,
+            stalled_output: false,
             invoker: None,
             aws: None,
         }

@@ -156,6 +156,26 @@ impl Sandbox {
         self.functions.invoke(name, payload.into(), client_context.as_ref(), limit).await
     }
 
+    /// As [`Sandbox::invoke`], with headers as they are. They override those that Lambda sends,
+    /// whatever they hold; those that HTTP does not allow are left out, as are all of them where
+    /// the function runs elsewhere.
+    pub async fn invoke_with_headers(
+        &self,
+        payload: impl Into<Bytes>,
+        headers: &[(&'static str, &[u8])],
+    ) -> Invocation {
+        self.functions.send(FUNCTION, payload.into(), headers).await
+    }
+
+    /// Begins to read what [`Options::stalled_output`] holds back.
+    ///
+    /// # Errors
+    ///
+    /// When the lines cannot be kept.
+    pub fn read_output(&self) -> io::Result<()> {
+        self.functions.all().try_for_each(Function::read_output)
+    }
+
     /// Ends the functions' processes, each as soon as it is idle, and starts new ones, which
     /// remember nothing: the next events find a cold start.
     ///

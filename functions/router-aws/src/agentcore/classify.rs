@@ -17,7 +17,7 @@ const FAILED_DEPENDENCY: u16 = 424;
 /// An error instead of a body.
 pub(super) fn before_the_body(error: SdkError<InvokeAgentRuntimeError, HttpResponse>) -> Outcome {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let outcome = failure::before_the_answer(error, special);
+    let outcome = failure::before_the_answer("AgentCore", error, special);
     if status == Some(FAILED_DEPENDENCY) {
         Outcome { usage: Usage::UNKNOWN, ..outcome }
     } else {

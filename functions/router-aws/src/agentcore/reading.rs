@@ -218,7 +218,8 @@ fn joined(
 }
 
 fn as_text(bytes: Vec<u8>) -> Result<String, InvokeError> {
-    String::from_utf8(bytes).map_err(|error| InvokeError::StreamBroken(error.utf8_error().into()))
+    String::from_utf8(bytes)
+        .map_err(|_| InvokeError::StreamBroken("the answer is no valid UTF-8".into()))
 }
 
 /// The texts of an answer. An agent may tell the same in more than one way, so each is kept for

@@ -73,7 +73,7 @@ impl Reading {
             Err(InvokeError::EmptyAnswer)
         } else {
             String::from_utf8(self.bytes)
-                .map_err(|error| InvokeError::StreamBroken(error.utf8_error().into()))
+                .map_err(|_| InvokeError::StreamBroken("the answer is no valid UTF-8".into()))
         };
         Outcome { result, usage, steps: self.steps.finish() }
     }

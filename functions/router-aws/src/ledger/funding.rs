@@ -27,7 +27,9 @@ use super::item::{
 };
 use super::terms::Terms;
 use super::{DynamoLedger, writes};
-use crate::table::{Attributes, Expression, date, day_expiry, key, number, read_number, text};
+use crate::table::{
+    self, Attributes, Expression, date, day_expiry, key, number, read_number, text,
+};
 
 /// A transaction may have 100 actions; two of them are the session and the tenant's day.
 const MAX_FOLDED_SPECIALISTS: usize = 90;
@@ -138,7 +140,7 @@ impl DynamoLedger {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| ReserveError::Unavailable(error.into()))?;
+            .map_err(|error| ReserveError::Unavailable(table::cause(error)))?;
         Ok(SessionItem::new(read.item.unwrap_or_default(), limits).hold_found(reservation))
     }
 
@@ -286,7 +288,7 @@ impl DynamoLedger {
             Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
                 return Ok(Err(Cancelled::BeginAgain));
             }
-            _ => return Err(ReserveError::Unavailable(error.into())),
+            _ => return Err(ReserveError::Unavailable(table::cause(error))),
         };
         if reasons.iter().any(|reason| code(reason) == "ValidationError") {
             return Err(ReserveError::Unusable(error.into()));
@@ -304,7 +306,7 @@ impl DynamoLedger {
         }
         match failed(1) {
             Some(tenant) => Ok(Err(Cancelled::NotEnough(tenant.item.clone().unwrap_or_default()))),
-            None => Err(ReserveError::Unavailable(error.into())),
+            None => Err(ReserveError::Unavailable(table::cause(error))),
         }
     }
 }

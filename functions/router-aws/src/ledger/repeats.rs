@@ -7,23 +7,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::invocation::BoxError;
+use router_core::causes::Cause;
 use router_core::ledger::{Limits, Recalled, Repeat};
 use router_core::units::Timestamp;
 use tokio::try_join;
 
 use super::DynamoLedger;
 use super::item::{SessionItem, session_key, turns_attribute};
-use crate::table::{Attributes, key, number, read_number};
+use crate::table::{self, Attributes, key, number, read_number};
 
 /// A longer answer is not kept: an item may have 400 KB.
 const MAX_KEPT_BYTES: usize = 300_000;
 
 impl DynamoLedger {
-    pub(super) async fn find_answer(
-        &self,
-        repeat: &Repeat<'_>,
-    ) -> Result<Option<Recalled>, BoxError> {
+    pub(super) async fn find_answer(&self, repeat: &Repeat<'_>) -> Result<Option<Recalled>, Cause> {
         let (kept, session) =
             try_join!(self.get(repeat_key(repeat)), self.get(session_key(repeat.session)))?;
         let (Some(kept), Some(session)) = (kept, session) else { return Ok(None) };
@@ -48,7 +45,7 @@ impl DynamoLedger {
         generation: u64,
         answer: &str,
         window: Duration,
-    ) -> Result<(), BoxError> {
+    ) -> Result<(), Cause> {
         if answer.len() > MAX_KEPT_BYTES {
             return Ok(());
         }
@@ -67,13 +64,14 @@ impl DynamoLedger {
             .table_name(&self.table.name)
             .set_item(Some(item))
             .send()
-            .await?;
+            .await
+            .map_err(table::cause)?;
         Ok(())
     }
 
-    async fn get(&self, key: Attributes) -> Result<Option<Attributes>, BoxError> {
+    async fn get(&self, key: Attributes) -> Result<Option<Attributes>, Cause> {
         let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key));
-        Ok(request.consistent_read(true).send().await?.item)
+        Ok(request.consistent_read(true).send().await.map_err(table::cause)?.item)
     }
 }
 

@@ -10,12 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::http::Request;
 use percent_encoding::percent_decode_str;
-use router_core::policy::Mistake;
+use router_core::policy::{Mistake, NOT_SHOWN};
 use router_core::trace::{TraceId, Value};
 
-use super::{mistake, noted};
+use super::{endpoints, mistake, noted, told};
 
 /// How long an export may take where nothing else is set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -133,14 +132,7 @@ fn endpoint(var: impl Fn(&str) -> Option<String>) -> Result<Option<String>, Mist
         "OTEL_EXPORTER_OTLP_ENDPOINT" => format!("{}/v1/traces", found.trim_end_matches('/')),
         _ => found.clone(),
     };
-    let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
-    let has_host = host.is_some_and(|host| !host.starts_with(['/', ':', '?']) && !host.is_empty());
-    let is_plain = !endpoint.contains(['?', '#', '@']);
-    if has_host && is_plain && Request::get(&endpoint).is_ok() {
-        return Ok(Some(endpoint));
-    }
-    let rule = "it must be a URL with http or https, a host and no user, query or fragment";
-    Err(mistake(&name, &found, rule))
+    endpoints::check(&name, &endpoint).map(|()| Some(endpoint))
 }
 
 fn protocol(var: impl Fn(&str) -> Option<String>) -> Result<(), Mistake> {
@@ -163,11 +155,9 @@ fn headers(var: impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>
         .map(|pairs| {
             pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
         })
-        .ok_or_else(|| Mistake {
-            setting: name,
-            found: "not shown".to_owned(),
-            rule: "it must be a list like name=value,name=value, its values percent-encoded"
-                .to_owned(),
+        .ok_or_else(|| {
+            let rule = "it must be a list like name=value,name=value, its values percent-encoded";
+            told(&name, NOT_SHOWN, rule)
         })
 }
 
@@ -210,7 +200,7 @@ fn resource(var: impl Fn(&str) -> Option<String>) -> Result<BTreeMap<String, Val
     if let Some(found) = var("OTEL_RESOURCE_ATTRIBUTES") {
         let rule = "it must be a list like key=value,key=value, its values percent-encoded";
         let given =
-            pairs(&found).ok_or_else(|| mistake("OTEL_RESOURCE_ATTRIBUTES", &found, rule))?;
+            pairs(&found).ok_or_else(|| told("OTEL_RESOURCE_ATTRIBUTES", NOT_SHOWN, rule))?;
         resource.extend(given.into_iter().map(|(key, value)| (key, value.into())));
     }
     resource.extend(var("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name.into())));

@@ -4,7 +4,13 @@ use super::*;
 use crate::session::{ROOT_SESSION_ID, SessionError};
 
 fn parse(payload: &Value) -> Event {
-    Event::parse(payload, None, false).unwrap()
+    Event::read(payload.to_string().as_bytes(), None, false).unwrap()
+}
+
+fn from_gateway(payload: &Value, tool: &str, injects_session: bool) -> Event {
+    let context = json!({ "custom": { GATEWAY_TOOL_NAME: tool } }).to_string();
+    let payload = payload.to_string();
+    Event::read(payload.as_bytes(), Some(context.as_bytes()), injects_session).unwrap()
 }
 
 fn function_event() -> Value {
@@ -60,8 +66,39 @@ fn the_request_body_goes_before_the_parameters() {
 }
 
 #[test]
+fn a_body_of_any_json_media_type_or_of_a_form_is_read_and_json_goes_first() {
+    let content = |media_type: &str, value: &str| json!({ media_type: {"properties": [{"name": "request", "type": "string", "value": value}]} });
+    for media_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON;charset=\"utf-8\"",
+        " application/json ",
+        "text/json",
+        "application/x-json",
+        "application/vnd.api+json",
+        "application/problem+JSON; profile=x",
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded; charset=UTF-8",
+        "multipart/form-data; boundary=x",
+    ] {
+        let event = parse(&json!({"apiPath": "/t", "sessionId": "s",
+            "requestBody": {"content": content(media_type, "r")}}));
+        assert_eq!(event.arguments, arguments(json!({"request": "r"})), "{media_type}");
+    }
+    for media_type in ["text/plain", "application/xml", "json", "application/jsonish", ""] {
+        let event = parse(&json!({"apiPath": "/t", "sessionId": "s",
+            "requestBody": {"content": content(media_type, "r")}}));
+        assert_eq!(event.arguments, Ok(Arguments::default()), "{media_type}");
+    }
+    let mut both = content("application/x-www-form-urlencoded", "of the form");
+    both["text/json"] = content("text/json", "of the JSON")["text/json"].clone();
+    let event = parse(&json!({"apiPath": "/t", "requestBody": {"content": both}}));
+    assert_eq!(event.arguments, arguments(json!({"request": "of the JSON"})));
+}
+
+#[test]
 fn the_client_context_decides_before_the_event() {
-    let event = Event::parse(&function_event(), Some("router___read_scratchpad"), false).unwrap();
+    let event = from_gateway(&function_event(), "router___read_scratchpad", false);
     assert_eq!((event.form, event.tool.as_str()), (Form::Gateway, "read_scratchpad"));
 }
 
@@ -71,17 +108,86 @@ fn nobody_vouches_for_the_session_of_a_gateway_unless_an_interceptor_does() {
         "session_id": "s-1",
         "session_attributes": {"root_session_id": "r", "identity_verified": "true"}
     });
-    let plain = Event::parse(&payload, Some("t"), false).unwrap().caller.unwrap();
+    let plain = from_gateway(&payload, "t", false).caller.unwrap();
     assert_eq!((plain.root.as_str(), plain.identity_verified), ("gateway/s-1", false));
     assert!(plain.attributes.is_empty());
-    let vouched = Event::parse(&payload, Some("t"), true).unwrap().caller.unwrap();
+    let vouched = from_gateway(&payload, "t", true).caller.unwrap();
     assert_eq!((vouched.root.as_str(), vouched.identity_verified), ("r", true));
 }
 
 #[test]
-fn an_event_in_no_form_is_an_error() {
-    for payload in [json!(null), json!([1]), json!("x"), json!({}), json!({"function": null})] {
-        assert_eq!(Event::parse(&payload, None, false), Err(UnknownEventForm), "{payload}");
+fn an_event_in_no_form_is_an_error_that_says_what_was_found() {
+    let neither = "an object with neither `apiPath` nor `function`";
+    for (payload, event) in [
+        ("null", "null"),
+        ("[1]", "a list"),
+        ("\"x\"", "a text"),
+        ("{}", neither),
+        ("{\"function\": null, \"x\": \"\\ud800\", \"y\": 1e999}", neither),
+        ("{\"function\": \"f\"", "not JSON"),
+        ("", "not JSON"),
+    ] {
+        for (context, client_context) in [
+            (None, "none"),
+            (Some(""), "none"),
+            (Some("{"), "one that is not JSON"),
+            (Some("\u{e9}"), "one that is not JSON"),
+            (Some("null"), "one without it"),
+            (Some("[7]"), "one without it"),
+            (Some("{\"custom\": [\"bedrockAgentCoreToolName\"]}"), "one without it"),
+            (Some("{\"custom\": {\"bedrockAgentCoreToolName\": {\"a\": 1}}}"), "an object"),
+        ] {
+            let found = Event::read(payload.as_bytes(), context.map(str::as_bytes), false);
+            assert_eq!(found, Err(UnknownEventForm { event, client_context }), "{payload}");
+        }
+    }
+}
+
+#[test]
+fn what_else_a_client_context_holds_does_not_hide_the_tool() {
+    let tool = r#""bedrockAgentCoreToolName": "router___invoke_specialist_agent""#;
+    for context in [
+        format!(r#"{{"custom": {{{tool}, "bedrockAgentCorePropagatedHeaders": {{"x": "c-1"}}}}}}"#),
+        format!(r#"{{"client": {{}}, "env": {{}}, "custom": {{{tool}, "n": 1e999, "m": null}}}}"#),
+        format!(r#"{{"client": 7, "environment": [null], "custom": {{{tool}, "x": "\ud800"}}}}"#),
+        format!(r#"{{"deep": {}{}, "custom": {{{tool}}}}}"#, "[".repeat(300), "]".repeat(300)),
+    ] {
+        let event = Event::read(b"{}", Some(context.as_bytes()), false).unwrap();
+        assert_eq!((event.form, &*event.tool), (Form::Gateway, "invoke_specialist_agent"));
+    }
+}
+
+#[test]
+fn an_event_that_a_strict_reader_refuses_is_read_as_far_as_it_is_needed() {
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for odd in [r#""\ud83d""#, "1e999", "NaN", &deep, "\"a\u{7}b\""] {
+        let payload = format!(
+            r#"{{"inputText": {odd}, "agent": {{"name": {odd}}}, "function": "f", "sessionId": "s",
+                "parameters": [{{"name": "request", "value": "r", "type": {odd}}}]}}"#
+        );
+        let event = Event::read(payload.as_bytes(), None, false).unwrap();
+        assert_eq!(event.arguments, arguments(json!({"request": "r"})), "{odd}");
+        assert_eq!(event.caller.unwrap().root.as_str(), "s", "{odd}");
+    }
+}
+
+#[test]
+fn sessions_that_are_no_unicode_stay_apart() {
+    let root = |id: &str| {
+        let payload = format!(r#"{{"function": "f", "sessionId": "{id}"}}"#);
+        Event::read(payload.as_bytes(), None, false).unwrap().caller.unwrap().root
+    };
+    assert_ne!(root(r"s\ud800"), root(r"s\ud801"));
+}
+
+#[test]
+fn a_gateways_event_that_is_not_json_is_told_so() {
+    let context = json!({ "custom": { GATEWAY_TOOL_NAME: "t" } }).to_string();
+    for (payload, found) in
+        [("", "not JSON"), ("{", "not JSON"), ("null", "null"), ("[]", "a list")]
+    {
+        let event = Event::read(payload.as_bytes(), Some(context.as_bytes()), false).unwrap();
+        assert_eq!(event.arguments.unwrap_err().found, found, "{payload}");
     }
 }
 

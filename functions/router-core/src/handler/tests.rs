@@ -32,7 +32,7 @@ fn event(arguments: Value) -> Event {
     let payload = json!({"actionGroup": "g", "function": "invoke_specialist_agent",
         "sessionId": "s", "sessionAttributes": {"user_id": "u", "router_hops": "1"},
         "promptSessionAttributes": {"p": "q"}, "parameters": parameters});
-    Event::parse(&payload, None, false).unwrap()
+    Event::read(payload.to_string().as_bytes(), None, false).unwrap()
 }
 
 fn ask_orders() -> Event {
@@ -151,7 +151,7 @@ async fn a_bad_argument_is_given_back_to_the_model_and_charges_nothing() {
 async fn a_loop_is_told_so_whatever_it_asks() {
     let payload = json!({"function": "no_such_tool", "sessionId": "s",
         "sessionAttributes": {"router_hops": "3"}});
-    let event = Event::parse(&payload, None, false).unwrap();
+    let event = Event::read(payload.to_string().as_bytes(), None, false).unwrap();
     let played = play(InMemoryLedger::default(), [], &event).await;
     assert!(!played.reply.reprompt);
     assert_eq!(played.reply.body.reason, Some(Reason::LoopDetected));
@@ -161,7 +161,7 @@ async fn a_loop_is_told_so_whatever_it_asks() {
 #[tokio::test]
 async fn a_session_that_nobody_can_tell_is_refused_and_not_asked_for_again() {
     let payload = json!({"function": "invoke_specialist_agent", "sessionId": 7});
-    let event = Event::parse(&payload, None, false).unwrap();
+    let event = Event::read(payload.to_string().as_bytes(), None, false).unwrap();
     let played = play(InMemoryLedger::default(), [], &event).await;
     assert!(!played.reply.reprompt, "the model has no say in it");
     assert_eq!(played.reply.body.reason, Some(Reason::BadRequest));

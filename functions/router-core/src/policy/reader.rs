@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{AgentAlias, AgentRef, Mistake, SpecialistName};
+use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, SpecialistName, may_be_secret};
 use crate::units::{MicroUsd, Share};
 
 /// Values from a policy file are shown up to this length.
@@ -43,6 +43,8 @@ impl Mistakes {
     }
 
     pub(super) fn add(&self, setting: String, found: String, rule: impl Into<String>) {
+        let shown = |text| if may_be_secret(text) { NOT_SHOWN } else { text };
+        let (setting, found) = (shown(&setting).to_owned(), shown(&found).to_owned());
         self.0.borrow_mut().push(Mistake { setting, found, rule: rule.into() });
     }
 

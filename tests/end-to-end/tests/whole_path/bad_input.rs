@@ -267,8 +267,6 @@ async fn ten_megabytes_of_request_are_refused_in_each_form() {
     nothing_was_charged(&world).await;
 }
 
-/// One with a `custom` that is no map of texts, or a `client` without `installationId`, ends the
-/// process within `lambda_runtime` 1.5, before any of our code: nothing that can be tested here.
 #[tokio::test]
 async fn a_client_context_that_names_no_tool_leaves_the_event_its_form() {
     let world = World::with(Limits::NONE).await;

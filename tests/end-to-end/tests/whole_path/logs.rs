@@ -129,3 +129,63 @@ async fn nothing_that_users_models_or_applications_wrote_is_kept_anywhere() {
         assert_eq!(found, None, "in {place}");
     }
 }
+
+/// An address at which every connection ends before anything is answered, and the port.
+async fn hangs_up() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn no_error_of_the_sdk_is_logged_in_its_own_words() {
+    let port = hangs_up().await;
+    let endpoints = [
+        format!("http://127.0.0.1:{port}"),
+        format!("https://127.0.0.1:{port}"),
+        "http://no-such-host.invalid:1".to_owned(),
+    ];
+    for endpoint in &endpoints {
+        for service in ["BEDROCK_AGENT_RUNTIME", "DYNAMODB", "CLOUDWATCH"] {
+            let env = [
+                (format!("AWS_ENDPOINT_URL_{service}"), endpoint.clone()),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint.clone()),
+                ("POWERTOOLS_LOG_LEVEL".to_owned(), "TRACE".to_owned()),
+            ];
+            let options = Options { env: env.into(), ..World::options(Limits::NONE) };
+            let world = World::start(options).await;
+            let ask = &Ask::all_with_secrets("[secret]", Form::Function)[0];
+            world.invoke(ask.event().to_string(), None).await;
+            let logged = [world.logs(), world.errors()].concat().join("\n");
+            assert!(logged.contains("\"error\":"), "{service} at {endpoint}: {logged}");
+            for secret in ["SECRET", "127.0.0.1", "no-such-host"] {
+                assert!(!logged.contains(secret), "{secret}, {service} at {endpoint}: {logged}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_certainly_never_sent_costs_no_money_and_what_may_have_been_does() {
+    let port = hangs_up().await;
+    for (endpoint, was_sent) in [
+        // A connection that is refused, that finds no host, and that gets no TLS.
+        ("http://127.0.0.1:1".to_owned(), false),
+        ("http://no-such-host.invalid:1".to_owned(), false),
+        (format!("https://127.0.0.1:{port}"), false),
+        (format!("http://127.0.0.1:{port}"), true),
+    ] {
+        let name = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME".to_owned();
+        let env = BTreeMap::from([(name, endpoint.clone())]);
+        let world = World::start(Options { env, ..World::options(Limits::NONE) }).await;
+        let ask = Ask::orders("Where is it?");
+        assert_eq!(world.ask(&ask).await.outcome().0, "failed", "{endpoint}");
+        let used = world.account(&ask).await.unwrap();
+        assert_eq!((used.tokens > 0, used.micro_usd > 0), (was_sent, was_sent), "{endpoint}");
+    }
+}

@@ -68,6 +68,14 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
         (env([("ROUTING_POLICY", "file:/nowhere.toml")]), "the file cannot be read"),
         (env([("ROUTING_POLICY", "[routing")]), "not TOML, line 1"),
         (env([("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4318")]), "`OTEL_EXPORTER_OTLP_ENDPOINT` is"),
+        (env([("AWS_ENDPOINT_URL_DYNAMODB", "localhost:8000")]), "`AWS_ENDPOINT_URL_DYNAMODB` is"),
+        (env([("AWS_ENDPOINT_URL", "http://host:80a0")]), "`AWS_ENDPOINT_URL` is"),
+        (
+            env([("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME", "http://my host")]),
+            "`AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME` is",
+        ),
+        (env([("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "https://u:p@host")]), "not shown"),
+        (env([("AWS_ENDPOINT_URL_CLOUDWATCH", "https://")]), "`AWS_ENDPOINT_URL_CLOUDWATCH` is"),
         (env([("ROUTING_POLICY", "")]), ""),
     ];
     for (env, expected) in cases {
@@ -80,6 +88,34 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
         let said = last_words(options).await;
         assert!(said.contains(expected), "{expected} is not in\n{said}");
     }
+}
+
+#[tokio::test]
+async fn credentials_in_settings_are_never_told() {
+    let url = "https://user:SECRET@host/path";
+    let settings = [
+        ("AWS_ENDPOINT_URL", url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "user:SECRET@host"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key SECRET"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "api-key=SECRET"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=x,SECRET"),
+        ("SPECIALIST_AGENTS", "{\"orders\": [\"https://user:SECRET@host\"]}"),
+        ("METRICS_NAMESPACE", url),
+        ("BUDGET_TABLE_NAME", url),
+        ("POWERTOOLS_LOG_LEVEL", url),
+        ("ROUTING_POLICY", "file:https://user:SECRET@host/policy.toml"),
+    ];
+    let said = last_words(Options { env: env(settings), ..World::options(Limits::NONE) }).await;
+    assert!(!said.contains("SECRET"), "{said}");
+    for (name, _) in settings.iter().filter(|(name, _)| *name != "OTEL_EXPORTER_OTLP_ENDPOINT") {
+        assert!(said.contains(&format!("\"setting\":\"{name}")), "{name} is not in\n{said}");
+    }
+    // Agents are checked when they can be read, and other settings of traces with an endpoint.
+    let agents = format!("{{\"orders\": \"{url}\", \"{url}\": \"GENERAL001/LIVE000001\"}}");
+    let settings = env([("SPECIALIST_AGENTS", &*agents), ("OTEL_EXPORTER_OTLP_ENDPOINT", url)]);
+    let said = last_words(Options { env: settings, ..World::options(Limits::NONE) }).await;
+    assert!(said.contains("SPECIALIST_AGENTS") && !said.contains("SECRET"), "{said}");
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn all_requests_of_a_session_are_one_trace_each_linked_to_its_own_of_lambd
     for ((export, ask), linked) in exports.iter().zip(&asks).zip(linked) {
         let session = RootSession::parse("sessionId", ask.session_id()).unwrap();
         for span in &export.spans {
-            assert_eq!(span.trace_id, TraceId::of(&session).to_string());
+            assert_eq!(span.trace_id, TraceId::of(Some(&session), "").to_string());
             assert!(ids.insert(span.id.clone()), "two spans share an id");
         }
         let links: Vec<&str> = root(export).links.iter().map(|(trace, _)| &**trace).collect();

@@ -31,13 +31,17 @@ pub(super) enum Message {
     InitError(FunctionError),
 }
 
+/// Headers of an invocation that differ from Lambda's usual ones.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
 /// One invocation as it is handed to a process.
 #[derive(Clone, Debug)]
 pub(super) struct Dispatch {
     pub(super) request_id: String,
     pub(super) deadline: SystemTime,
     pub(super) function_arn: String,
-    pub(super) client_context: Option<String>,
+    /// They go before all others.
+    pub(super) headers: Headers,
     pub(super) payload: Bytes,
 }
 
@@ -48,13 +52,13 @@ impl Dispatch {
         function: &str,
         limit: Duration,
         payload: Bytes,
-        client_context: Option<String>,
+        headers: Headers,
     ) -> Self {
         Self {
             request_id,
             deadline: clock::now() + limit,
             function_arn: identity::function_arn(function),
-            client_context,
+            headers,
             payload,
         }
     }
@@ -112,16 +116,17 @@ async fn next(messages: mpsc::UnboundedSender<Message>) -> Reply {
     let deadline = clock::unix_millis(dispatch.deadline).to_string();
     let mut response = text(StatusCode::OK, dispatch.payload);
     let headers = [
-        ("lambda-runtime-aws-request-id", Some(dispatch.request_id)),
-        ("lambda-runtime-deadline-ms", Some(deadline)),
-        ("lambda-runtime-invoked-function-arn", Some(dispatch.function_arn)),
-        ("lambda-runtime-trace-id", Some(identity::trace_id(clock::now()))),
-        ("lambda-runtime-client-context", dispatch.client_context),
+        ("lambda-runtime-aws-request-id", dispatch.request_id),
+        ("lambda-runtime-deadline-ms", deadline),
+        ("lambda-runtime-invoked-function-arn", dispatch.function_arn),
+        ("lambda-runtime-trace-id", identity::trace_id(clock::now())),
     ];
     for (name, value) in headers {
-        let Some(value) = value else { continue };
         let value = HeaderValue::from_str(&value).map_err(|_| HangUp::Close)?;
         response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    for (name, value) in dispatch.headers {
+        response.headers_mut().insert(name, value);
     }
     Ok(response)
 }
@@ -157,7 +162,10 @@ mod tests {
             request_id: "id-1".into(),
             deadline: UNIX_EPOCH + Duration::from_millis(1234),
             function_arn: "arn:x".into(),
-            client_context: Some(r#"{"custom":{}}"#.into()),
+            headers: vec![(
+                HeaderName::from_static("lambda-runtime-client-context"),
+                HeaderValue::from_static(r#"{"custom":{}}"#),
+            )],
             payload: Bytes::from_static(b"{\"a\":1}"),
         };
         poll.send(dispatch).unwrap();

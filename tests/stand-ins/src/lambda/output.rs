@@ -1,11 +1,14 @@
 //! What the function processes write to standard output and standard error.
 //!
 //! They write to files, not to pipes: a function writes its lines before it posts its reply, so
-//! whoever has the reply can read all of them, and no reader has to keep up.
+//! whoever has the reply can read all of them, and no reader has to keep up. A pipe that nothing
+//! reads shows what a function does when Lambda does not keep up.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use tempfile::NamedTempFile;
 
@@ -14,6 +17,8 @@ use tempfile::NamedTempFile;
 pub(super) struct Output {
     stdout: Capture,
     stderr: Capture,
+    /// The pipes that standard output goes to and that are not read yet, if it is held back.
+    stalled: Option<Mutex<Vec<PipeReader>>>,
 }
 
 #[derive(Debug)]
@@ -22,18 +27,33 @@ struct Capture {
 }
 
 impl Output {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { stdout: Capture::new()?, stderr: Capture::new()? })
+    pub(super) fn new(stalled: bool) -> io::Result<Self> {
+        let stalled = stalled.then(Mutex::default);
+        Ok(Self { stdout: Capture::new()?, stderr: Capture::new()?, stalled })
     }
 
     /// Where a new process's standard output goes.
     pub(super) fn stdout(&self) -> io::Result<Stdio> {
-        self.stdout.stdio()
+        let Some(stalled) = &self.stalled else { return Ok(self.stdout.file()?.into()) };
+        let (reader, writer) = io::pipe()?;
+        stalled.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        Ok(writer.into())
+    }
+
+    /// Begins to read the pipes.
+    pub(super) fn read(&self) -> io::Result<()> {
+        let Some(stalled) = &self.stalled else { return Ok(()) };
+        for mut reader in stalled.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let mut file = self.stdout.file()?;
+            // It ends with the process that writes.
+            thread::spawn(move || io::copy(&mut reader, &mut file));
+        }
+        Ok(())
     }
 
     /// Where a new process's standard error goes.
     pub(super) fn stderr(&self) -> io::Result<Stdio> {
-        self.stderr.stdio()
+        Ok(self.stderr.file()?.into())
     }
 
     pub(super) fn stdout_lines(&self) -> Vec<String> {
@@ -50,9 +70,9 @@ impl Capture {
         Ok(Self { file: NamedTempFile::with_prefix("sandbox-function-")? })
     }
 
-    fn stdio(&self) -> io::Result<Stdio> {
+    fn file(&self) -> io::Result<File> {
         // Appending: a restarted process must not write over what its predecessor wrote.
-        Ok(File::options().append(true).open(self.file.path())?.into())
+        File::options().append(true).open(self.file.path())
     }
 
     fn lines(&self) -> Vec<String> {

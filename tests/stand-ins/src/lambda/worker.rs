@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::{self, Dispatch, FunctionError, Message};
+use super::api::{self, Dispatch, FunctionError, Headers, Message};
 use super::output::Output;
 use super::{Invocation, Launch, Outcome, StartError};
 use crate::http::Server;
@@ -23,7 +23,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(super) struct Job {
     pub(super) request_id: String,
     pub(super) payload: Bytes,
-    pub(super) client_context: Option<String>,
+    pub(super) headers: Headers,
     /// How long it may take, where that is not the function's usual limit.
     pub(super) limit: Option<Duration>,
     pub(super) reply: oneshot::Sender<Invocation>,
@@ -169,7 +169,7 @@ impl Worker {
             let function = &self.launch.function;
             let request_id = job.request_id;
             let dispatch =
-                Dispatch::new(request_id.clone(), function, limit, job.payload, job.client_context);
+                Dispatch::new(request_id.clone(), function, limit, job.payload, job.headers);
             // A process that is gone is noticed right below.
             let _ = process.poll.send(dispatch);
             let (outcome, alive) = tokio::select! {
