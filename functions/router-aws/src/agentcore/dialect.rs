@@ -63,6 +63,20 @@ pub(super) fn hear(value: &Value, heard: &mut Heard) -> bool {
 }
 
 #[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_for_users_lists_the_dialects_in_their_order() {
+        let page = include_str!("../../../../docs/agents.md");
+        let rows = page.lines().skip_while(|line| *line != "|---|---|---|---|---|").skip(1);
+        let listed: Vec<&str> =
+            rows.map_while(|row| row.strip_prefix("| ")?.split(" | ").next()).collect();
+        assert_eq!(listed, ALL.map(|dialect| dialect.name));
+    }
+}
+
+#[cfg(test)]
 mod testing {
     use router_core::invocation::{InvokeError, Usage};
 
