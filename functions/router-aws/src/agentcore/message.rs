@@ -38,9 +38,10 @@ impl<'a> Message<'a> {
             .iter()
             .find_map(|name| object.get(*name).filter(|it| !it.is_null()))
             .unwrap_or(&Value::Null);
-        let kinds = [class, value["type"].as_str(), value["kind"].as_str(), value["role"].as_str()];
-        let kind = kinds.into_iter().flatten().find_map(|kind| Some((kind, role(kind)?)));
-        let (kind, role) = kind?;
+        let kind = class.or_else(|| value["type"].as_str()).unwrap_or_default();
+        let role = of_class(kind)
+            .or_else(|| of_role(value["role"].as_str()?))
+            .or_else(|| of_pydantic(value["kind"].as_str().filter(|_| content.is_array())?))?;
         let is_source = value["source"].as_str().is_some_and(|source| source == "user");
         let has_content = !content.is_null() || object.contains_key("content");
         (has_content || role == Role::Tool || calls_tools(value)).then_some(Self {
@@ -166,25 +167,37 @@ fn unwrapped(value: &Value) -> (&Value, Option<&str>) {
     }
 }
 
-fn role(kind: &str) -> Option<Role> {
-    Some(match kind {
-        "assistant" | "ai" | "model" | "agent" | "ROLE_AGENT" => Role::Model,
-        "AIMessage" | "AIMessageChunk" => Role::Model,
-        // Pydantic AI's two kinds of messages; a request holds what tools answered, too.
-        "response" => Role::Model,
-        "request" => Role::User,
-        "user" | "human" | "HumanMessage" | "HumanMessageChunk" => Role::User,
-        "tool" | "function" | "ToolMessage" | "ToolMessageChunk" | "FunctionMessage" => Role::Tool,
-        // The Responses API writes tools' calls and answers between the messages.
-        "function_call" | "function_call_output" => Role::Tool,
-        "system" | "developer" | "SystemMessage" | "SystemMessageChunk" | "remove" => Role::Other,
-        // AutoGen.
-        "TextMessage"
-        | "ModelClientStreamingChunkEvent"
-        | "ToolCallSummaryMessage"
-        | "StructuredMessage" => Role::Model,
+/// The role that LangChain's, AutoGen's or the Responses API's class of a message means.
+fn of_class(class: &str) -> Option<Role> {
+    Some(match class {
+        "ai" | "AIMessage" | "AIMessageChunk" => Role::Model,
+        "human" | "HumanMessage" | "HumanMessageChunk" => Role::User,
+        "tool" | "ToolMessage" | "ToolMessageChunk" | "FunctionMessage" => Role::Tool,
+        "system" | "SystemMessage" | "SystemMessageChunk" | "remove" => Role::Other,
+        "TextMessage" | "StructuredMessage" | "ToolCallSummaryMessage" => Role::Model,
+        "ModelClientStreamingChunkEvent" => Role::Model,
         "ToolCallRequestEvent" | "ToolCallExecutionEvent" => Role::Tool,
         "ThoughtEvent" | "StopMessage" | "HandoffMessage" | "MemoryQueryEvent" => Role::Other,
+        "function_call" | "function_call_output" => Role::Tool,
+        _ => return None,
+    })
+}
+
+fn of_role(role: &str) -> Option<Role> {
+    Some(match role {
+        "assistant" | "ai" | "model" | "agent" => Role::Model,
+        "user" | "human" => Role::User,
+        "tool" | "function" => Role::Tool,
+        "system" | "developer" => Role::Other,
+        _ => return None,
+    })
+}
+
+/// Pydantic AI has two kinds of messages; a request holds what tools answered, too.
+fn of_pydantic(kind: &str) -> Option<Role> {
+    Some(match kind {
+        "response" => Role::Model,
+        "request" => Role::User,
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::dialect::typed::{self, Kind};
 use super::event_stream::{Decoder, Event};
 use super::heard::Heard;
+use super::usage::Told;
 use super::{dialect, json};
 
 /// The most bytes of an answer that are kept. A reply to the supervisor has 25,000 at most.
@@ -144,7 +145,8 @@ impl Reading {
                 self.heard.tool();
                 return Ok(());
             }
-            Some(Kind::Aside) if json::parse_composite(&data).is_none() => return Ok(()),
+            Some(Kind::Aside) => return self.take_aside(&data),
+            Some(Kind::Event) if json::parse_composite(&data).is_none() => return Ok(()),
             _ => {}
         }
         match json::parse(&data) {
@@ -153,6 +155,19 @@ impl Reading {
             Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
             // A text may look like a number or a truth value, and is a text all the same.
             Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => self.take_text(&data, place),
+        }
+    }
+
+    /// Takes data whose event is named as no part of the answer. Of them only usage counts, unless
+    /// they say themselves what they are.
+    fn take_aside(&mut self, data: &str) -> Result<(), InvokeError> {
+        match json::parse_composite(data) {
+            Some(value) if value["type"].is_string() => self.take_value(&value),
+            Some(value) => {
+                self.heard.meter.total(Told::within(&value));
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -494,7 +509,7 @@ mod tests {
 
     #[test]
     fn an_events_name_says_what_a_type_in_its_data_would() {
-        let body = "event: thinking\ndata: Hm\n\nevent: message\ndata: Let me see.\n\n\
+        let body = "event: thinking\ndata: Hm\n\nevent: thinking\ndata: {\"text\": \"Hm\"}\n\nevent: message\ndata: Let me see.\n\n\
             event: tool_result\ndata: {\"content\": \"state=shipped\"}\n\nevent: message\ndata: Hi\n\n";
         assert_eq!(answer(read(EVENTS, body)).0, "Hi");
     }

@@ -31,7 +31,8 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     };
     either("invocationId", "invocation_id").or_else(|| either("actions", "actions"))?;
     // The reason why a model stopped comes as an error, unless it stopped in order.
-    if let Some(code) = either("errorCode", "error_code") {
+    let code = either("errorCode", "error_code");
+    if let Some(code) = code {
         heard.stops(code);
         if code != "MAX_TOKENS" && !heard.is_blocked() {
             heard.fails(value);
@@ -50,7 +51,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         heard.meter.call(value["id"].as_str(), usage.map_or(Told::Nothing, Told::by));
     }
     message.hear(heard);
-    if let Some(reason) = either("finishReason", "finish_reason") {
+    for reason in [code, either("finishReason", "finish_reason")].into_iter().flatten() {
         heard.stops(reason);
     }
     Some(())

@@ -16,7 +16,7 @@
 
 use serde_json::Value;
 
-use super::Dialect;
+use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
 use crate::agentcore::usage::Told;
 
@@ -37,7 +37,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             heard.meter.call(None, usage);
             hear_reason(fields, heard);
         }
-        "finish" => {
+        "finish" if own::answer_in(value).is_none() => {
             heard.ends(NAME);
             heard.meter.total(Told::within(fields).or(Told::within(&fields["output"])));
             hear_reason(fields, heard);

@@ -72,9 +72,11 @@ pub(super) fn is_failure(value: &Value) -> bool {
 }
 
 fn read_result(value: &Value, heard: &mut Heard) -> Option<()> {
-    let answer = answer_in(value)?;
+    match answer_in(value) {
+        Some(answer) => hear_result(answer, heard),
+        None => hear_body(value.get("body").filter(|_| value["statusCode"].is_u64())?, heard),
+    }
     heard.meter.total(Told::within(value));
-    hear_result(answer, heard);
     heard.stops(stop_reason(value));
     Some(())
 }
@@ -86,8 +88,16 @@ pub(super) fn answer_in(value: &Value) -> Option<&Value> {
     let went_well = matches!(status.as_str(), "success" | "ok" | "completed" | "complete")
         || ["success", "ok"].iter().any(|name| value[*name] == Value::Bool(true));
     let message = || value.get("message").filter(|it| went_well && it.is_string());
-    let body = || value.get("body").filter(|_| value["statusCode"].is_u64());
-    result.or_else(message).or_else(body)
+    result.or_else(message)
+}
+
+/// Hears the body of what a handler answers that is used to API Gateway: a value once more, as
+/// JSON in a string.
+fn hear_body(body: &Value, heard: &mut Heard) {
+    let value = body.as_str().and_then(json::parse_composite);
+    if !value.is_some_and(|value| super::hear(&value, heard)) {
+        hear_result(body, heard);
+    }
 }
 
 /// Hears what an object names as its result.
@@ -96,24 +106,14 @@ pub(super) fn hear_result(result: &Value, heard: &mut Heard) {
     heard.is_last_word(true);
     match result {
         Value::Null => {}
-        Value::String(text) => match json::parse_composite(text).filter(is_named) {
-            Some(value) => hear_result_of(&value, heard),
+        // JSON that a model said stays what it is; a failure as JSON is one all the same.
+        Value::String(text) => match json::parse_composite(text).filter(is_failure) {
+            Some(failure) => heard.fails(&failure),
             None => heard.result(text),
         },
         _ if is_composite && super::hear(result, heard) => {}
         _ => heard.result(&result.to_string()),
     }
-}
-
-/// A JSON text as a result, which names its own result or failure.
-fn hear_result_of(value: &Value, heard: &mut Heard) {
-    if read_failure(value, heard).is_none() && read_result(value, heard).is_none() {
-        heard.result(&value.to_string());
-    }
-}
-
-fn is_named(value: &Value) -> bool {
-    value.is_object() && (is_failure(value) || answer_in(value).is_some())
 }
 
 /// Why the model stopped, where the result says so.
@@ -205,6 +205,8 @@ mod tests {
         let text = answer(&RESULT, &[structured.clone()]);
         assert_eq!(json::parse(&text).unwrap(), structured["result"]);
         assert_eq!(answer(&RESULT, &[json!({"output": [1, 2]})]), "[1,2]");
+        let said = r#"{"answer": "Hi", "sure": true}"#;
+        assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
     }
 
     #[test]
@@ -214,6 +216,7 @@ mod tests {
             json!({"output": ""}),
             json!({"result": {"role": "user", "content": [{"toolResult": {}}]}}),
             json!({"result": {"error": "boom"}}),
+            json!({"result": "{\"error\": \"boom\"}"}),
             json!({"statusCode": 200, "body": "{\"error\": \"boom\"}"}),
         ] {
             assert!(told(&RESULT, &[value.clone()]).answer.is_err(), "{value}");

@@ -16,7 +16,7 @@
 
 use serde_json::Value;
 
-use super::Dialect;
+use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
 use crate::agentcore::message::Message;
 use crate::agentcore::usage::Told;
@@ -77,8 +77,10 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         heard.meter.total(Told::within(value));
         heard.stops(&value["stopReason"]);
         message.hear(heard);
-    } else if !LIFECYCLE.iter().any(|name| value[*name] == Value::Bool(true)) {
-        return None;
+    } else {
+        let is_of_the_loop = LIFECYCLE.iter().any(|name| value[*name] == Value::Bool(true));
+        let says_more = has(&["data", "text"]) || own::answer_in(value).is_some();
+        return (is_of_the_loop && !says_more).then_some(());
     }
     Some(())
 }

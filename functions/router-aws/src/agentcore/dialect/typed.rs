@@ -26,11 +26,13 @@ pub(super) const DIALECT: Dialect = Dialect { name: "typed events", read };
 pub(in crate::agentcore) enum Kind {
     Error,
     Tool,
-    /// Thoughts, and what is not meant for the user.
+    /// Thoughts, progress, and what else is not meant for the user.
     Aside,
     /// The end of a run, perhaps with the answer.
     End,
     Text,
+    /// Something has happened; what, the name does not say.
+    Event,
 }
 
 /// What the words of a name begin with that is of a kind; the first kind counts.
@@ -87,7 +89,7 @@ const WORDS: [(Kind, &[&str]); 6] = [
             "assistant",
         ],
     ),
-    (Kind::Aside, &["event", "update", "info", "node", "lifecycle"]),
+    (Kind::Event, &["event", "update", "info", "node", "lifecycle"]),
 ];
 
 /// Where the text of an event stands.
@@ -149,7 +151,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     match kind {
         Kind::Error => heard.fails(value),
         Kind::Tool => heard.tool(),
-        Kind::Aside => {}
+        Kind::Aside | Kind::Event => {}
         Kind::Text => {
             if let Some(text) = TEXT.iter().find_map(|name| text_of(&value[*name])) {
                 heard.loose(&text);
