@@ -58,9 +58,13 @@ impl<'a> Message<'a> {
     }
 
     fn hear_as(&self, id: Option<&str>, heard: &mut Heard) {
+        let told = Told::within(self.value).or(Told::within(&self.value["metadata"]));
+        // AutoGen writes the usage of the model call that wants a tool to the tool's message.
+        if self.role == Role::Model || told != Told::Nothing {
+            self.hear_usage(id, told, heard);
+        }
         match self.role {
             Role::Model => {
-                self.hear_usage(id, heard);
                 self.say(id, heard);
                 heard.stops(self.stop_reason());
             }
@@ -86,8 +90,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn hear_usage(&self, id: Option<&str>, heard: &mut Heard) {
-        let told = Told::within(self.value).or(Told::within(&self.value["metadata"]));
+    fn hear_usage(&self, id: Option<&str>, told: Told, heard: &mut Heard) {
         if self.is_piece {
             heard.meter.piece(id, told);
         } else {
@@ -322,6 +325,21 @@ mod tests {
         );
         assert_eq!(hear(&[&all[..2]]), (None, Usage::UNKNOWN));
         assert_eq!(hear(&[&all[..4]]).0, None);
+    }
+
+    #[test]
+    fn usage_that_stands_in_a_tools_message_counts() {
+        let used = json!({"prompt_tokens": 3, "completion_tokens": 4});
+        let messages = [
+            json!({"source": "user", "type": "TextMessage", "content": "Where is it?"}),
+            json!({"source": "orders", "type": "ToolCallRequestEvent", "content": [{"name": "x"}], "models_usage": used}),
+            json!({"source": "orders", "type": "ToolCallExecutionEvent", "content": [{"content": "state=shipped"}], "models_usage": null}),
+            json!({"source": "orders", "type": "TextMessage", "content": "Shipped.", "models_usage": used}),
+        ];
+        let mut heard = Heard::default();
+        hear_conversation(&messages, &mut heard).unwrap();
+        assert_eq!(heard.meter.usage(), Usage::Reported(TokenUse::new(6, 8)));
+        assert_eq!(heard.into_answer().unwrap(), "Shipped.");
     }
 
     #[test]

@@ -73,7 +73,11 @@ async fn each_recorded_answer_becomes_the_right_reply_and_charge() {
         let ask = Ask::orders(marker).session(&marker[1..marker.len() - 1]);
         let told = world.ask(&ask).await;
         let expect = &case["expect"];
-        let (status, reason) = told.outcome();
+        // Where a guardrail intervened no other specialist is asked.
+        let (status, reason) = match told.outcome() {
+            ("failed", Some("guardrail")) => ("fell_back", Some("guardrail")),
+            outcome => outcome,
+        };
         let mut mistake = |what: String| mistakes.push(format!("{marker}: {what}"));
         if expect["status"] != status && expect["also"] != status {
             mistake(format!("{status} {reason:?}"));
@@ -87,6 +91,7 @@ async fn each_recorded_answer_becomes_the_right_reply_and_charge() {
         let is_charged = match (status, expect["tokens"].as_u64()) {
             ("answered", Some(tokens)) => charged == tokens,
             ("answered", None) => is_known || charged == UNKNOWN,
+            _ if reason == Some("guardrail") => charged > 0,
             _ => charged > GENERAL,
         };
         if !is_charged {

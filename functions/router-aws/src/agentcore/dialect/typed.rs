@@ -168,6 +168,9 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     }
     heard.stops(own::stop_reason(value));
     heard.meter.total(Told::within(value));
+    if name.is_some_and(|name| words_of(name).iter().any(|word| word == "usage")) {
+        heard.meter.total(Told::by(value));
+    }
     Some(())
 }
 
@@ -203,9 +206,11 @@ mod tests {
             json!({"type": "complete", "final_response": "It has shipped.", "usage": usage}),
             json!({"event": "done", "result": "It has shipped.", "usage": usage}),
             json!({"type": "final", "content": [{"text": "It has shipped."}], "usage": usage}),
+            json!({"type": "final", "text": "It has shipped."}),
         ] {
             let progress = json!({"event": "progress", "data": "Looking it up"});
-            let whole = told(&DIALECT, &[progress, end]);
+            let usage = json!({"type": "usage", "input_tokens": 30, "output_tokens": 4});
+            let whole = told(&DIALECT, &[progress, usage, end]);
             assert_eq!(whole.answer.unwrap(), "It has shipped.");
             assert_eq!(whole.usage, Usage::Reported(TokenUse::new(30, 4)));
         }
