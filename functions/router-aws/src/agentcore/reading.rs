@@ -190,7 +190,10 @@ impl Reading {
             Ok(Value::Bool(_) | Value::Number(_)) => self.take_text(body, Place::Body),
             // The error itself may quote the body.
             Err(error) if is_json && is_broken_json(body, &error) => match lines_of_values(body) {
-                Some(values) => values.iter().try_for_each(|value| self.take_value(value)),
+                Some(values) => {
+                    self.heard.is_last_word(false);
+                    values.iter().try_for_each(|value| self.take_value(value))
+                }
                 None => Err(InvokeError::Unreadable),
             },
             Err(_) => self.take_text(body, Place::Body),
@@ -210,9 +213,8 @@ impl Reading {
             }
             let values = json::parse_composite(text).map(|value| vec![value]);
             if let Some(values) = values.or_else(|| lines_of_values(text)) {
-                let are_known = values.iter().fold(false, |are_known, value| {
-                    dialect::hear(value, &mut self.heard) || are_known
-                });
+                let heard = &mut self.heard;
+                let are_known = values.iter().filter(|it| dialect::hear(it, heard)).count() > 0;
                 if are_known || self.has_values_in_strings {
                     self.has_values_in_strings |= are_known;
                     return self.check();

@@ -131,7 +131,7 @@ mod tests {
     fn a_message_that_began_has_to_end_and_deltas_alone_do_not() {
         let start = json!({"messageStart": {"role": "assistant"}});
         let text = delta(json!({"text": "Hi"}));
-        assert_eq!(answer(&DIALECT, &[text.clone()]), "Hi");
+        assert_eq!(answer(&DIALECT, std::slice::from_ref(&text)), "Hi");
         let half = told(&DIALECT, &[start, text]);
         assert!(matches!(half.answer, Err(InvokeError::StreamBroken(_))));
     }

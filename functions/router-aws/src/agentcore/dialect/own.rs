@@ -199,10 +199,10 @@ mod tests {
             json!({"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}, "model": "m"}}),
             json!({"result": {"messages": [{"type": "human", "content": "?"}, {"type": "ai", "content": "Hi"}]}}),
         ] {
-            assert_eq!(answer(&RESULT, &[value.clone()]), "Hi", "{value}");
+            assert_eq!(answer(&RESULT, std::slice::from_ref(&value)), "Hi", "{value}");
         }
         let structured = json!({"result": {"shipped": true, "parcels": [{"id": 1}]}});
-        let text = answer(&RESULT, &[structured.clone()]);
+        let text = answer(&RESULT, std::slice::from_ref(&structured));
         assert_eq!(json::parse(&text).unwrap(), structured["result"]);
         assert_eq!(answer(&RESULT, &[json!({"output": [1, 2]})]), "[1,2]");
         let said = r#"{"answer": "Hi", "sure": true}"#;
@@ -219,7 +219,7 @@ mod tests {
             json!({"result": "{\"error\": \"boom\"}"}),
             json!({"statusCode": 200, "body": "{\"error\": \"boom\"}"}),
         ] {
-            assert!(told(&RESULT, &[value.clone()]).answer.is_err(), "{value}");
+            assert!(told(&RESULT, std::slice::from_ref(&value)).answer.is_err(), "{value}");
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_not_its_job_is_passed_on_whatever_is_said_besides() {
         let value = json!({"message": "Not mine.", "out_of_scope": true, "suggest": "orders"});
-        assert_eq!(answer(&HAND_BACK, &[value.clone()]), value.to_string());
+        assert_eq!(answer(&HAND_BACK, std::slice::from_ref(&value)), value.to_string());
         assert_eq!(answer(&RESULT, &[json!({"result": value})]), value.to_string());
     }
 

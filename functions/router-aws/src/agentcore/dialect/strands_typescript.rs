@@ -26,7 +26,7 @@ pub(super) const DIALECT: Dialect = Dialect { name: NAME, read };
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Event {
+enum Sent {
     ModelStreamUpdateEvent { event: Value },
     ModelMessageStartEvent,
     ModelContentBlockStartEvent { start: Option<Value> },
@@ -48,7 +48,7 @@ struct Ending {
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     let kind = value["type"].as_str()?;
-    match Event::deserialize(value) {
+    match Sent::deserialize(value) {
         Ok(event) => hear(event, heard),
         Err(_) if kind.starts_with("toolStream") || kind.contains("ToolCallEvent") => heard.tool(),
         // Hooks, blocks and steps of the loop, which tell again what the model's events told.
@@ -58,33 +58,33 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
-fn hear(event: Event, heard: &mut Heard) {
+fn hear(event: Sent, heard: &mut Heard) {
     match event {
-        Event::ModelStreamUpdateEvent { event } => {
+        Sent::ModelStreamUpdateEvent { event } => {
             read(&event, heard);
         }
-        Event::ModelMessageStartEvent => {
+        Sent::ModelMessageStartEvent => {
             heard.call_begins();
             heard.opens(NAME);
         }
-        Event::ModelContentBlockStartEvent { start } => {
+        Sent::ModelContentBlockStartEvent { start } => {
             if start.is_some_and(|start| start["type"] == "toolUseStart") {
                 heard.tool();
             }
         }
-        Event::ModelContentBlockDeltaEvent { delta } => match delta["type"].as_str() {
+        Sent::ModelContentBlockDeltaEvent { delta } => match delta["type"].as_str() {
             Some("textDelta") => heard.piece(None, delta["text"].as_str().unwrap_or_default()),
             Some("toolUseInputDelta") => heard.tool(),
             _ => {}
         },
-        Event::ModelMessageStopEvent { stop_reason } => {
+        Sent::ModelMessageStopEvent { stop_reason } => {
             heard.ends(NAME);
             heard.stops(&stop_reason);
         }
-        Event::ModelMetadataEvent { usage } => {
+        Sent::ModelMetadataEvent { usage } => {
             heard.meter.call(None, Told::by(&usage.unwrap_or_default()));
         }
-        Event::AgentResult(ending) | Event::AgentResultEvent { result: ending } => {
+        Sent::AgentResult(ending) | Sent::AgentResultEvent { result: ending } => {
             if let Some(message) = Message::of(&ending.last_message) {
                 heard.is_last_word(true);
                 message.hear(heard);
