@@ -1,20 +1,27 @@
 //! Specialists on Amazon Bedrock AgentCore runtimes.
 //!
-//! A runtime runs a container, and the container decides what an answer looks like. So what is
-//! sent and what is understood is a contract of this router, made of what the AgentCore SDKs and
-//! the agent frameworks on them send:
+//! A runtime runs a container, and the container decides what an answer looks like. The request is
+//! `{"prompt": "…", "session_attributes": {…}}`; the answer is a stream of server-sent events, a
+//! JSON value or a plain text, in one of the dialects of the frameworks that people use:
 //!
-//! - The request is `{"prompt": "…", "session_attributes": {…}}`.
-//! - The answer is a stream of server-sent events, a JSON value, or a plain text.
-//! - Usage is a `usage` with `input_tokens` and `output_tokens`, where the agent reports one.
+//! bytes → [`reading`] → values → [`dialect`] → what was said → [`heard`] → answer and usage
 //!
 //! As with `InvokeAgent`, a repeated call is a second agent run, so the SDK's own retries are
 //! off.
 
+#[cfg(test)]
+mod cases;
 mod classify;
+mod dialect;
 mod event_stream;
+mod heard;
+mod json;
+mod message;
+mod meter;
+mod pieces;
+mod python;
 mod reading;
-mod says;
+mod usage;
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentcore::Client;

@@ -85,7 +85,7 @@ impl BedrockInvoker {
             .interceptor(body.clone())
             .send()
             .await
-            .map_err(|error| failure::before_the_answer(error, |_| None))?;
+            .map_err(|error| failure::before_the_answer("Bedrock", error, |_| None))?;
         Ok(body.frames())
     }
 }

@@ -52,7 +52,7 @@ enum WriteError {
     /// Its condition does not hold for this item, or for no item.
     Condition(Option<Attributes>),
     /// The item has something of a kind that it cannot be added to or compared with.
-    Unusable(BoxError),
+    Unusable(Cause),
     /// Nobody answered, or not to the point.
     Unavailable(Cause),
 }

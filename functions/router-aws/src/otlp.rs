@@ -30,7 +30,7 @@ use prost::Message;
 use router_core::causes::Cause;
 use router_core::session::RootSession;
 use router_core::trace::{Trace, TraceId};
-use router_core::units::Learnt;
+use router_core::units::{Clock, Learnt};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, warn};
 

@@ -99,6 +99,9 @@ pub enum InvokeError {
     /// The stream broke off, or could not be read.
     #[error("the agent's stream broke off")]
     StreamBroken(#[source] Cause),
+    /// What came is no text, or no JSON where it should be. It would come again.
+    #[error("the agent's answer cannot be read")]
+    Unreadable,
     /// No answer came in time.
     #[error("the agent took longer than {} ms {}", .limit.as_millis(), .what.words())]
     TimedOut {
@@ -125,7 +128,8 @@ pub enum InvokeError {
     /// The stream ended in order, without any text.
     #[error("the agent's answer is empty")]
     EmptyAnswer,
-    /// The agent gave up (`failureTrace`); the text it sent is an apology, no answer.
+    /// The agent gave up (`failureTrace`, a model that reached its limit) or sent what is no
+    /// answer; text that came is an apology, or half of one.
     #[error("the agent gave up")]
     GaveUp,
     /// A guardrail blocked the request or the answer.
@@ -160,7 +164,7 @@ impl InvokeError {
         match self {
             Self::Throttled | Self::QuotaExceeded => Reason::Throttled,
             Self::TimedOut { .. } => Reason::Timeout,
-            Self::StreamBroken(_) => Reason::StreamBroken,
+            Self::StreamBroken(_) | Self::Unreadable => Reason::StreamBroken,
             Self::EmptyAnswer => Reason::EmptyAnswer,
             Self::Guardrail => Reason::Guardrail,
             Self::AccessDenied => Reason::AccessDenied,
@@ -196,6 +200,7 @@ impl InvokeError {
             | Self::AccessDenied
             | Self::NotFound
             | Self::Invalid
+            | Self::Unreadable
             | Self::TimedOut { .. }
             | Self::Stopped
             | Self::TooManyTokens { .. }
@@ -219,6 +224,7 @@ impl InvokeError {
             | Self::Unreachable(_)
             | Self::ConnectionLost(_)
             | Self::StreamBroken(_)
+            | Self::Unreadable
             | Self::TooLong { .. }
             | Self::EmptyAnswer
             | Self::GaveUp => Verdict::Failing,

@@ -37,7 +37,7 @@ fn special(error: &InvokeAgentRuntimeError) -> Option<InvokeError> {
 
 /// What the runtime failed with. A container that turns the request down, is throttled or busy with
 /// the session says so with a status; all else is a runtime that failed, or did not start.
-fn of_the_runtime(message: &str) -> InvokeError {
+pub(super) fn of_the_runtime(message: &str) -> InvokeError {
     let status = message.split_once("Received error (").and_then(|(_, rest)| {
         let (status, _) = rest.split_once(')')?;
         status.parse::<u16>().ok()

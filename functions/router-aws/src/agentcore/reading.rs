@@ -1,34 +1,32 @@
-//! What is gathered from the body of one answer.
+//! Reading the body of one answer: from bytes to values, which the dialects hear.
 
 use std::mem;
 
 use router_core::invocation::{InvokeError, Outcome, Usage};
-use router_core::units::{TokenUse, Tokens};
+use router_core::units::Tokens;
 use serde_json::Value;
 
+use super::dialect::typed::{self, Kind};
 use super::event_stream::{Decoder, Event};
-use super::says::{Piece, Says};
+use super::heard::Heard;
+use super::usage::Told;
+use super::{dialect, json};
 use crate::failure;
 
-/// The most bytes of an answer that are kept, and of an event or a body that is read. A reply to
-/// the supervisor has 25,000 at most.
+/// The most bytes of an answer that are kept. A reply to the supervisor has 25,000 at most.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
+/// The most bytes of one event, or of a body, that are read at a time: it may hold much that is
+/// not kept, such as what tools answered.
+const MOST_UNREAD_BYTES: usize = 4 * MOST_BYTES;
 
 /// An answer as far as it was read.
 #[derive(Debug)]
 pub(super) struct Reading {
     form: Form,
     max_tokens: Tokens,
-    /// Pieces of the answer that were read.
-    pieces: u64,
-    texts: Texts,
-    /// The first piece, if it says nothing that is known.
-    unknown: Option<String>,
-    /// What the agent says that the whole call used.
-    declared: Option<(u64, u64)>,
-    /// What its model invocations used that were reported one by one.
-    counted: Option<(u64, u64)>,
-    is_blocked: bool,
+    heard: Heard,
+    /// Strings hold values of a dialect, so that one of no dialect is no text.
+    has_values_in_strings: bool,
 }
 
 /// What the bytes of the body are.
@@ -40,6 +38,17 @@ enum Form {
     Body { bytes: Vec<u8>, is_json: bool },
 }
 
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is all of the body.
+    Body,
+    /// It is an event.
+    Event,
+    /// It is in a string, in which no further values are looked for.
+    Inside,
+}
+
 impl Reading {
     /// Begins to read a body of this content type.
     pub(super) fn new(content_type: &str, max_tokens: Tokens) -> Self {
@@ -49,16 +58,7 @@ impl Reading {
         } else {
             Form::Body { bytes: Vec::new(), is_json: content_type.contains("json") }
         };
-        Self {
-            form,
-            max_tokens,
-            pieces: 0,
-            texts: Texts::default(),
-            unknown: None,
-            declared: None,
-            counted: None,
-            is_blocked: false,
-        }
+        Self { form, max_tokens, heard: Heard::default(), has_values_in_strings: false }
     }
 
     /// Takes bytes in, split wherever the connection did.
@@ -67,21 +67,18 @@ impl Reading {
     ///
     /// Why there will be no answer; what comes after need not be read.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), InvokeError> {
-        let events = match &mut self.form {
-            Form::Events(decoder) => decoder.take(bytes),
+        let (events, unread) = match &mut self.form {
+            Form::Events(decoder) => (decoder.take(bytes), decoder.len()),
             Form::Body { bytes: body, .. } => {
                 body.extend_from_slice(bytes);
-                Vec::new()
+                (Vec::new(), body.len())
             }
         };
-        for event in events {
-            self.take_event(event)?;
+        if unread > MOST_UNREAD_BYTES {
+            return Err(InvokeError::TooLong { limit: MOST_UNREAD_BYTES });
         }
-        let unread = match &self.form {
-            Form::Events(decoder) => decoder.len(),
-            Form::Body { bytes, .. } => bytes.len(),
-        };
-        if unread + self.texts.len() > MOST_BYTES {
+        events.into_iter().try_for_each(|event| self.take_event(event, Place::Event))?;
+        if self.heard.len() > MOST_BYTES {
             return Err(InvokeError::TooLong { limit: MOST_BYTES });
         }
         Ok(())
@@ -92,182 +89,204 @@ impl Reading {
         let form = mem::replace(&mut self.form, Form::Events(Decoder::default()));
         match form {
             Form::Events(decoder) => {
-                if let Some(Err(error)) = decoder.finish().map(|event| self.take_event(event)) {
+                let last = decoder.finish().map(|event| self.take_event(event, Place::Event));
+                if let Some(Err(error)) = last {
                     return self.broken_off(error);
                 }
             }
             Form::Body { bytes, is_json } => {
+                self.heard.is_last_word(true);
                 if let Err(error) = self.take_body(bytes, is_json) {
+                    let is_blocked = self.heard.is_blocked();
+                    let error = if is_blocked { InvokeError::Guardrail } else { error };
                     // A failure that was sent as a whole tells all of its usage.
-                    return Outcome::new(Err(error), self.usage());
+                    return Outcome::new(Err(error), self.heard.meter.usage());
                 }
             }
         }
-        let usage = self.usage();
-        let only_piece = self.unknown.filter(|_| self.pieces == 1);
-        // What a guardrail leaves of an answer looks like one.
-        let result = if self.is_blocked {
-            Err(InvokeError::Guardrail)
+        let usage = self.heard.meter.usage();
+        let answer = if self.heard.len() > MOST_BYTES {
+            Err(InvokeError::TooLong { limit: MOST_BYTES })
         } else {
-            self.texts.into_text().or(only_piece).ok_or(InvokeError::EmptyAnswer)
+            self.heard.into_answer()
         };
-        Outcome::new(result, usage)
+        // Of half an answer, only half of the usage may have come.
+        let usage = match (&answer, usage) {
+            (Err(InvokeError::StreamBroken(_)), Usage::Reported(used)) => Usage::AtLeast(used),
+            (_, usage) => usage,
+        };
+        Outcome::new(answer, usage)
     }
 
     /// The body ended otherwise: text received before is no answer, and usage reported before
     /// is only a part. A guardrail's word stands all the same.
     pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
+        let used = self.heard.meter.used();
         let usage = match error {
-            InvokeError::TooManyTokens { .. } => Usage::Cut(self.used()),
-            _ => failure::used_before(&error, self.used(), self.texts.len() > 0),
+            InvokeError::TooManyTokens { .. } => Usage::Cut(used),
+            _ => failure::used_before(&error, used, self.heard.len() > 0),
         };
-        let error = if self.is_blocked { InvokeError::Guardrail } else { error };
+        let error = if self.heard.is_blocked() { InvokeError::Guardrail } else { error };
         Outcome::new(Err(error), usage)
     }
 
-    fn take_event(&mut self, event: Event) -> Result<(), InvokeError> {
+    fn take_event(&mut self, event: Event, place: Place) -> Result<(), InvokeError> {
         let data = as_text(event.data)?;
         // The ends that the SDK for TypeScript and OpenAI's API send.
-        if data.is_empty() || event.name == b"done" || data == "[DONE]" {
+        if data.is_empty() || data == "[DONE]" {
             return Ok(());
         }
-        if event.name == b"error" {
-            return Err(failure::told(&data));
+        // An event's name says what its data is as a type in the data would.
+        match typed::kind_of(&String::from_utf8_lossy(&event.name)) {
+            Some(Kind::Error) => {
+                self.heard.fails(&Value::String(data));
+                return self.check();
+            }
+            Some(Kind::Tool) => {
+                self.heard.tool();
+                return Ok(());
+            }
+            Some(Kind::Aside) => return self.take_aside(&data),
+            Some(Kind::Event) if json::parse_composite(&data).is_none() => return Ok(()),
+            _ => {}
         }
-        match serde_json::from_str(&data) {
+        match json::parse(&data) {
+            Ok(Value::String(text)) => self.take_text(&text, place),
+            Ok(Value::Null) => Ok(()),
+            Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
             // A text may look like a number or a truth value, and is a text all the same.
-            Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => {
-                self.take_text(data);
+            Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => self.take_text(&data, place),
+        }
+    }
+
+    /// Takes data whose event is named as no part of the answer. Of them only usage counts, unless
+    /// they say themselves what they are.
+    fn take_aside(&mut self, data: &str) -> Result<(), InvokeError> {
+        match json::parse_composite(data) {
+            Some(value) if value["type"].is_string() => self.take_value(&value),
+            Some(value) => {
+                self.heard.meter.total(Told::within(&value));
                 Ok(())
             }
-            Ok(value) => self.take_value(&value, data),
+            None => Ok(()),
         }
     }
 
     fn take_body(&mut self, bytes: Vec<u8>, is_json: bool) -> Result<(), InvokeError> {
         let body = as_text(bytes)?;
+        let body = body.strip_prefix('\u{feff}').unwrap_or(&body);
         if body.trim().is_empty() {
             return Ok(());
         }
-        match serde_json::from_str(&body) {
-            Ok(value) => self.take_value(&value, body),
+        match json::parse(body) {
+            Ok(Value::String(text)) => self.take_text(&text, Place::Body),
+            Ok(Value::Null) => Ok(()),
+            Ok(Value::Object(object)) if dialect::is_structured(&object) => {
+                if !dialect::hear(&Value::Object(object), &mut self.heard) {
+                    self.heard.result(body.trim());
+                }
+                self.check()
+            }
+            Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
+            Ok(Value::Bool(_) | Value::Number(_)) => self.take_text(body, Place::Body),
             // The error itself may quote the body.
-            Err(_) if is_json => Err(InvokeError::StreamBroken("the body is no JSON".into())),
-            Err(_) => {
-                self.take_text(body);
-                Ok(())
-            }
+            Err(error) if is_json && is_broken_json(body, &error) => match lines_of_values(body) {
+                Some(values) => {
+                    self.heard.is_last_word(false);
+                    values.iter().try_for_each(|value| self.take_value(value))
+                }
+                None => Err(InvokeError::Unreadable),
+            },
+            Err(_) => self.take_text(body, Place::Body),
         }
     }
 
-    fn take_text(&mut self, text: String) {
-        self.pieces += 1;
-        self.texts.add(Says::Part(text));
-    }
-
-    /// Takes a piece in whose text as it came is `raw`.
-    fn take_value(&mut self, value: &Value, raw: String) -> Result<(), InvokeError> {
-        let piece = Piece::of(value);
-        if piece.begins_message {
-            let used = self.used();
-            if used.total() > self.max_tokens {
-                return Err(InvokeError::TooManyTokens { max: self.max_tokens });
+    /// Takes a text, in which values of a dialect may stand once more: as JSON, line by line, or
+    /// as server-sent events.
+    fn take_text(&mut self, text: &str, place: Place) -> Result<(), InvokeError> {
+        if place != Place::Inside {
+            if let Some(events) = events_in(text) {
+                self.heard.is_last_word(false);
+                self.has_values_in_strings = true;
+                return events
+                    .into_iter()
+                    .try_for_each(|event| self.take_event(event, Place::Inside));
             }
-            self.texts.begin_message();
+            let values = json::parse_composite(text).map(|value| vec![value]);
+            if let Some(values) = values.or_else(|| lines_of_values(text)) {
+                let heard = &mut self.heard;
+                let are_known = values.iter().filter(|it| dialect::hear(it, heard)).count() > 0;
+                if are_known || self.has_values_in_strings {
+                    self.has_values_in_strings |= are_known;
+                    return self.check();
+                }
+            }
         }
-        self.pieces += 1;
-        self.is_blocked |= piece.is_blocked;
-        // The whole call's usage only grows, so the largest that was told is the last.
-        self.declared = joined(self.declared, piece.usage, u64::max);
-        self.counted = joined(self.counted, piece.model_usage, u64::saturating_add);
-        if piece.failed {
-            return Err(failure::told(&raw));
-        }
-        if piece == Piece::default() && value.is_object() {
-            self.unknown = (self.pieces == 1).then_some(raw);
-        } else if let Some(says) = piece.says {
-            self.texts.add(says);
-        }
+        self.heard.loose(text);
         Ok(())
     }
 
-    /// Of an answer that ended in order.
-    fn usage(&self) -> Usage {
-        if self.declared.is_none() && self.counted.is_none() {
-            return Usage::UNKNOWN;
+    fn take_value(&mut self, value: &Value) -> Result<(), InvokeError> {
+        let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+        if !is_empty && !dialect::hear(value, &mut self.heard) {
+            self.heard.unknown();
         }
-        Usage::Reported(self.used())
+        self.check()
     }
 
-    fn used(&self) -> TokenUse {
-        let (input, output) = joined(self.declared, self.counted, u64::max).unwrap_or_default();
-        TokenUse::new(input, output)
+    /// What a value that was heard means for those that follow.
+    fn check(&mut self) -> Result<(), InvokeError> {
+        if let Some(error) = self.heard.take_failure() {
+            return Err(error);
+        }
+        let goes_on = self.heard.take_begun();
+        if goes_on && self.heard.meter.used().total() > self.max_tokens {
+            return Err(InvokeError::TooManyTokens { max: self.max_tokens });
+        }
+        Ok(())
     }
 }
 
-/// Input and output tokens of which one or both may be known.
-fn joined(
-    one: Option<(u64, u64)>,
-    other: Option<(u64, u64)>,
-    join: fn(u64, u64) -> u64,
-) -> Option<(u64, u64)> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some((join(one.0, other.0), join(one.1, other.1))),
-        (one, other) => one.or(other),
-    }
+/// Whether a body that is no JSON was to be some. The SDK for TypeScript says `application/json`
+/// of a text, too.
+fn is_broken_json(body: &str, error: &serde_json::Error) -> bool {
+    let body = body.trim_start();
+    error.is_eof()
+        || ["{\"", "{ \"", "[{", "[\"", "{}", "{\n"].iter().any(|it| body.starts_with(it))
+}
+
+/// The values in a text of several lines, each of which is a JSON object.
+fn lines_of_values(text: &str) -> Option<Vec<Value>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let values: Option<Vec<Value>> = lines.map(json::parse_composite).collect();
+    values.filter(|values| values.len() > 1 && values.iter().all(Value::is_object))
+}
+
+/// The server-sent events in a text that consists of them.
+fn events_in(text: &str) -> Option<Vec<Event>> {
+    let text = text.trim_start();
+    let is_field = |line: &str| {
+        ["data:", "event:", "id:", "retry:", ":"].iter().any(|it| line.starts_with(it))
+    };
+    let are_events = text.lines().all(|line| line.is_empty() || is_field(line))
+        && text.lines().any(|line| line.starts_with("data:"))
+        && text.ends_with('\n');
+    are_events.then(|| {
+        let mut decoder = Decoder::default();
+        let mut events = decoder.take(text.as_bytes());
+        events.extend(decoder.finish());
+        events
+    })
 }
 
 fn as_text(bytes: Vec<u8>) -> Result<String, InvokeError> {
-    String::from_utf8(bytes)
-        .map_err(|_| InvokeError::StreamBroken("the answer is no valid UTF-8".into()))
-}
-
-/// The texts of an answer. An agent may tell the same in more than one way, so each is kept for
-/// itself.
-#[derive(Debug, Default)]
-struct Texts {
-    whole: String,
-    deltas: String,
-    parts: String,
-    message: String,
-    /// The next delta begins a message.
-    begins: bool,
-}
-
-impl Texts {
-    fn add(&mut self, says: Says) {
-        match says {
-            Says::Whole(text) => self.whole.push_str(&text),
-            Says::Delta(text) => {
-                if mem::take(&mut self.begins) {
-                    self.deltas.clear();
-                }
-                self.deltas.push_str(&text);
-            }
-            Says::Part(text) => self.parts.push_str(&text),
-            Says::Message(text) => self.message = text,
-        }
-    }
-
-    /// What a model said before it called a tool is no answer; what it says last is.
-    fn begin_message(&mut self) {
-        self.begins = true;
-    }
-
-    fn len(&self) -> usize {
-        self.whole.len() + self.deltas.len() + self.parts.len() + self.message.len()
-    }
-
-    /// The text that tells most surely what the answer is.
-    fn into_text(self) -> Option<String> {
-        [self.whole, self.deltas, self.parts, self.message]
-            .into_iter()
-            .find(|text| !text.is_empty())
-    }
+    String::from_utf8(bytes).map_err(|_| InvokeError::Unreadable)
 }
 
 #[cfg(test)]
 mod tests {
+    use router_core::units::TokenUse;
+
     use super::*;
 
     const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -419,12 +438,19 @@ mod tests {
     }
 
     #[test]
-    fn one_object_that_nobody_knows_is_the_answer_and_of_many_none_is() {
+    fn an_object_of_no_dialect_is_no_answer_unless_it_is_flat_and_all_there_is() {
         let object = r#"{"verdict": "shipped"}"#;
-        assert_eq!(answer(read(EVENTS, &events(&[object]))).0, object);
         assert_eq!(answer(read(JSON, object)).0, object);
-        let many = events(&[r#"{"start": true}"#, r#"{"complete": true}"#]);
-        assert!(matches!(error(read(EVENTS, &many)).0, InvokeError::EmptyAnswer));
+        let unknown = [
+            read(EVENTS, &events(&[object])),
+            read(EVENTS, &events(&[object, object])),
+            read(JSON, r#"{"retrieve": {"documents": ["state=shipped"]}}"#),
+            read(JSON, r#"{"detail": "db-internal-7 refused"}"#),
+        ];
+        for outcome in unknown {
+            assert!(matches!(error(outcome).0, InvokeError::GaveUp));
+        }
+        assert_eq!(answer(read(EVENTS, &events(&[object, "\"Hi\""]))).0, "Hi");
     }
 
     #[test]
@@ -435,9 +461,60 @@ mod tests {
         assert_eq!(answer(read(JSON, "\"Hi\"")), ("Hi".to_owned(), Usage::UNKNOWN));
         assert_eq!(answer(read("text/plain", "Hi")).0, "Hi");
         assert_eq!(answer(read("", r#"{"output": "Hi"}"#)).0, "Hi");
-        assert!(matches!(error(read(JSON, "Hi")).0, InvokeError::StreamBroken(_)));
         let split = read_split(JSON, "\"\u{e9}\u{1f642}\"".as_bytes(), 1);
         assert_eq!(answer(split).0, "\u{e9}\u{1f642}");
+    }
+
+    #[test]
+    fn a_text_may_be_called_json_and_json_that_is_cut_off_is_no_text() {
+        for text in ["Hi", "[Order 17](https://example.com) has shipped", "\"Shipped\", it says."] {
+            assert_eq!(answer(read(JSON, text)).0, text);
+        }
+        for body in [r#"{"result": "Hi"#, r#"{"result": Hi}"#, "[", "\"Hi", "[{'text': 1}]"] {
+            let (failure, usage) = error(read(JSON, body));
+            assert!(matches!(failure, InvokeError::Unreadable), "{body}");
+            assert_eq!(usage, Usage::UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn values_may_come_line_by_line() {
+        let lines = "{\"type\": \"token\", \"text\": \"Hi\"}\n{\"type\": \"done\"}\n";
+        assert_eq!(answer(read("application/x-ndjson", lines)).0, "Hi");
+        assert_eq!(answer(read("text/plain", lines)).0, "Hi");
+        assert_eq!(answer(read(EVENTS, &events(&[&format!("{lines:?}")]))).0, "Hi");
+    }
+
+    #[test]
+    fn events_may_stand_in_a_string_or_in_a_plain_text() {
+        let inner = "event: token\ndata: {\"text\": \"Hi\"}\n\n";
+        assert_eq!(answer(read(EVENTS, &events(&[&format!("{inner:?}")]))).0, "Hi");
+        assert_eq!(answer(read(JSON, &format!("{inner:?}"))).0, "Hi");
+        assert_eq!(answer(read("text/plain", inner)).0, "Hi");
+        let failure = "event: error\ndata: {\"error\": \"boom\"}\n\n";
+        let failed = read(EVENTS, &events(&["\"Hi\"", &format!("{failure:?}")]));
+        assert!(matches!(error(failed).0, InvokeError::ServiceFault(_)));
+        let text = "data: is a word, too.\nAnd more.";
+        assert_eq!(answer(read("text/plain", text)).0, text);
+    }
+
+    #[test]
+    fn json_that_a_model_said_is_a_text_unless_strings_hold_values() {
+        let said = r#"{"order": {"id": 17}}"#;
+        for body in
+            [read(EVENTS, &events(&[&format!("{said:?}")])), read(JSON, &format!("{said:?}"))]
+        {
+            assert_eq!(answer(body).0, said);
+        }
+        let value = format!("{:?}", r#"{"text": "Hi"}"#);
+        assert_eq!(answer(read(EVENTS, &events(&[&value, &format!("{said:?}")]))).0, "Hi");
+    }
+
+    #[test]
+    fn an_events_name_says_what_a_type_in_its_data_would() {
+        let body = "event: thinking\ndata: Hm\n\nevent: thinking\ndata: {\"text\": \"Hm\"}\n\nevent: message\ndata: Let me see.\n\n\
+            event: tool_result\ndata: {\"content\": \"state=shipped\"}\n\nevent: message\ndata: Hi\n\n";
+        assert_eq!(answer(read(EVENTS, body)).0, "Hi");
     }
 
     #[test]
@@ -475,31 +552,35 @@ mod tests {
     fn bytes_that_are_no_text_are_no_answer() {
         for (content_type, body) in [(EVENTS, &b"data: \xff\n\n"[..]), (JSON, b"\"\xff\"")] {
             let (failure, usage) = error(read_split(content_type, body, usize::MAX));
-            assert!(matches!(failure, InvokeError::StreamBroken(_)));
+            assert!(matches!(failure, InvokeError::Unreadable));
             assert_eq!(usage, Usage::UNKNOWN);
         }
     }
 
     #[test]
-    fn no_more_is_kept_of_an_answer_than_anybody_needs() {
-        let piece = vec![b'x'; MOST_BYTES / 8];
-        let endless = [&b"data: "[..], b"data: y\n\ndata: ", b"\""].map(|begin| {
-            let mut reading =
-                Reading::new(if begin[0] == b'"' { JSON } else { EVENTS }, Tokens(1_000));
-            reading.take(begin).unwrap();
-            (0..10).find_map(|_| reading.take(&piece).err()).unwrap()
-        });
-        for failure in endless {
-            assert!(matches!(failure, InvokeError::TooLong { limit: MOST_BYTES }));
-        }
-        let mut reading = Reading::new(EVENTS, Tokens(1_000));
-        let event = events(&[&format!("{:?}", "x".repeat(MOST_BYTES / 8))]);
-        let kept = (0..10).position(|_| reading.take(event.as_bytes()).is_err());
-        assert_eq!(kept, Some(8), "what was read and kept counts too");
-        let mut reading = Reading::new(EVENTS, Tokens(1_000));
-        for _ in 0..10 {
-            let event = events(&[&format!("{{\"trace\": {:?}}}", "x".repeat(MOST_BYTES / 8))]);
-            reading.take(event.as_bytes()).unwrap();
+    fn no_more_is_kept_of_an_answer_than_a_reply_has_room_for() {
+        let text = events(&[&format!("{:?}", "x".repeat(MOST_BYTES / 8))]);
+        let tool = events(&[&format!("{{\"type\": \"tool\", \"result\": {text:?}}}")]);
+        let takes = |event: &str, times: usize| {
+            let mut reading = Reading::new(EVENTS, Tokens(1_000));
+            (0..times).position(|_| reading.take(event.as_bytes()).is_err())
+        };
+        assert_eq!(takes(&text, 10), Some(8));
+        assert_eq!(takes(&tool, 50), None, "what will not be used does not count");
+        let body = format!("{{\"documents\": {:?}, \"result\": \"Hi\"}}", "x".repeat(MOST_BYTES));
+        assert_eq!(answer(read(JSON, &body)).0, "Hi");
+    }
+
+    #[test]
+    fn an_event_or_a_body_without_end_is_not_waited_for() {
+        let piece = vec![b'x'; MOST_UNREAD_BYTES / 8];
+        for (content_type, begin) in
+            [(EVENTS, "data: "), (EVENTS, "data: y\n\ndata: "), (JSON, "\"")]
+        {
+            let mut reading = Reading::new(content_type, Tokens(1_000));
+            reading.take(begin.as_bytes()).unwrap();
+            let failure = (0..10).find_map(|_| reading.take(&piece).err()).unwrap();
+            assert!(matches!(failure, InvokeError::TooLong { limit: MOST_UNREAD_BYTES }));
         }
     }
 }

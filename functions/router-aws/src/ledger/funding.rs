@@ -291,7 +291,7 @@ impl DynamoLedger {
             _ => return Err(ReserveError::Unavailable(table::cause(error))),
         };
         if reasons.iter().any(|reason| code(reason) == "ValidationError") {
-            return Err(ReserveError::Unusable(error.into()));
+            return Err(ReserveError::Unusable(table::cause(error)));
         }
         let failed = |index: usize| {
             reasons.get(index).filter(|reason| code(reason) == "ConditionalCheckFailed")

@@ -11,6 +11,7 @@
 )]
 
 mod agentcore;
+mod agentcore_cases;
 mod agentcore_faults;
 mod bad_input;
 mod budgets;

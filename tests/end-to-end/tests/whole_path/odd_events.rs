@@ -1,8 +1,8 @@
 //! Events as careless programs write them: what is needed is read, and what is told is true.
 
+use serde_json::{Value, json};
 use stand_ins::events::Form;
 use stand_ins::lambda::Outcome;
-use serde_json::{Value, json};
 
 use crate::support::{Account, Ask, Limits, World, account, reply_mistakes};
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
 use stand_ins::Options;
 use stand_ins::events::Form;
 use stand_ins::lambda::{Invocation, Outcome};
-use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 

@@ -3,7 +3,8 @@
 //! The container speaks as AgentCore's SDK for Python has its agents speak: a text that is
 //! yielded becomes an event with a JSON string, a value that is returned a JSON body, and an
 //! exception an `error` in the stream, or before it a status that the service wraps into
-//! `RuntimeClientError`. With `format = "strands"` it passes on what a Strands agent yields.
+//! `RuntimeClientError`. With `format = "strands"` it passes on what a Strands agent yields, and
+//! with a `content_type` it sends the answer byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -108,15 +109,20 @@ pub(super) fn before_the_body(reply: &Reply) -> Option<Failure> {
 }
 
 /// The content type of a reply.
-pub(super) fn content_type(format: Format) -> &'static str {
-    match format {
-        Format::Json => "application/json",
-        Format::Stream | Format::Strands => "text/event-stream; charset=utf-8",
+pub(super) fn content_type(reply: &Reply) -> &str {
+    match (&reply.content_type, reply.format) {
+        (Some(content_type), _) => content_type,
+        (None, Format::Json) => "application/json",
+        (None, Format::Stream | Format::Strands) => "text/event-stream; charset=utf-8",
     }
 }
 
 /// All steps of a reply that has come as far as its body.
 pub(super) fn steps(reply: &Reply) -> Vec<Step> {
+    if reply.content_type.is_some() {
+        let parts = parts(&reply.answer, reply.chunks).into_iter();
+        return parts.map(|part| Step::Send(part.into())).collect();
+    }
     match reply.format {
         Format::Json => body_steps(reply),
         Format::Stream | Format::Strands => event_steps(reply),

@@ -44,6 +44,8 @@ pub(super) struct Reply {
     pub(super) gap: Duration,
     pub(super) stream_order: StreamOrder,
     pub(super) format: Format,
+    /// The answer is all of a runtime's body, byte for byte, and of this content type.
+    pub(super) content_type: Option<String>,
     pub(super) fault: Option<Fault>,
 }
 
@@ -161,6 +163,7 @@ struct RawReply {
     #[serde(default)]
     stream_order: StreamOrder,
     format: Option<Format>,
+    content_type: Option<String>,
     fault: Option<String>,
 }
 
@@ -259,8 +262,10 @@ impl Reply {
         if raw.times == Some(0) {
             mistakes.push("`times` is 0, allowed is 1 or more".to_owned());
         }
-        if raw.format.is_some() && !on_runtime {
-            mistakes.push("`format` is for agents on AgentCore runtimes".to_owned());
+        let of_a_runtime =
+            [("format", raw.format.is_some()), ("content_type", raw.content_type.is_some())];
+        for (key, _) in of_a_runtime.iter().filter(|(_, is_given)| *is_given && !on_runtime) {
+            mistakes.push(format!("`{key}` is for agents on AgentCore runtimes"));
         }
         Some(Self {
             when: raw.when,
@@ -272,6 +277,7 @@ impl Reply {
             gap: Duration::from_millis(raw.gap_ms),
             stream_order: raw.stream_order,
             format: raw.format.unwrap_or_default(),
+            content_type: raw.content_type,
             fault,
         })
     }

@@ -121,8 +121,7 @@ fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response
 fn runtime_body(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
     let mut response = Response::new(play(runtime::steps(reply), reply, call));
     let headers = response.headers_mut();
-    let content_type = HeaderValue::from_static(runtime::content_type(reply.format));
-    headers.insert(hyper::header::CONTENT_TYPE, content_type);
+    headers.insert(hyper::header::CONTENT_TYPE, header(runtime::content_type(reply))?);
     headers.insert(runtime::SESSION_ID, header(&asked.session_id)?);
     headers.insert(REQUEST_ID, header(&identity::uuid())?);
     Ok(response)

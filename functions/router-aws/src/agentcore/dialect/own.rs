@@ -1,0 +1,279 @@
+//! What handlers send that make their answers themselves, and what the SDKs send of a failure.
+//!
+//! ```json
+//! {"result": …}   {"response": …}   {"output": …}   {"answer": …}    with "usage", "stop_reason"
+//! {"status": "success", "message": "…"}   {"statusCode": 200, "body": "…"}
+//! {"error": "…", "error_type": "ValueError", "message": "…"}          AgentCore's SDK for Python
+//! {"error": "…"}   {"status": "error", …}   {"success": false, …}   {"statusCode": 500, …}
+//! {"out_of_scope": true, …}                                           not the agent's job
+//! {"text": "It has "}   {"data": "shipped."}                          pieces of text
+//! ```
+//!
+//! A result is a text, or a value of any other dialect, or a structured answer, which is passed on
+//! as it is. There is no end mark. Usage is that of the whole call.
+
+use serde_json::{Map, Value};
+
+use super::Dialect;
+use crate::agentcore::heard::Heard;
+use crate::agentcore::json;
+use crate::agentcore::message::text_of;
+use crate::agentcore::usage::Told;
+
+pub(super) const HAND_BACK: Dialect = Dialect { name: "not its job", read: read_hand_back };
+pub(super) const FAILURE: Dialect = Dialect { name: "failures", read: read_failure };
+pub(super) const RESULT: Dialect = Dialect { name: "results", read: read_result };
+
+/// The names of a result.
+const RESULTS: [&str; 9] = [
+    "result",
+    "response",
+    "output",
+    "answer",
+    "final_response",
+    "final_answer",
+    "final_output",
+    "finalResponse",
+    "finalAnswer",
+];
+/// The names of a piece of text.
+const PIECES: [&str; 6] = ["text", "data", "content", "delta", "chunk", "token"];
+
+fn read_hand_back(value: &Value, heard: &mut Heard) -> Option<()> {
+    (value.get("out_of_scope") == Some(&Value::Bool(true))).then(|| {
+        heard.meter.total(Told::within(value));
+        heard.result(&value.to_string());
+    })
+}
+
+fn read_failure(value: &Value, heard: &mut Heard) -> Option<()> {
+    is_failure(value).then(|| {
+        heard.meter.total(Told::within(value));
+        heard.fails(value);
+    })
+}
+
+/// Whether an object says that it is a failure: by an error, even one without words, or by how
+/// the call ended.
+pub(super) fn is_failure(value: &Value) -> bool {
+    let has_error = ["error", "errorMessage"].iter().any(|name| match &value[*name] {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        _ => true,
+    });
+    let status = value["status"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let status_code = ["statusCode", "status_code"].iter().find_map(|name| value[*name].as_u64());
+    has_error
+        || value["error_type"].is_string()
+        || matches!(status.as_str(), "error" | "failed" | "failure")
+        || ["success", "ok"].iter().any(|name| value[*name] == Value::Bool(false))
+        || ["is_error", "isError"].iter().any(|name| value[*name] == Value::Bool(true))
+        || status_code.is_some_and(|code| code >= 400)
+}
+
+fn read_result(value: &Value, heard: &mut Heard) -> Option<()> {
+    match answer_in(value) {
+        Some(answer) => hear_result(answer, heard),
+        None => hear_body(value.get("body").filter(|_| value["statusCode"].is_u64())?, heard),
+    }
+    heard.meter.total(Told::within(value));
+    heard.stops(stop_reason(value));
+    Some(())
+}
+
+/// The result that an object names.
+pub(super) fn answer_in(value: &Value) -> Option<&Value> {
+    let result = RESULTS.iter().find_map(|name| value.get(*name).filter(|it| !it.is_null()));
+    let status = value["status"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let went_well = matches!(status.as_str(), "success" | "ok" | "completed" | "complete")
+        || ["success", "ok"].iter().any(|name| value[*name] == Value::Bool(true));
+    let message = || value.get("message").filter(|it| went_well && it.is_string());
+    result.or_else(message)
+}
+
+/// Hears the body of what a handler answers that is used to API Gateway: a value once more, as
+/// JSON in a string.
+fn hear_body(body: &Value, heard: &mut Heard) {
+    let value = body.as_str().and_then(json::parse_composite);
+    if !value.is_some_and(|value| super::hear(&value, heard)) {
+        hear_result(body, heard);
+    }
+}
+
+/// Hears what an object names as its result.
+pub(super) fn hear_result(result: &Value, heard: &mut Heard) {
+    let is_composite = result.is_object() || result.is_array();
+    heard.is_last_word(true);
+    match result {
+        Value::Null => {}
+        // JSON that a model said stays what it is; a failure as JSON is one all the same.
+        Value::String(text) => match json::parse_composite(text).filter(is_failure) {
+            Some(failure) => heard.fails(&failure),
+            None => heard.result(text),
+        },
+        _ if is_composite && super::hear(result, heard) => {}
+        _ => heard.result(&result.to_string()),
+    }
+}
+
+/// Why the model stopped, where the result says so.
+pub(super) fn stop_reason(value: &Value) -> &Value {
+    let names = ["stop_reason", "stopReason", "finish_reason", "finishReason"];
+    names.iter().map(|name| &value[*name]).find(|it| it.is_string()).unwrap_or(&Value::Null)
+}
+
+/// Hears a piece of text under one of its names, or usage alone. An event that says what it is
+/// belongs to the typed ones.
+pub(super) fn hear_pieces(value: &Value, heard: &mut Heard) -> Option<()> {
+    let object = value.as_object()?;
+    if ["type", "event", "role"].iter().any(|name| object.contains_key(*name)) {
+        return None;
+    }
+    let text = PIECES.iter().find_map(|name| text_of(object.get(*name)?));
+    let usage = Told::within(value);
+    if text.is_none() && usage == Told::Nothing {
+        return None;
+    }
+    heard.loose(&text.unwrap_or_default());
+    heard.meter.total(usage);
+    heard.stops(stop_reason(value));
+    Some(())
+}
+
+/// Names of what is none of a user's business, wherever they stand in a name.
+const INTERNAL: [&str; 14] = [
+    "error",
+    "exception",
+    "detail",
+    "trace",
+    "stack",
+    "reason",
+    "thought",
+    "think",
+    "tool",
+    "function",
+    "debug",
+    "log",
+    "prompt",
+    "secret",
+];
+
+/// Whether an object that belongs to no dialect may be a structured answer, the only thing an
+/// agent sent: it is flat, and no name in it says that it is something else.
+pub(in crate::agentcore) fn is_structured(object: &Map<String, Value>) -> bool {
+    let is_plain = |value: &Value| !value.is_object() && !value.is_array();
+    let is_field = |(name, value): (&String, &Value)| {
+        let name = name.to_ascii_lowercase();
+        let is_list = value.as_array().is_some_and(|items| items.iter().all(is_plain));
+        (is_plain(value) || is_list) && !INTERNAL.iter().any(|word| name.contains(word))
+    };
+    let says_what_it_is = ["type", "event", "role", "message", "usage", "status"];
+    !object.is_empty()
+        && object.iter().all(is_field)
+        && !says_what_it_is.iter().any(|name| object.contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use router_core::invocation::{InvokeError, Usage};
+    use router_core::units::TokenUse;
+    use serde_json::json;
+
+    use super::super::testing::{answer, told};
+    use super::*;
+
+    #[test]
+    fn a_result_is_a_text_or_a_value_of_another_dialect_or_passed_on_as_it_is() {
+        for value in [
+            json!({"result": "Hi"}),
+            json!({"response": "Hi", "status": "success"}),
+            json!({"output": "Hi", "data": "progress"}),
+            json!({"result": null, "output": "Hi"}),
+            json!({"answer": "Hi", "sources": ["s3://kb/17.pdf"]}),
+            json!({"error": null, "result": "Hi"}),
+            json!({"error": "", "result": "Hi"}),
+            json!({"status": "success", "message": "Hi"}),
+            json!({"statusCode": 200, "body": "{\"result\": \"Hi\"}"}),
+            json!({"result": {"role": "assistant", "content": [{"text": "Hi"}]}}),
+            json!({"response": [{"text": "Hi"}]}),
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}, "model": "m"}}),
+            json!({"result": {"messages": [{"type": "human", "content": "?"}, {"type": "ai", "content": "Hi"}]}}),
+        ] {
+            assert_eq!(answer(&RESULT, std::slice::from_ref(&value)), "Hi", "{value}");
+        }
+        let structured = json!({"result": {"shipped": true, "parcels": [{"id": 1}]}});
+        let text = answer(&RESULT, std::slice::from_ref(&structured));
+        assert_eq!(json::parse(&text).unwrap(), structured["result"]);
+        assert_eq!(answer(&RESULT, &[json!({"output": [1, 2]})]), "[1,2]");
+        let said = r#"{"answer": "Hi", "sure": true}"#;
+        assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
+    }
+
+    #[test]
+    fn a_result_that_is_a_tools_or_a_failure_is_no_answer() {
+        for value in [
+            json!({"result": "[{'type': 'text', 'text': 'Hi'}]"}),
+            json!({"output": ""}),
+            json!({"result": {"role": "user", "content": [{"toolResult": {}}]}}),
+            json!({"result": {"error": "boom"}}),
+            json!({"result": "{\"error\": \"boom\"}"}),
+            json!({"statusCode": 200, "body": "{\"error\": \"boom\"}"}),
+        ] {
+            assert!(told(&RESULT, std::slice::from_ref(&value)).answer.is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_by_its_error_or_by_how_the_call_ended() {
+        for value in [
+            json!({"error": "boom", "error_type": "ValueError", "message": "An error occurred"}),
+            json!({"error": "", "error_type": "ValueError"}),
+            json!({"error": {"code": -32603}, "jsonrpc": "2.0"}),
+            json!({"error": true, "result": "Sorry."}),
+            json!({"status": "error", "response": "Sorry."}),
+            json!({"success": false, "message": "boom"}),
+            json!({"statusCode": 500, "body": "{}"}),
+            json!({"content": [{"type": "text", "text": "boom"}], "isError": true}),
+        ] {
+            let told = told(&FAILURE, &[value]);
+            assert!(matches!(told.answer, Err(InvokeError::ServiceFault(_))));
+        }
+    }
+
+    #[test]
+    fn usage_and_the_models_stop_stand_beside_a_result() {
+        let usage = json!({"input_tokens": 30, "output_tokens": 4});
+        for value in [
+            json!({"result": "Hi", "usage": usage}),
+            json!({"result": {"text": "Hi", "usage": usage}}),
+        ] {
+            let whole = told(&RESULT, &[value]);
+            assert_eq!(whole.usage, Usage::Reported(TokenUse::new(30, 4)));
+        }
+        let blocked = json!({"result": "Sorry.", "stop_reason": "guardrail_intervened"});
+        assert!(matches!(told(&RESULT, &[blocked]).answer, Err(InvokeError::Guardrail)));
+    }
+
+    #[test]
+    fn what_is_not_its_job_is_passed_on_whatever_is_said_besides() {
+        let value = json!({"message": "Not mine.", "out_of_scope": true, "suggest": "orders"});
+        assert_eq!(answer(&HAND_BACK, std::slice::from_ref(&value)), value.to_string());
+        assert_eq!(answer(&RESULT, &[json!({"result": value})]), value.to_string());
+    }
+
+    #[test]
+    fn a_structured_answer_is_flat_and_says_nothing_of_the_agents_inside() {
+        let is_structured = |value: Value| is_structured(value.as_object().unwrap());
+        assert!(is_structured(json!({"state": "shipped", "order": 17, "parcels": ["a", "b"]})));
+        for value in [
+            json!({}),
+            json!({"detail": "db-internal-7 refused"}),
+            json!({"message": "db-internal-7 refused"}),
+            json!({"tool_output": "state=shipped"}),
+            json!({"type": "order", "state": "shipped"}),
+            json!({"retrieve": {"documents": ["state=shipped"]}}),
+        ] {
+            assert!(!is_structured(value.clone()), "{value}");
+        }
+    }
+}
