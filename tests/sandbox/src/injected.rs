@@ -70,6 +70,7 @@ impl Injected {
             | Fault::UnknownEvent
             | Fault::SoftFailure
             | Fault::Guardrail
+            | Fault::Masked
             | Fault::ReturnControl => false,
         };
         let long = timeout > SHORT && self.faults.iter().any(waits);

@@ -89,7 +89,7 @@ async fn ask(sandbox: &Sandbox, session: &str, request: &str) -> Value {
 /// What the supervisor is told of a fault of orders.
 fn told(fault: Fault) -> (&'static str, Option<&'static str>) {
     match fault {
-        Fault::UnknownEvent => ("answered", None),
+        Fault::UnknownEvent | Fault::Masked => ("answered", None),
         Fault::Guardrail => ("failed", Some("guardrail")),
         Fault::Slow(_) | Fault::Drip(_) | Fault::Hang | Fault::HangInStream => {
             ("fell_back", Some("timeout"))
@@ -101,7 +101,9 @@ fn told(fault: Fault) -> (&'static str, Option<&'static str>) {
         }
         Fault::Before(_) | Fault::InStream(_) => {
             let reason = match fault.to_string().split_once(':').unwrap().1 {
-                "throttlingException" | "serviceQuotaExceededException" => "throttled",
+                "throttlingException" | "throttledException" | "serviceQuotaExceededException" => {
+                    "throttled"
+                }
                 "accessDeniedException" => "access_denied",
                 _ => "agent_error",
             };
