@@ -28,6 +28,8 @@ mod logs;
 mod lost_writes;
 mod metrics;
 mod mutations;
+mod owners;
+mod redelivery;
 mod refusals;
 mod routing;
 mod sessions;
