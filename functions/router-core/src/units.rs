@@ -312,6 +312,14 @@ mod tests {
         assert_eq!(Price::new(MicroUsd(1), MicroUsd(0)).cache_write_per_mtok, MicroUsd(2));
     }
 
+    #[test]
+    fn what_was_learnt_grows_old_by_either_clock() {
+        let at = |wall, steady| Learnt::at(Timestamp(wall), Moment(Duration::from_millis(steady)));
+        let before = at(10_000, 500);
+        assert_eq!(at(12_000, 600).since(&before), Duration::from_secs(2), "it was frozen");
+        assert_eq!(at(3_000, 2_500).since(&before), Duration::from_secs(2), "it was set back");
+    }
+
     proptest! {
         #[test]
         fn no_split_of_tokens_costs_more_than_the_highest_cost(

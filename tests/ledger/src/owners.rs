@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use router_core::invocation::Charge;
 use router_core::ledger::{Hold, Ledger, Limit, Repeat, Reservation, ReserveError};
 use router_core::session::Fingerprint;
-use router_core::units::{Learnt, Moment};
+use router_core::units::{Learnt, MicroUsd, Moment, Tokens};
 
 use crate::books::{charge, number};
 use crate::payer::{PLENTY, Payer, START, at, id, refused_by};
 use crate::table::TableUnderTest;
 
-const ONE: router_core::invocation::Charge = router_core::invocation::Charge {
-    tokens: router_core::units::Tokens(10),
-    cost: router_core::units::MicroUsd(10),
-};
+/// What a step holds and uses.
+const ONE: Charge = Charge { tokens: Tokens(10), cost: MicroUsd(10) };
 
 fn is_of_another_user(result: &Result<Hold, ReserveError>) -> bool {
     matches!(result, Err(ReserveError::OtherUser))

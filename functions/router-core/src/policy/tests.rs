@@ -54,6 +54,7 @@ fn a_key_that_is_absent_has_its_documented_value() {
     assert_eq!(billing.idle_timeout, Duration::from_secs(10));
     assert_eq!(billing.retry.max_attempts, 3);
     assert_eq!(billing.circuit.slow_call, Duration::from_secs(8));
+    assert_eq!(billing.circuit.sessions, 2);
     assert_eq!(billing.fallback, std::slice::from_ref(&policy.fallback));
     assert!(policy.find("general").unwrap().fallback.is_empty(), "itself is skipped");
 }
@@ -176,6 +177,11 @@ fn each_rule_names_its_key_and_what_was_found() {
             "\"refunds\"",
             "\"r\"\ntimeout_ms = 5\ncircuit = { slow_call_ms = 6 }",
             "circuit.slow_call_ms` is 6",
+        ),
+        (
+            "\"refunds\"",
+            "\"r\"\ncircuit = { sessions = 0 }",
+            "`specialists.billing.circuit.sessions` is 0",
         ),
         (
             "\"refunds\"",

@@ -1,7 +1,7 @@
 //! What real agents on AgentCore runtimes answered, sent to the function byte for byte.
 
-use stand_ins::Options;
 use serde_json::Value;
+use stand_ins::Options;
 
 use crate::support::{Ask, Limits, RUNTIME, World, agents_with};
 

@@ -72,6 +72,21 @@ async fn a_failing_specialist_is_left_alone_by_all_processes() {
     assert_eq!(world.state_of("orders").await.unwrap(), "open");
 }
 
+#[tokio::test]
+async fn the_failures_of_one_session_take_a_specialist_from_nobody() {
+    let world = world(1).await;
+    world.agents().fail_as("orders=close-in-stream").unwrap();
+    let of_one = Ask::orders("Where is it?").session("one");
+    for _ in 0..6 {
+        let told = world.ask(&of_one).await;
+        assert_eq!(told.outcome(), ("fell_back", Some("stream_broken")));
+    }
+    assert_eq!(world.state_of("orders").await.unwrap(), "closed");
+    let told = world.ask(&Ask::orders("Where is it?").session("another")).await;
+    assert_eq!(told.metric("CircuitOpened", ""), Some(1.0));
+    assert_eq!(world.ask(&of_one).await.outcome(), ("fell_back", Some("circuit_open")));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_processes_have_one_probe_out_at_a_time() {
     let world = Arc::new(world(4).await);

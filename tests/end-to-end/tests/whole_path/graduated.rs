@@ -95,8 +95,12 @@ async fn within_the_window_the_same_request_of_the_same_user_is_answered_as_befo
     assert_eq!(again.body["budget"], first.body["budget"]);
     assert_eq!((again.called(), again.body["attempts"].as_u64()), (Vec::new(), Some(0)));
     assert_eq!(world.account(&ask("u-1")).await, spent);
-    // Somebody else is not told what the first user was told.
-    assert_eq!(world.ask(&ask("u-2")).await.called(), ["orders"]);
+    // Another user is not told what the first one was told, and neither is one who has proved
+    // who they are and may hear more.
+    let refused = world.ask(&ask("u-2")).await;
+    assert_eq!(refused.outcome(), ("refused", Some("bad_request")));
+    assert!(refused.body["answer"].is_null());
+    assert_eq!(world.ask(&ask("u-1").verified()).await.called(), ["orders"]);
     // The specialist has had its two turns: the next is in a new session, which knows nothing.
     assert_eq!(world.ask(&ask("u-1")).await.called(), ["orders"]);
 }

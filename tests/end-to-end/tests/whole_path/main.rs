@@ -30,6 +30,8 @@ mod lost_writes;
 mod metrics;
 mod mutations;
 mod odd_events;
+mod owners;
+mod redelivery;
 mod refusals;
 mod routing;
 mod runtime;
