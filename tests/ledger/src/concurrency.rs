@@ -50,7 +50,7 @@ async fn rush(table: &TableUnderTest, payers: &[Payer], reservations: usize) -> 
                 let now = Timestamp(clock.fetch_add(6_000, Ordering::SeqCst));
                 let mut taken = payer.reserve(taker, &id(place), ASK, now).await;
                 // On a busy machine some wait for too long. They may find their own hold.
-                while let Err(ReserveError::Unavailable(_)) = taken {
+                while let Err(ReserveError::Unavailable(_) | ReserveError::Unusable(_)) = taken {
                     taken = payer.reserve(taker, &id(place), ASK, now).await;
                 }
                 match taken {

@@ -15,7 +15,7 @@ async fn timed_out(ask: Ask, why: &str) -> Told {
     let told = world.ask(&ask).await;
     assert_eq!(told.outcome(), ("fell_back", Some("timeout")));
     assert_eq!(told.body["specialist"], "general");
-    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_360 };
+    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_450 };
     assert_eq!(world.account(&ask).await, Some(expected), "the hold, and what general used");
     assert_eq!(told.metric("SpecialistErrors", ""), Some(1.0));
     assert_eq!(told.metric("RoutingAccuracy", ""), None);
@@ -53,7 +53,7 @@ async fn a_hanging_agent_leaves_the_function_time_to_have_another_one_answer() {
     let ask = Ask::orders("[hang]");
     let told = world.ask(&ask).await;
     assert_eq!(told.outcome(), ("fell_back", Some("timeout")));
-    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_360 };
+    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_450 };
     assert_eq!(world.account(&ask).await, Some(expected));
 }
 
@@ -64,7 +64,7 @@ async fn when_all_agents_hang_the_reply_still_comes_and_all_holds_are_settled() 
     let told = world.ask(&ask).await;
     assert_eq!(told.outcome(), ("failed", Some("timeout")));
     assert_eq!(told.called(), ["orders", "general"]);
-    let expected = Account { steps: 2, tokens: 12_000, micro_usd: 136_000 };
+    let expected = Account { steps: 2, tokens: 12_000, micro_usd: 140_000 };
     assert_eq!(world.account(&ask).await, Some(expected), "both holds");
     world.is_still_alive().await;
 }
