@@ -10,7 +10,7 @@ mod traces;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use router_core::event::kind;
+use router_core::json::kind;
 use router_core::policy::{Mistake, NOT_SHOWN, Policy, may_be_secret};
 use serde_json::Value;
 pub use traces::{Headers, Sampler, TraceSettings};

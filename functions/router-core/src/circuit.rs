@@ -16,9 +16,9 @@ use std::time::Duration;
 
 pub use keeper::{Admission, Circuits, REMEMBERED};
 
-use crate::causes::Cause;
-use crate::policy::{CircuitRules, SpecialistName};
-use crate::session::SessionMark;
+use crate::error::Cause;
+use crate::ids::{SessionMark, SpecialistName};
+use crate::policy::CircuitRules;
 use crate::units::Timestamp;
 
 /// What is kept of one circuit.

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
 
+use crate::charge::{Charge, Usage};
 use crate::circuit::Circuits;
-use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker, Usage};
+use crate::ids::{Fingerprint, HoldId, Lane, RootSession, Tenant, UserMark};
+use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{
-    Account, Hold, HoldId, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
+    Account, Hold, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
     SettleError, Settlement,
 };
 use crate::metrics::{Batch, Datum, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::ports::Ports;
-use crate::session::{Attributes, Caller, Fingerprint, Lane, RootSession, Tenant, UserMark};
 use crate::stop::Stop;
 use crate::units::{Clock, Moment, Timestamp, TokenUse};
+use crate::wire::caller::{Attributes, Caller};
 
 const POLICY: &str = r#"
 [routing]

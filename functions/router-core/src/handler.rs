@@ -11,24 +11,26 @@ use futures_util::FutureExt;
 use futures_util::future::{join, join3};
 use tracing::{Instrument, Span, error, field, info_span};
 
-use crate::arguments::{Task, ToolRequest};
 use crate::budget::purse::Purse;
 use crate::deadline;
-use crate::event::Event;
+use crate::ids::SpecialistName;
 use crate::incident::{Incident, IncidentLog};
 use crate::journal::{Entry, Fact, Journal};
 use crate::metrics::{Batch, ColdStart, MetricsSink};
-use crate::policy::{Policy, SpecialistName};
+use crate::outcome::{Reason, Status};
+use crate::policy::Policy;
 use crate::ports::Ports;
-use crate::reply::{Body, Reason, Reply, Status};
 use crate::request::{Request, TaskEnd};
 use crate::retry::RetryBudget;
 use crate::routing;
-use crate::session::{Caller, ROOT_SESSION_ID};
 use crate::stop::Stop;
 use crate::task;
 use crate::units::{Clock, Timestamp};
 use crate::views::{self, messages};
+use crate::wire::caller::{Caller, ROOT_SESSION_ID};
+use crate::wire::event::Event;
+use crate::wire::reply::{Body, Reply};
+use crate::wire::tools::{Task, ToolRequest};
 
 /// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);

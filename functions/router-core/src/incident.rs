@@ -7,8 +7,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::policy::SpecialistName;
-use crate::reply::Reason;
+use crate::ids::SpecialistName;
+use crate::outcome::Reason;
 use crate::units::{MicroUsd, Timestamp, Tokens};
 
 /// A specialist that was to answer and did not.

@@ -9,12 +9,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::invocation::{Charge, Usage};
-use crate::ledger::{Account, HoldId, Limit, Purpose};
+use crate::charge::{Charge, Usage};
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
+use crate::ledger::{Account, Limit, Purpose};
 use crate::metrics::ColdStart;
-use crate::policy::SpecialistName;
-use crate::reply::{Reason, Status};
-use crate::session::{Fingerprint, Lane};
+use crate::outcome::{Reason, Status};
 use crate::trace::Step;
 use crate::units::{MicroUsd, Timestamp};
 

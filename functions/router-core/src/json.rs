@@ -35,6 +35,18 @@ pub fn read(bytes: &[u8]) -> Result<Value, NotJson> {
         .map_err(|_| NotJson)
 }
 
+/// What kind of JSON value this is, for messages.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
 /// The bytes as text, with bytes that are no UTF-8 spelled out as a JSON text would have them.
 fn as_text(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {

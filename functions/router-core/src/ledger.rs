@@ -9,34 +9,17 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::causes::Cause;
-use crate::invocation::Charge;
-use crate::policy::{SessionLimits, SpecialistName, TenantDay};
-use crate::reply::BudgetLeft;
-use crate::session::{Fingerprint, Lane, RootSession, Tenant, UserMark};
+use crate::charge::Charge;
+use crate::error::Cause;
+pub use crate::ids::HoldId;
+use crate::ids::{Fingerprint, Lane, RootSession, SpecialistName, Tenant, UserMark};
+use crate::policy::{SessionLimits, TenantDay};
 use crate::units::{Learnt, MicroUsd, Share, Timestamp, Tokens};
+use crate::wire::reply::BudgetLeft;
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
 pub const HOLD_GRACE: Duration = Duration::from_secs(60);
-
-/// The identity of one hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldId(String);
-
-impl HoldId {
-    /// The id of the hold for the `invocation`th invocation of the `task`th task of one
-    /// execution of a Lambda request. It never depends on content: two equal requests are two
-    /// charges, and so are two executions of one request that Lambda delivers twice.
-    pub fn new(execution_id: &str, task: usize, invocation: usize) -> Self {
-        Self(format!("{execution_id}/{task}/{invocation}"))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What a reservation asks for.
 #[derive(Clone, Debug)]
@@ -356,7 +339,7 @@ pub struct Repeat<'a> {
     pub specialist: &'a SpecialistName,
     /// What is asked of whom.
     pub fingerprint: &'a Fingerprint,
-    /// The user; see [`crate::session::Caller::identity`].
+    /// The user; see [`crate::wire::caller::Caller::identity`].
     pub identity: &'a str,
     /// The time.
     pub now: Timestamp,

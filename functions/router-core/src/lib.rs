@@ -11,34 +11,36 @@
 //! Nothing that a model wrote is trusted here: arguments are parsed into checked types, and
 //! who the caller is comes from session attributes only, which the application sets.
 
-pub mod arguments;
 pub mod budget;
-pub mod causes;
+pub mod charge;
 pub mod circuit;
 pub mod deadline;
-pub mod event;
+pub mod error;
 pub mod handler;
+pub mod ids;
 pub mod incident;
 pub mod invocation;
 pub mod journal;
 pub mod json;
 pub mod ledger;
 pub mod metrics;
+pub mod outcome;
 pub mod policy;
 pub mod ports;
-pub mod reply;
 mod request;
 pub mod retry;
 pub mod routing;
-pub mod session;
 pub mod stop;
 mod task;
 pub mod trace;
 pub mod units;
 pub mod views;
+pub mod wire;
 
 #[cfg(test)]
 mod doubles;
 
+pub use error as causes;
 pub use handler::Handler;
 pub use ports::Ports;
+pub use wire::{caller as session, event, reply, tools as arguments};

@@ -10,14 +10,14 @@ mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use agent::{AgentAlias, AgentRef, AgentRuntime};
 use reader::{Mistakes, Section};
 use tables::{Known, read_session, read_specialists, read_tenant_day};
 
-use crate::session::Tenant;
+pub use crate::ids::SpecialistName;
+use crate::ids::Tenant;
 use crate::units::{MicroUsd, Price, Share, Tokens};
 
 /// One thing that is wrong with the settings.
@@ -44,32 +44,6 @@ pub fn may_be_secret(value: &str) -> bool {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is {}: {}", self.setting, self.found, self.rule)
-    }
-}
-
-/// The name of a specialist: a letter, then letters, digits, `-` and `_`, 40 at most.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SpecialistName(Arc<str>);
-
-impl SpecialistName {
-    /// Reads a name; `None` when it is not one.
-    pub fn parse(name: &str) -> Option<Self> {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let valid = (1..=40).contains(&name.len())
-            && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.bytes().all(is_part);
-        valid.then(|| Self(name.into()))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SpecialistName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::journal::{Fact, Journal};
+use crate::outcome::Reason;
 use crate::policy::{Policy, Specialist};
 use crate::ports::Ports;
-use crate::reply::Reason;
 use crate::retry::RetryBudget;
-use crate::session::Caller;
 use crate::units::{Clock, Timestamp};
+use crate::wire::caller::Caller;
 
 /// A request that is served.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::ledger::HoldId;
-use crate::policy::{Retry, SpecialistName};
+use crate::ids::{HoldId, SpecialistName};
+use crate::policy::Retry;
 
 /// What a specialist's budget holds at most, and at first. This, the price and the reward are
 /// those of the AWS SDK's standard mode (Retry 2.0; aws-smithy-runtime 1.16, `token_bucket.rs`):

@@ -3,9 +3,9 @@
 //! A decision is a value made from values: it calls nobody. Whether there is room in the
 //! budget is not decided here; only the ledger knows, in the write that takes the hold.
 
+use crate::outcome::Reason;
 use crate::policy::{Policy, Specialist};
-use crate::reply::Reason;
-use crate::session::Caller;
+use crate::wire::caller::Caller;
 
 /// A chain of fallbacks ends here, unless the specialist that is asked for names more itself.
 /// Each one that may follow takes a share of the time away from those before it.

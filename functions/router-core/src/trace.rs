@@ -17,7 +17,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 pub use step::{Step, ToolKind, Work};
 
-use crate::session::RootSession;
+use crate::ids::RootSession;
 use crate::units::Timestamp;
 
 /// The identity of a trace, in the form of W3C's trace context.

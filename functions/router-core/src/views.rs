@@ -12,11 +12,11 @@ pub mod spans;
 
 use std::time::Duration;
 
-use crate::invocation::Charge;
+use crate::charge::Charge;
+use crate::ids::{HoldId, SpecialistName};
 use crate::journal::{Entry, Fact};
-use crate::ledger::{Account, HoldId};
-use crate::policy::SpecialistName;
-use crate::reply::{Reason, Status};
+use crate::ledger::Account;
+use crate::outcome::{Reason, Status};
 use crate::units::{MicroUsd, Timestamp, TokenUse};
 
 /// One invocation of one specialist, all its attempts together.
@@ -136,10 +136,10 @@ pub(crate) fn is_refused(entries: &[Entry], task: Option<usize>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charge::Usage;
     use crate::doubles::{account as empty_account, policy};
-    use crate::invocation::Usage;
+    use crate::ids::Lane;
     use crate::journal::Hold;
-    use crate::session::Lane;
     use crate::units::Tokens;
 
     const NOW: Timestamp = Timestamp(1_000);

@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
-use crate::causes::chain;
-use crate::invocation::Charge;
+use crate::charge::Charge;
+use crate::error::chain;
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::ledger::{
-    Account, HOLD_GRACE, HoldId, Ledger, Purpose, Recalled, Repeat, Reservation, ReserveError,
-    Settlement,
+    Account, HOLD_GRACE, Ledger, Purpose, Recalled, Repeat, Reservation, ReserveError, Settlement,
 };
-use crate::policy::{Specialist, SpecialistName};
+use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
-use crate::session::{Fingerprint, Lane};
 use crate::units::{Clock, Learnt};
 
 /// The purse of a request.

@@ -14,9 +14,9 @@ use tracing::warn;
 use super::{
     Change, Changed, Circuit, CircuitStore, Forced, Gate, Probe, Readings, State, Verdict,
 };
-use crate::causes::chain;
-use crate::policy::{Specialist, SpecialistName};
-use crate::session::SessionMark;
+use crate::error::chain;
+use crate::ids::{SessionMark, SpecialistName};
+use crate::policy::Specialist;
 use crate::units::{Clock, Learnt, Moment, Timestamp};
 
 /// How long a process goes by what it has read.

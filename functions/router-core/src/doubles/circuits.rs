@@ -8,8 +8,8 @@ use super::Trap;
 use crate::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Readings, State,
 };
+use crate::ids::SpecialistName;
 use crate::incident::{Incident, IncidentLog};
-use crate::policy::SpecialistName;
 
 /// Circuits in memory, changed as the table changes them.
 #[derive(Debug, Default)]

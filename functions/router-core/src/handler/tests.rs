@@ -9,9 +9,9 @@ use crate::doubles::{
     Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
     ScriptedInvoker, account, answers, fails, policy,
 };
+use crate::ids::UserMark;
 use crate::invocation::InvokeError;
 use crate::ledger::Account;
-use crate::session::UserMark;
 
 const REQUEST: LambdaRequest<'_> = LambdaRequest {
     id: "r-1",

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, SpecialistName, may_be_secret};
+use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, may_be_secret};
+use crate::ids::SpecialistName;
 use crate::units::{MicroUsd, Share};
 
 /// Values from a policy file are shown up to this length.
@@ -237,11 +238,13 @@ impl<'t> Section<'t> {
         key: &'static str,
         names: &BTreeSet<SpecialistName>,
     ) -> SpecialistName {
-        // Never seen: it stands in for a name that was reported as a mistake.
-        let nobody = SpecialistName("".into());
-        self.read(key, None, nobody, "it must name a specialist of this policy", |value| {
-            names.iter().find(|name| Some(name.as_str()) == value.as_str()).cloned()
-        })
+        self.read(
+            key,
+            None,
+            SpecialistName::placeholder(),
+            "it must name a specialist of this policy",
+            |value| names.iter().find(|name| Some(name.as_str()) == value.as_str()).cloned(),
+        )
     }
 
     /// A list of such names; `None` when the key is absent.

@@ -9,17 +9,18 @@ use tracing::{Instrument, Span, error, field, info_span, warn};
 use super::answer::Answer;
 use super::context::{TaskContext, owner};
 use crate::budget::purse::Taken;
-use crate::causes::chain;
+use crate::charge::Charge;
 use crate::circuit::{Admission, Verdict};
 use crate::deadline;
-use crate::invocation::{Attempt, Charge, InvokeError, Outcome, SpecialistInvoker};
+use crate::error::chain;
+use crate::ids::{HoldId, Lane, specialist_session_id};
+use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
 use crate::journal::Fact;
-use crate::ledger::{HoldId, Purpose, ReserveError};
+use crate::ledger::{Purpose, ReserveError};
+use crate::outcome::Reason;
 use crate::policy::{OnLedgerFailure, Retry, Specialist};
 use crate::ports::Ports;
-use crate::reply::Reason;
 use crate::retry;
-use crate::session::{Lane, specialist_session_id};
 use crate::units::{Clock, Timestamp, TokenUse};
 
 /// The right to invoke a specialist once.

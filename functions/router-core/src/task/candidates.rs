@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 
-use crate::policy::{Policy, Specialist, SpecialistName};
+use crate::ids::SpecialistName;
+use crate::policy::{Policy, Specialist};
 use crate::routing::{Plan, may_serve};
-use crate::session::Caller;
+use crate::wire::caller::Caller;
 
 /// A specialist that is to be asked, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use futures_util::future::select;
 
-use crate::arguments::Task;
 use crate::budget::purse::Purse;
 use crate::circuit::{Admission, Verdict};
 use crate::deadline;
+use crate::ids::HoldId;
 use crate::journal::Fact;
-use crate::ledger::HoldId;
 use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::stop::Stop;
 use crate::units::Clock;
+use crate::wire::tools::Task;
 
 /// One task of a request.
 #[derive(Debug)]

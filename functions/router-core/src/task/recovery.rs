@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use crate::budget::purse::open_holds;
+use crate::charge::{Charge, Usage};
 use crate::circuit::Verdict;
 use crate::deadline;
-use crate::invocation::{Charge, Usage};
+use crate::ids::{HoldId, SpecialistName};
 use crate::journal::{Entry, Fact};
-use crate::ledger::HoldId;
-use crate::policy::{Policy, SpecialistName};
+use crate::outcome::Reason;
+use crate::policy::Policy;
 use crate::ports::Ports;
-use crate::reply::Reason;
 use crate::request::Request;
 use crate::units::MicroUsd;
 

@@ -8,24 +8,24 @@ use super::answer::Answer;
 use super::attempts::{Granted, Invocation};
 use super::candidates::{Candidate, Candidates, Role};
 use super::context::{TaskContext, owner};
-use crate::arguments::Task;
 use crate::budget::purse::Taken;
-use crate::causes::chain;
+use crate::charge::Charge;
 use crate::circuit::Admission;
 use crate::deadline;
-use crate::invocation::Charge;
+use crate::error::chain;
+use crate::ids::{HoldId, Lane};
 use crate::journal::Fact;
-use crate::ledger::{HoldId, Limit, Purpose, ReserveError};
+use crate::ledger::{Limit, Purpose, ReserveError};
 use crate::metrics::intent_class;
+use crate::outcome::Reason;
 use crate::policy::{OnLedgerFailure, Specialist};
 use crate::ports::Ports;
-use crate::reply::Reason;
 use crate::request::{Request, TaskEnd};
 use crate::routing::{Ask, Decision, decide};
-use crate::session::Lane;
 use crate::stop::Stop;
 use crate::units::Timestamp;
 use crate::views::messages;
+use crate::wire::tools::Task;
 
 /// Has a task answered, if it may be and can be, unless it is stopped.
 pub(crate) async fn run<'r, P: Ports>(

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::arguments::Task;
 use crate::budget::purse::Purse;
+use crate::charge::Charge;
 use crate::circuit::Circuits;
 use crate::doubles::{
     Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
@@ -14,21 +14,19 @@ use crate::doubles::{
     unknown_usage_of_orders, verified_caller,
 };
 use crate::incident::Incident;
-use crate::invocation::{Charge, InvokeError};
-use crate::journal::Entry;
-use crate::journal::{Fact, Journal};
+use crate::invocation::InvokeError;
+use crate::journal::{Entry, Fact, Journal};
 use crate::ledger::Account;
+use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
-use crate::reply::Reason;
-use crate::reply::{Body, Status};
 use crate::request::Request;
 use crate::retry::RetryBudget;
-use crate::session::Caller;
 use crate::stop::Stop;
-use crate::units::Clock;
-use crate::units::Timestamp;
-use crate::units::{MicroUsd, TokenUse, Tokens};
+use crate::units::{Clock, MicroUsd, Timestamp, TokenUse, Tokens};
 use crate::views;
+use crate::wire::caller::Caller;
+use crate::wire::reply::Body;
+use crate::wire::tools::Task;
 
 /// A place where things can be played, and what is left behind there.
 struct Stage {

@@ -1,11 +1,12 @@
 //! What the supervisor is told of a task: the numbers and the reason.
 
 use super::{account, invocations, messages, of_task};
-use crate::arguments::Task;
 use crate::journal::{Entry, Fact};
+use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
-use crate::reply::{Body, Reason, Status};
 use crate::request::TaskEnd;
+use crate::wire::reply::Body;
+use crate::wire::tools::Task;
 
 /// The body of a task that ended as `end`.
 pub(crate) fn of(

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{invocations, is_refused};
-use crate::arguments::Task;
+use crate::ids::SpecialistName;
 use crate::incident::Incident;
 use crate::journal::{Entry, Fact};
-use crate::policy::{Policy, SpecialistName};
-use crate::reply::{Reason, Status};
+use crate::outcome::{Reason, Status};
+use crate::policy::Policy;
 use crate::units::{MicroUsd, Timestamp, Tokens};
+use crate::wire::tools::Task;
 
 /// The incidents of a request whose tasks are `tasks`. A refused task leaves none.
 pub fn of(entries: &[Entry], request_id: &str, tasks: &[Task], policy: &Policy) -> Vec<Incident> {

@@ -8,8 +8,9 @@ use tracing::{Span, info};
 use super::metrics::overhead;
 use super::{Invocation, invocations};
 use crate::journal::Entry;
-use crate::reply::{Body, Reason};
+use crate::outcome::Reason;
 use crate::units::Timestamp;
+use crate::wire::reply::Body;
 
 /// Writes the line, and completes the request's span, at `now`.
 pub(crate) fn write(entries: &[Entry], body: &Body, now: Timestamp) {

@@ -3,12 +3,14 @@
 //! They say what happened and what the model can do now, in its own words: specialists,
 //! steps, tokens. Tables, ARNs and exceptions do not occur.
 
-use crate::arguments::{Task, names};
-use crate::invocation::Charge;
+use crate::charge::Charge;
+use crate::ids::SpecialistName;
 use crate::ledger::{Account, Exhausted, Limit};
-use crate::policy::{Policy, SpecialistName};
-use crate::reply::{Body, Reason, echo};
+use crate::outcome::Reason;
+use crate::policy::Policy;
 use crate::units::MicroUsd;
+use crate::wire::reply::{Body, echo};
+use crate::wire::tools::{Task, names};
 
 /// The body with the words of the task that are echoed.
 pub(crate) fn with_task(body: Body, task: &Task) -> Body {

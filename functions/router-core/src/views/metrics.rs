@@ -11,8 +11,8 @@ use super::{Invocation, account, invocations, is_refused};
 use crate::journal::{Entry, Fact, NotHeld};
 use crate::ledger::Purpose;
 use crate::metrics::{ColdStart, Datum, Unit};
+use crate::outcome::Reason;
 use crate::policy::Policy;
-use crate::reply::Reason;
 use crate::units::{MicroUsd, Timestamp};
 
 /// What a new version of the function is judged by while it is rolled out; the overhead, of which

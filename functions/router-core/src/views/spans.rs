@@ -7,12 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::{Invocation, invocations};
-use crate::invocation::Charge;
+use crate::charge::Charge;
+use crate::ids::{HoldId, RootSession, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
-use crate::ledger::HoldId;
-use crate::policy::SpecialistName;
-use crate::reply::{Reason, Status};
-use crate::session::RootSession;
+use crate::outcome::{Reason, Status};
 use crate::trace::{Attribute, Kind, Span, Step, Trace, TraceId, key};
 use crate::units::Timestamp;
 

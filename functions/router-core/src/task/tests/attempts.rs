@@ -1,9 +1,10 @@
 //! Retries: what is tried again, what that costs, and when it ends.
 
 use super::*;
+use crate::charge::Usage;
 use crate::circuit::State;
 use crate::doubles::after;
-use crate::invocation::{Usage, Wait};
+use crate::invocation::Wait;
 
 /// A way to fail, and what it means.
 struct Fault {

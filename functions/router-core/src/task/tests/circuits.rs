@@ -3,7 +3,7 @@
 use super::*;
 use crate::circuit::{Admission, Forced, Probe, State};
 use crate::doubles::after;
-use crate::session::RootSession;
+use crate::ids::RootSession;
 
 // The circuit of orders opens after 5 failures, of one session or more, for 30 s, and closes after
 // 3 probes. That of general takes the failures of two sessions.

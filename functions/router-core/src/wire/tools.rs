@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::kind;
+use crate::json::kind;
 use crate::policy::Policy;
-use crate::reply::echo;
+use crate::wire::reply::echo;
 
 /// The longest argument that is taken, the request for a specialist included. Far more than
 /// `max_tokens_per_call` of any sensible policy lets the specialist read.

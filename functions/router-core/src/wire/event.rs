@@ -12,9 +12,10 @@ mod client_context;
 
 use serde_json::{Map, Value};
 
-use crate::arguments::Arguments;
-use crate::json::{self, NotJson};
-use crate::session::{Attributes, Caller, RootSession, SessionError, Tenant};
+use crate::ids::{RootSession, SessionError, Tenant};
+use crate::json::{self, NotJson, kind};
+use crate::wire::caller::{Attributes, Caller};
+use crate::wire::tools::Arguments;
 
 pub use client_context::GATEWAY_TOOL_NAME;
 
@@ -183,18 +184,6 @@ impl Event {
             session_attributes: Attributes::new(),
             prompt_session_attributes: Attributes::new(),
         }
-    }
-}
-
-/// What kind of JSON value this is, for messages.
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

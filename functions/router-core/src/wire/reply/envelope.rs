@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::{Body, echo};
-use crate::event::Form;
-use crate::session::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS, RootSession};
+use crate::ids::RootSession;
+use crate::wire::caller::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS};
+use crate::wire::event::Form;
 
 /// The largest reply that Bedrock takes from an action group's Lambda function: 25 KB over
 /// the whole serialised JSON (Bedrock user guide, "Configure Lambda functions for agents").
@@ -219,7 +220,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::reply::Status;
+    use crate::outcome::Status;
 
     fn function_form() -> Form {
         Form::Function { action_group: "specialists".to_owned(), function: "invoke".to_owned() }

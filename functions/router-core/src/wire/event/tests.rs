@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::session::{ROOT_SESSION_ID, SessionError};
+use crate::ids::SessionError;
+use crate::wire::caller::ROOT_SESSION_ID;
 
 fn parse(payload: &Value) -> Event {
     Event::read(payload.to_string().as_bytes(), None, false).unwrap()

@@ -6,8 +6,7 @@
 
 use serde_json::Value;
 
-use super::kind;
-use crate::json;
+use crate::json::{self, kind};
 
 /// The key of the client context in which an AgentCore gateway names the tool.
 pub const GATEWAY_TOOL_NAME: &str = "bedrockAgentCoreToolName";

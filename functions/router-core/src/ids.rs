@@ -1,0 +1,109 @@
+//! Names and identities that everything else uses.
+//!
+//! Each is checked when it is made, so a value is valid wherever it turns up.
+
+mod lane;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+pub use lane::{Lane, specialist_session_id};
+pub use session::{MAX_SESSION_ID_BYTES, RootSession, SessionError, SessionMark, Tenant, UserMark};
+
+/// The name of a specialist: a letter, then letters, digits, `-` and `_`, 40 at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpecialistName(Arc<str>);
+
+impl SpecialistName {
+    /// Reads a name; `None` when it is not one.
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let valid = (1..=40).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(is_part);
+        valid.then(|| Self(name.into()))
+    }
+
+    /// A name that stands in for one that was reported as a mistake. No policy has it.
+    pub(crate) fn placeholder() -> Self {
+        Self("".into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpecialistName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The identity of one hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldId(String);
+
+impl HoldId {
+    /// The id of the hold for the `invocation`th invocation of the `task`th task of one
+    /// execution of a Lambda request. It never depends on content: two equal requests are two
+    /// charges, and so are two executions of one request that Lambda delivers twice.
+    pub fn new(execution_id: &str, task: usize, invocation: usize) -> Self {
+        Self(format!("{execution_id}/{task}/{invocation}"))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is asked of whom, so that a repetition can be recognised without keeping the text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The fingerprint of asking `specialist` for `request`. Upper case, lower case and white
+    /// space make no difference.
+    pub fn of(specialist: &SpecialistName, request: &str) -> Self {
+        let words: Vec<String> = request.split_whitespace().map(str::to_lowercase).collect();
+        let mut digest = hex_digest(&format!("{specialist}/{}", words.join(" ")));
+        digest.truncate(32);
+        Self(digest)
+    }
+
+    /// Reads a fingerprint that was written down; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The fingerprint as 32 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A SHA-256 digest in hexadecimal digits.
+pub(crate) fn hex_digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repetition_is_recognised_whatever_its_case_and_spacing() {
+        let of = |name: &str, request: &str| {
+            Fingerprint::of(&SpecialistName::parse(name).unwrap(), request)
+        };
+        assert_eq!(of("orders", "Where is  it?\n"), of("orders", " where IS it?"));
+        assert_ne!(of("orders", "Where is it?"), of("billing", "Where is it?"));
+        assert_ne!(of("orders", "Where is it?"), of("orders", "Whereis it?"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What the supervisor gets back.
+//!
+//! The body is one JSON object with always the same keys; around it goes the envelope of the
+//! event's form. Bedrock fails the user's whole turn over a reply of more than 25 KB, over an
+//! attribute that is no text, and over `responseState: FAILURE`: none of them leaves here.
+
+mod envelope;
+
+pub use crate::outcome::{Reason, Status};
+pub use envelope::{MAX_REPLY_BYTES, Reply};
+use serde::{Serialize, Serializer};
+
+use crate::units::MicroUsd;
+
+/// Text that a model wrote is echoed up to this many characters.
+pub const MAX_ECHO_CHARS: usize = 100;
+
+/// What is left of a session's budget after the request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BudgetLeft {
+    /// Invocations.
+    pub steps_left: u64,
+    /// Input and output tokens.
+    pub tokens_left: u64,
+    /// Money.
+    #[serde(rename = "cost_left_usd", serialize_with = "in_usd")]
+    pub cost_left: MicroUsd,
+}
+
+fn in_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(amount.to_usd())
+}
+
+/// The body of a reply, in the order in which it is written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Body {
+    /// What became of the request.
+    pub status: Status,
+    /// Who answered; where nobody did, who was called last.
+    pub specialist: Option<String>,
+    /// Who was asked for, as the model wrote it.
+    pub asked: Option<String>,
+    /// The answer.
+    pub answer: Option<String>,
+    /// The supervisor's own id of the task.
+    pub task_id: Option<String>,
+    /// Attempts made, over all specialists.
+    pub attempts: u64,
+    /// Why it was not simply answered.
+    pub reason: Option<Reason>,
+    /// What the model is to know or do.
+    pub message: Option<String>,
+    /// Whether the answer was cut.
+    pub truncated: bool,
+    /// What is left of the session's budget, where it was looked at.
+    pub budget: Option<BudgetLeft>,
+}
+
+impl Body {
+    /// A body that says no more than its status.
+    pub fn new(status: Status) -> Self {
+        Self {
+            status,
+            specialist: None,
+            asked: None,
+            answer: None,
+            task_id: None,
+            attempts: 0,
+            reason: None,
+            message: None,
+            truncated: false,
+            budget: None,
+        }
+    }
+
+    /// The body of a request for which nobody was called.
+    pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        let message = Some(message.into());
+        Self { reason: Some(reason), message, ..Self::new(Status::Refused) }
+    }
+}
+
+/// The beginning of a text that a model wrote, as it may be echoed.
+pub fn echo(text: &str) -> String {
+    text.chars().take(MAX_ECHO_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_always_there_in_its_order() {
+        let body = Body::refused(Reason::BadRequest, "no");
+        assert_eq!(
+            serde_json::to_string(&body).unwrap(),
+            r#"{"status":"refused","specialist":null,"asked":null,"answer":null,"task_id":null,"attempts":0,"reason":"bad_request","message":"no","truncated":false,"budget":null}"#
+        );
+    }
+
+    #[test]
+    fn money_is_told_in_dollars() {
+        let left = BudgetLeft { steps_left: 9, tokens_left: 61_200, cost_left: MicroUsd(310_000) };
+        assert_eq!(
+            serde_json::to_string(&left).unwrap(),
+            r#"{"steps_left":9,"tokens_left":61200,"cost_left_usd":0.31}"#
+        );
+    }
+}
