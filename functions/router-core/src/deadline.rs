@@ -73,7 +73,7 @@ pub fn longest_request(policy: &Policy) -> Duration {
 }
 
 /// The time for what is left to do before the reply is posted.
-pub fn wind_up(remaining: Duration) -> Duration {
+pub fn time_to_finish(remaining: Duration) -> Duration {
     remaining.saturating_sub(POSTING_MARGIN)
 }
 

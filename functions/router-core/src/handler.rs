@@ -147,13 +147,13 @@ impl<P: Ports> Handler<'_, P> {
             let tasks = std::slice::from_ref(&task);
             journal.read(|entries| views::incidents::of(entries, id, tasks, policy))
         };
-        let within = deadline::wind_up(request.remaining());
+        let within = deadline::time_to_finish(request.remaining());
         let purse = Purse(request);
         let settling = guarded("the settlement", purse.settle(None, within));
         let keeping = guarded("keeping an answer", async {
             if let Some(Kept { specialist, generation }) = kept {
                 let answer = body.answer.as_deref().unwrap_or_default();
-                let prompt = &task.request;
+                let prompt = &task.prompt;
                 purse.keep(&specialist, prompt, generation, answer, within).await;
             }
         });
@@ -180,7 +180,7 @@ impl<P: Ports> Handler<'_, P> {
         journal.add(now, Fact::Replied { status, reason, specialist });
         let entries = journal.read(<[Entry]>::to_vec);
         views::log::write(&entries, body, now);
-        let within = deadline::wind_up(deadline.since(now)).min(PUBLISHING);
+        let within = deadline::time_to_finish(deadline.since(now)).min(PUBLISHING);
         let recording = guarded("the incidents", async {
             self.ports.incidents().record(&incidents(), within).await;
         });

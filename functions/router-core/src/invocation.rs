@@ -188,7 +188,7 @@ impl InvokeError {
     ///
     /// An attempt that has used its time up is not made again: whoever waits has waited long
     /// enough for this specialist.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Throttled
             | Self::ServiceFault(_)

@@ -133,7 +133,7 @@ impl Function {
     /// it asks for the next invocation.
     async fn after_reply(&self, invocation: &Invocation, clock: &InvocationClock) {
         // Past the deadline Lambda would end the process, and the next start is a cold one.
-        let left = || deadline::wind_up(invocation.deadline.since(clock.now()));
+        let left = || deadline::time_to_finish(invocation.deadline.since(clock.now()));
         if let Some(traces) = &self.traces {
             traces.export(left()).await;
         }

@@ -14,7 +14,7 @@ pub struct Lane {
 }
 
 /// Marks the lane beside another one. No step leads to it, since a session has at most 10,000.
-const BESIDE: u64 = 1 << 40;
+const SIBLING: u64 = 1 << 40;
 
 /// Marks the lanes that take the place of lane 0 after it was left.
 const AFTER_LEAVING: u64 = 1 << 50;
@@ -41,7 +41,7 @@ impl Lane {
     /// What [`Lane::home`] has to be called with once an invocation in this lane was left; `None`
     /// when no later invocation comes here.
     pub fn times_left_now(self) -> Option<u64> {
-        match self.number & !BESIDE {
+        match self.number & !SIBLING {
             0 => Some(1),
             number if number >> 50 == 1 => Some((number ^ AFTER_LEAVING) + 1),
             _ => None,
@@ -49,8 +49,8 @@ impl Lane {
     }
 
     /// The lane beside this one, for an invocation that finds its own in use after all.
-    pub fn beside(self) -> Self {
-        Self { number: self.number ^ BESIDE, ..self }
+    pub fn sibling(self) -> Self {
+        Self { number: self.number ^ SIBLING, ..self }
     }
 }
 
@@ -109,10 +109,10 @@ mod tests {
         let mut times_left = 0;
         for _ in 0..5 {
             let lane = in_lane(Lane::home(times_left));
-            assert!(!seen.contains(&lane.number) && !seen.contains(&lane.beside().number));
-            seen.extend([lane.number, lane.beside().number]);
+            assert!(!seen.contains(&lane.number) && !seen.contains(&lane.sibling().number));
+            seen.extend([lane.number, lane.sibling().number]);
             let next = lane.times_left_now().unwrap();
-            assert_eq!(lane.beside().times_left_now(), Some(next), "both are left alone");
+            assert_eq!(lane.sibling().times_left_now(), Some(next), "both are left alone");
             assert_eq!(next, times_left + 1);
             times_left = next;
         }

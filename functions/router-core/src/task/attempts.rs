@@ -91,7 +91,7 @@ pub(super) fn after_failure(
         AfterFailure::Stop
     } else if matches!(error, InvokeError::Conflict) && !tried.has_switched {
         AfterFailure::SwitchLane
-    } else if error.may_pass() && tried.retries + 1 < rules.max_attempts {
+    } else if error.is_retryable() && tried.retries + 1 < rules.max_attempts {
         AfterFailure::Retry { after: retry::backoff(rules, tried.retries + 1, chance) }
     } else {
         AfterFailure::TryNext
@@ -207,7 +207,7 @@ impl Invocation {
             agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, self.lane),
             attributes: &caller.forwarded_attributes(),
-            request: &context.task.request,
+            request: &context.task.prompt,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
@@ -250,7 +250,7 @@ impl Invocation {
                 if !self.is_time_for_another(context, Duration::ZERO) {
                     return false;
                 }
-                self.lane = self.lane.beside();
+                self.lane = self.lane.sibling();
                 self.tried.has_switched = true;
                 let goes = self.make_ready(context, specialist, Duration::ZERO).await;
                 if goes {
@@ -336,13 +336,13 @@ impl Invocation {
         let within = self.window_end.since(clock.now());
         join(context.wait(delay), purse.settle(Some(context.place), within)).await;
         let within = self.window_end.since(clock.now());
-        let prompt = &context.task.request;
+        let prompt = &context.task.prompt;
         match purse.take(context.place, specialist, prompt, &id, Purpose::Retry, within).await {
             Ok(Taken { lane, .. }) => {
                 self.id = id;
                 // Another invocation may have taken the lane while nothing was held.
                 let has_switched = self.tried.has_switched;
-                self.lane = if has_switched { lane.beside() } else { lane };
+                self.lane = if has_switched { lane.sibling() } else { lane };
                 self.held = Some(Charge::hold(specialist));
                 true
             }

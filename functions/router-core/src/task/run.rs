@@ -120,7 +120,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
             return self.out_of_time();
         }
         // The hold of the invocation before would count against the next one.
-        let within = deadline::wind_up(self.context.request.remaining());
+        let within = deadline::time_to_finish(self.context.request.remaining());
         self.context.purse().settle(Some(self.context.place), within).await;
         self.context.note(Fact::CandidateTaken { specialist: candidate.specialist.name.clone() });
         let progress = self.recall_or_invoke(candidate).await;
@@ -134,8 +134,8 @@ impl<'r, P: Ports> TaskRun<'r, P> {
 
     async fn recall_or_invoke(&mut self, candidate: &Candidate<'r>) -> Progress {
         let Candidate { specialist, .. } = *candidate;
-        let within = deadline::wind_up(self.context.request.remaining());
-        let prompt = &self.context.task.request;
+        let within = deadline::time_to_finish(self.context.request.remaining());
+        let prompt = &self.context.task.prompt;
         let recalled =
             self.context.purse().recall(self.context.place, &specialist.name, prompt, within).await;
         if let Some(text) = recalled {
@@ -272,7 +272,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         let purpose = if is_handoff { Purpose::Handoff } else { Purpose::Invocation };
         let session = &self.context.request.policy.session;
         let within = deadline::before_call(self.context.request.remaining());
-        let prompt = &self.context.task.request;
+        let prompt = &self.context.task.prompt;
         let purse = self.context.purse();
         let taken = purse.take(self.context.place, specialist, prompt, &id, purpose, within).await;
         let error = match taken {

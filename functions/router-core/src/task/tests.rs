@@ -141,7 +141,7 @@ impl Stage {
 fn task(specialist: &str) -> Task {
     Task {
         specialist: specialist.to_owned(),
-        request: "Where is it?".to_owned(),
+        prompt: "Where is it?".to_owned(),
         intent: None,
         confidence: None,
         task_id: Some("t1".to_owned()),

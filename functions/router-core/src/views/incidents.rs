@@ -14,7 +14,7 @@ use crate::wire::tools::Task;
 /// The incidents of a request whose tasks are `tasks`. A refused task leaves none.
 pub fn of(entries: &[Entry], request_id: &str, tasks: &[Task], policy: &Policy) -> Vec<Incident> {
     let of_task = |(place, task): (usize, &Task)| {
-        let request = policy.record_requests.then(|| task.request.clone());
+        let request = policy.record_requests.then(|| task.prompt.clone());
         of_task(entries, place).into_iter().enumerate().map(move |(number, incident)| Incident {
             id: format!("{request_id}/{place}/{number}"),
             request: request.clone(),

@@ -29,7 +29,7 @@ pub struct Task {
     /// The specialist that the supervisor names; the policy may have none of that name.
     pub specialist: String,
     /// What the specialist is asked.
-    pub request: String,
+    pub prompt: String,
     /// The class that the supervisor puts the request in.
     pub intent: Option<String>,
     /// How sure the supervisor is of its choice, 0 to 1.
@@ -144,7 +144,7 @@ impl Task {
         };
         Ok(Self {
             specialist: specialist.to_owned(),
-            request: request.to_owned(),
+            prompt: request.to_owned(),
             intent: arguments.text("intent")?.map(str::to_owned),
             confidence: arguments.confidence()?,
             task_id: arguments.text("task_id")?.map(str::to_owned),
@@ -204,7 +204,7 @@ mod tests {
                 "intent": "delivery", "confidence": confidence, "task_id": "t1"}));
             let expected = Task {
                 specialist: "orders".to_owned(),
-                request: "Where is it?".to_owned(),
+                prompt: "Where is it?".to_owned(),
                 intent: Some("delivery".to_owned()),
                 confidence: Some(0.9),
                 task_id: Some("t1".to_owned()),
