@@ -13,8 +13,8 @@ pub enum Usage {
     Reported(TokenUse),
     /// This was used when the stream was cut, because it was more than a call may use.
     Cut(TokenUse),
-    /// At least this was used: the stream did not report everything or did not end, or nobody
-    /// knows whether the agent ran.
+    /// At least this was used: the stream did not report everything or did not end, or it
+    /// is unknown whether the agent ran.
     AtLeast(TokenUse),
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use crate::doubles::policy;
 
     // Orders holds 8,000 tokens, costs 3 USD in and 15 USD out for a million of them, and
-    // counts 6,000 where nobody knows.
+    // counts 6,000 where usage is unknown.
     fn charge(usage: Usage) -> Charge {
         Charge::of(policy().find("orders").unwrap(), &usage)
     }

@@ -1,13 +1,13 @@
 //! The circuit in front of each specialist.
 //!
-//! A failing specialist still costs a hold and a wait, so after a run of failures nobody calls
-//! it for a while. All environments of the function share a circuit through the table. Nothing
+//! A failing specialist still costs a hold and a wait, so after a run of failures the router
+//! does not call it for a while. All environments of the function share a circuit through the table. Nothing
 //! here reads a clock or keeps state: a transition takes a [`State`] and gives the next one,
-//! and the caller stores it on the condition that nobody else has stored another in between
+//! and the caller stores it on the condition that no other was stored in between
 //! (see [`Circuits`], which does).
 //!
 //! A probe can vanish when Lambda ends its environment, so a circuit that is half open says who
-//! has the probe and until when. Whoever comes after that may take its place.
+//! has the probe and until when. The next attempt after that may take its place.
 
 mod keeper;
 
@@ -35,7 +35,7 @@ pub struct Circuit {
 /// What an operator makes of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forced {
-    /// Nobody calls the specialist.
+    /// The specialist is not called.
     Open,
     /// The specialist is called, however often it fails.
     Closed,
@@ -111,9 +111,9 @@ impl State {
         Self::Closed { failures: 0, sessions: Vec::new(), since: now }
     }
 
-    /// Whether an attempt may go at `now`. Nobody is kept out for more than `longest`: a time
+    /// Whether an attempt may go at `now`. No attempt is kept out for more than `longest`: a time
     /// that lies further ahead was written by a clock that was wrong, and would last until
-    /// everybody's clock gets there.
+    /// the clock of every process gets there.
     pub fn gate(&self, now: Timestamp, longest: Duration) -> Gate {
         let is_ahead = |until: &Timestamp| now < *until && until.since(now) <= longest;
         match self {
@@ -224,7 +224,7 @@ pub struct Change<'a> {
 pub enum Changed {
     /// It is stored; the stamp is one higher.
     Stored,
-    /// Somebody else changed the circuit first; this is what it is now.
+    /// Another process changed the circuit first; this is what it is now.
     Lost(Circuit),
 }
 

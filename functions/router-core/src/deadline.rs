@@ -1,7 +1,8 @@
 //! How the time that Lambda leaves is shared out.
 //!
 //! A reply that comes after Lambda's deadline is no reply. So a margin is kept for settling
-//! and replying, and whoever is asked now leaves a share for those who may be asked next.
+//! and replying, and the specialist that is asked now leaves a share for those that may be asked
+//! next.
 
 use std::time::Duration;
 

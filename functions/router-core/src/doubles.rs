@@ -120,7 +120,7 @@ impl Trap {
     }
 }
 
-/// A clock that moves when somebody works, and may be set back.
+/// A clock that moves while a port works, and may be set back.
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock {
     passed: AtomicU64,

@@ -35,7 +35,7 @@ pub struct Incident {
     pub cost: MicroUsd,
     /// The class of the request; see [`crate::metrics::intent_class`].
     pub intent_class: String,
-    /// Who answered in the end, if anybody did.
+    /// The specialist that answered in the end, if any did.
     pub answered_by: Option<SpecialistName>,
     /// What was asked, where the policy has it recorded.
     pub request: Option<String>,

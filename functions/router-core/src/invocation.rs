@@ -30,7 +30,7 @@ pub struct Attempt<'a> {
     pub idle_timeout: Duration,
     /// Once more tokens than these are reported, no further model invocation is waited for.
     pub max_tokens: Tokens,
-    /// Whether somebody wants to know what the agent does while it answers.
+    /// Whether the trace wants to know what the agent does while it answers.
     pub wants_steps: bool,
     /// Ends the attempt before its time.
     pub stop: &'a Stop,
@@ -120,7 +120,7 @@ pub enum InvokeError {
         /// What it may use.
         max: Tokens,
     },
-    /// The answer is longer than anybody should keep.
+    /// The answer is longer than the router keeps.
     #[error("the agent's answer has more than {limit} bytes")]
     TooLong {
         /// What it may have.
@@ -184,9 +184,9 @@ impl InvokeError {
         }
     }
 
-    /// Whether the same attempt may succeed a moment later without anybody changing anything.
+    /// Whether the same attempt may succeed a moment later although nothing was changed.
     ///
-    /// An attempt that has used its time up is not made again: whoever waits has waited long
+    /// An attempt that has used its time up is not made again: the caller has waited long
     /// enough for this specialist.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -213,8 +213,8 @@ impl InvokeError {
         }
     }
 
-    /// What the error says of the specialist's health. Being busy is no illness, and a request
-    /// that nobody may or can serve is none either; a guardrail that intervened works.
+    /// What the error says of the specialist's health. Throttling is no failure of it, nor is a request
+    /// that it may not or cannot serve; a guardrail that intervened works.
     ///
     /// An attempt that our own deadline left little time, less than half of what the answer of
     /// a healthy specialist may take (`slow_call`), says nothing when that runs out.

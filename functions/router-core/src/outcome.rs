@@ -10,9 +10,9 @@ pub enum Status {
     Answered,
     /// Another specialist answered.
     FellBack,
-    /// Nobody was called.
+    /// No specialist was called.
     Refused,
-    /// Specialists were called, and nobody could answer.
+    /// Specialists were called, and none could answer.
     Failed,
 }
 
@@ -54,7 +54,7 @@ pub enum Reason {
     OutOfScope,
     /// The specialist serves verified users only.
     IdentityNotVerified,
-    /// No time is left to ask anybody.
+    /// No time is left to ask a specialist.
     Deadline,
     /// The task was stopped before its specialist answered.
     Stopped,

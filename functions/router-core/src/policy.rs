@@ -1,7 +1,7 @@
 //! The routing policy: which specialists there are, and what a session may spend.
 //!
 //! A policy is a TOML text. [`Policy::parse`] checks all of it and reports every mistake at
-//! once, so that nobody deploys five times to find five of them. What comes out is checked:
+//! once, so that finding five of them does not take five deployments. What comes out is checked:
 //! the rest of the crate looks up names and compares numbers, and does not validate.
 
 mod agent;
@@ -95,7 +95,7 @@ pub struct SessionLimits {
 /// What to do with a request whose budget cannot be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLedgerFailure {
-    /// Refuse it: no money is spent that nobody counts.
+    /// Refuse it: no money is spent uncounted.
     Refuse,
     /// Serve it uncounted, and say so in the log.
     Allow,

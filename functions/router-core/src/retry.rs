@@ -1,7 +1,7 @@
 //! When a failed attempt is tried again.
 //!
 //! A retry helps against what passes by itself, and makes an outage worse: three attempts each
-//! are three times the load on whoever is down already. So the wait before a retry is random
+//! are three times the load on a service that is down already. So the wait before a retry is random
 //! (full jitter), and a process pays for its retries out of a [`RetryBudget`] that only
 //! successes fill up again.
 

@@ -1,6 +1,6 @@
 //! Which specialist is asked, and who after it.
 //!
-//! A decision is a value made from values: it calls nobody. Whether there is room in the
+//! A decision is a value made from values: it calls no port. Whether there is room in the
 //! budget is not decided here; only the ledger knows, in the write that takes the hold.
 
 use crate::outcome::Reason;
@@ -25,9 +25,9 @@ pub struct Ask<'a> {
 pub enum Decision<'p> {
     /// Ask these specialists until one answers.
     Invoke(Plan<'p>),
-    /// Call nobody: the request has passed too many routers.
+    /// Call no specialist: the request has passed too many routers.
     RefuseLoop,
-    /// Call nobody: this specialist serves verified users only.
+    /// Call no specialist: this one serves verified users only.
     RefuseUnverified(&'p Specialist),
 }
 
@@ -67,7 +67,7 @@ pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decisio
 }
 
 /// Who of those that `may` is asked in the place of `first`, in order: its own fallbacks, then
-/// theirs, nobody twice.
+/// theirs, no specialist twice.
 pub(crate) fn fallbacks<'p>(
     first: &'p Specialist,
     policy: &'p Policy,

@@ -46,9 +46,9 @@ fn digest<const N: usize>(text: &str) -> [u8; N] {
 /// Whose work a span is, as OpenTelemetry tells kinds of spans apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Somebody's request that is answered.
+    /// A request that is answered.
     Server,
-    /// A call of somebody else.
+    /// A call of another service.
     Client,
     /// The router's own work.
     Internal,
@@ -57,7 +57,7 @@ pub enum Kind {
 /// One thing that is known of a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A name, a status, a reason: never what somebody wrote.
+    /// A name, a status, a reason: never text that a user or a model wrote.
     Text(Cow<'static, str>),
     /// A number.
     Count(u64),
@@ -115,7 +115,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The identity of the span at a place: unique within the trace, whoever else adds to it.
+    /// The identity of the span at a place: unique within the trace, whatever other services add to it.
     pub fn span_id(&self, place: usize) -> [u8; 8] {
         let began = self.spans.first().map_or(0, |root| root.start.0);
         digest(&format!("{}/{began}/{place}", self.request_id))

@@ -192,7 +192,7 @@ impl Timestamp {
     }
 }
 
-/// A reading of a process's steady clock, which nobody sets: the time since a moment that means
+/// A reading of a process's steady clock, which cannot be set: the time since a moment that means
 /// nothing outside the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);

@@ -2,7 +2,7 @@
 //!
 //! What the table says is remembered for [`REMEMBERED`], for all specialists at once: healthy
 //! traffic reads once in that time and writes nothing. A process that changes a circuit knows
-//! the new state at once. Where the table gives no answer, whoever is not known to be ill passes: a
+//! the new state at once. Without the table, circuits fail open: a
 //! circuit protects from failures, and must not become one.
 
 use std::collections::BTreeMap;
@@ -32,8 +32,8 @@ const PREPARATION: Duration = Duration::from_secs(5);
 /// differ a little.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
 
-/// How often a change is made anew when others change the same circuit. Everybody who is first
-/// brings it nearer to its next state, so nobody has to be first many times.
+/// How often a change is made anew when others change the same circuit. Each change that is
+/// first brings it nearer to its next state, so no process has to be first many times.
 const ROUNDS: u32 = 8;
 
 /// Whether an attempt may go.
@@ -106,7 +106,7 @@ impl Memory {
     }
 }
 
-/// The longest that the specialist's circuit keeps anybody out at a time.
+/// The longest that the specialist's circuit keeps an attempt out at a time.
 fn longest(specialist: &Specialist) -> Duration {
     let place = PREPARATION.saturating_add(specialist.timeout).saturating_add(PROBE_GRACE);
     place.max(specialist.circuit.open)

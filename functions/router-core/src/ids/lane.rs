@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn invocations_that_overlap_have_different_lanes() {
-        // The first finds nobody; those that come while it runs find it, or each other.
+        // The first finds the lane free; those that come while it runs find it, or each other.
         assert_eq!(Lane::number_of(1, 0, false), 0);
         assert_eq!(Lane::number_of(2, 0, true), 2);
         assert_eq!(Lane::number_of(3, 0, true), 3);

@@ -15,7 +15,7 @@ const ROOT: &str = "root/";
 /// The longest session id that is accepted, in bytes.
 pub const MAX_SESSION_ID_BYTES: usize = 1_024;
 
-/// The session that a budget belongs to, whoever calls within it, by the name under which it
+/// The session that a budget belongs to, by the name under which it
 /// is kept.
 ///
 /// That is its id, but for two kinds. A gateway's session `x` is `gateway/x`. A root session
@@ -48,7 +48,7 @@ impl RootSession {
         Ok(Self(name.to_owned()))
     }
 
-    /// The session of a gateway's call, whose `id` nobody vouches for.
+    /// The session of a gateway's call, whose `id` no application vouches for.
     ///
     /// # Errors
     ///
@@ -115,19 +115,19 @@ impl fmt::Display for RootSession {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// There is no session id at all.
-    #[error("`{place}` is missing; it must be a text of 1 to 1024 bytes")]
+    #[error("`{place}` is missing; it must be a string of 1 to 1024 bytes")]
     Missing {
         /// The field or attribute that was looked at.
         place: &'static str,
     },
-    /// The session id is the empty text.
-    #[error("`{place}` is empty; it must be a text of 1 to 1024 bytes")]
+    /// The session id is the empty string.
+    #[error("`{place}` is empty; it must be a string of 1 to 1024 bytes")]
     Empty {
         /// The field or attribute that was looked at.
         place: &'static str,
     },
     /// The session id is longer than 1,024 bytes.
-    #[error("`{place}` has {bytes} bytes; it must be a text of 1 to 1024 bytes")]
+    #[error("`{place}` has {bytes} bytes; it must be a string of 1 to 1024 bytes")]
     TooLong {
         /// The field or attribute that was looked at.
         place: &'static str,
@@ -144,7 +144,7 @@ pub enum SessionError {
         /// What it must be.
         expected: &'static str,
     },
-    /// There are more session attributes than anybody should forward.
+    /// There are more session attributes than the router forwards.
     #[error("the session attributes have {bytes} bytes; at most {most} are allowed")]
     TooManyAttributes {
         /// Their size.
@@ -179,7 +179,7 @@ impl Tenant {
 }
 
 impl Default for Tenant {
-    /// The tenant of whoever names none.
+    /// The tenant of a request that names none.
     fn default() -> Self {
         Self("default".to_owned())
     }

@@ -40,7 +40,7 @@ impl AgentRef {
     ///
     /// # Errors
     ///
-    /// The rule that the text breaks, for whoever wrote it.
+    /// The rule that the string breaks.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with("arn:") {
             AgentRuntime::parse(text).map(Self::AgentCore).ok_or(AgentRuntime::RULE)

@@ -21,7 +21,7 @@ const SHOWN_CHARS: usize = 60;
 /// Agents are shown up to this one: what tells two ARNs apart stands at their end.
 const AGENT_SHOWN_CHARS: usize = 240;
 
-/// Parses the text as a whole; the one mistake of a text that is no TOML says where.
+/// Parses the file as a whole; a file that is no TOML has one mistake, which says where.
 pub(super) fn parse_toml(text: &str) -> Result<Table, Mistake> {
     text.parse::<Table>().map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -102,8 +102,8 @@ impl<'t> Section<'t> {
             .collect()
     }
 
-    /// The keys of a table that parse, without a word about the others: whoever reads the
-    /// table reports them.
+    /// The keys of a table that parse, without a word about the others: the code that reads
+    /// the table reports them.
     pub(super) fn peek_keys<T: Ord>(
         &self,
         key: &str,
@@ -209,14 +209,14 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn text(&self, key: &'static str) -> String {
-        self.read(key, None, String::new(), "it must be a text that is not empty", |value| {
+        self.read(key, None, String::new(), "it must be a string that is not empty", |value| {
             value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
         })
     }
 
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
         self.get(key)?;
-        Some(self.read(key, None, Vec::new(), "it must be a list of texts", |value| {
+        Some(self.read(key, None, Vec::new(), "it must be an array of strings", |value| {
             value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         }))
     }
@@ -254,7 +254,7 @@ impl<'t> Section<'t> {
         names: &BTreeSet<SpecialistName>,
     ) -> Option<Vec<SpecialistName>> {
         self.get(key)?;
-        let rule = "it must be a list of specialists of this policy";
+        let rule = "it must be an array of specialists of this policy";
         Some(self.read(key, None, Vec::new(), rule, |value| {
             let named = |item: &Value| {
                 names.iter().find(|name| Some(name.as_str()) == item.as_str()).cloned()
@@ -270,11 +270,11 @@ impl<'t> Section<'t> {
         from_environment: Option<&BTreeMap<String, String>>,
     ) -> AgentRef {
         // Never seen: it stands in for an agent that was reported as missing or malformed.
-        let nobody =
+        let placeholder =
             || AgentRef::Bedrock(AgentAlias { agent_id: String::new(), alias_id: String::new() });
         let from_policy = self.optional_agent("agent");
         let Some(from_environment) = from_environment else {
-            return from_policy.unwrap_or_else(nobody);
+            return from_policy.unwrap_or_else(placeholder);
         };
         if let Some(text) = from_environment.get(name.as_str()) {
             match AgentRef::parse(text) {
@@ -288,7 +288,7 @@ impl<'t> Section<'t> {
             let rule = "the specialist needs an agent, here or in SPECIALIST_AGENTS";
             self.mistake("agent", "missing", rule);
         }
-        from_policy.unwrap_or_else(nobody)
+        from_policy.unwrap_or_else(placeholder)
     }
 
     pub(super) fn optional_agent(&self, key: &'static str) -> Option<AgentRef> {
@@ -371,7 +371,7 @@ fn parse_usd(value: &Value) -> Option<MicroUsd> {
 }
 
 /// A TOML number in decimal digits. TOML floats are binary, but printing one gives the
-/// shortest decimal that means it, which is what somebody wrote down.
+/// shortest decimal that means it, which is what the file says.
 fn as_decimal(value: &Value) -> Option<String> {
     match value {
         Value::Integer(number) => Some(number.to_string()),

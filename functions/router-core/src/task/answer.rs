@@ -12,9 +12,9 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Reads a text; `None` when it is nothing but white space. The out-of-scope answer is a JSON object `{"out_of_scope": true}`, with
-    /// `suggest` where the specialist knows better; models like to fence JSON, so a fence is
-    /// looked through.
+    /// Reads an answer; `None` when it is nothing but white space. The out-of-scope answer is a
+    /// JSON object `{"out_of_scope": true}`, with `suggest` where the specialist knows better.
+    /// Models like to fence JSON, so a fence is looked through.
     pub(super) fn read(text: String) -> Option<Self> {
         let inner = unfenced(text.trim());
         if inner.is_empty() {

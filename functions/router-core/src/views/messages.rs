@@ -32,9 +32,9 @@ pub(crate) fn not_verified(specialist: &SpecialistName) -> String {
     )
 }
 
-/// Nobody knows what is left.
+/// What is left is unknown.
 pub(crate) fn ledger_unavailable() -> String {
-    "The session's budget cannot be checked right now, so nobody was asked. Answer the user with \
+    "The session's budget cannot be checked right now, so no specialist was asked. Answer the user with \
      what you have, or try again later."
         .to_owned()
 }
@@ -44,14 +44,14 @@ pub(crate) fn stopped() -> String {
     "All specialists are switched off at the moment. Answer the user with what you have.".to_owned()
 }
 
-/// Whoever could be asked fails too often, or is switched off.
+/// Every specialist that could be asked fails too often, or is switched off.
 pub(crate) fn all_circuits_open() -> String {
     "The specialists that could answer this are not being asked at the moment. Answer the user \
      with what you have, or try again later."
         .to_owned()
 }
 
-/// It is too late to ask anybody.
+/// It is too late to ask a specialist.
 pub(crate) fn no_time_left() -> String {
     "No time was left to ask a specialist. Answer the user with what you have, or try again."
         .to_owned()
@@ -141,7 +141,7 @@ pub(crate) fn fell_back(
     }
 }
 
-/// Why nobody answered.
+/// Why no specialist answered.
 pub(crate) fn failed(reason: Reason) -> String {
     match reason {
         Reason::Guardrail => "A guardrail blocked this request or its answer. Do not ask for the \

@@ -19,7 +19,7 @@ use crate::wire::tools::Arguments;
 
 pub use client_context::GATEWAY_TOOL_NAME;
 
-/// How an event came and how it is to be answered. The texts are echoed in the reply.
+/// How an event came and how it is to be answered. The strings are echoed in the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// An action group defined by function details.
@@ -51,11 +51,11 @@ pub struct Event {
     pub tool: String,
     /// The tool's arguments, or what is wrong with the list of them.
     pub arguments: Result<Arguments, MalformedArguments>,
-    /// Who is calling, or why nobody can tell.
+    /// Who is calling, or why that is unknown.
     pub caller: Result<Caller, SessionError>,
-    /// The session attributes that are texts, to be returned.
+    /// The session attributes that are strings, to be returned.
     pub session_attributes: Attributes,
-    /// The prompt session attributes that are texts, to be returned.
+    /// The prompt session attributes that are strings, to be returned.
     pub prompt_session_attributes: Attributes,
 }
 
@@ -143,8 +143,8 @@ impl Event {
             tool,
             arguments,
             caller,
-            session_attributes: session_attributes.texts,
-            prompt_session_attributes: prompt_session_attributes.texts,
+            session_attributes: session_attributes.strings,
+            prompt_session_attributes: prompt_session_attributes.strings,
         })
     }
 
@@ -198,14 +198,14 @@ fn session_id(
         Some(other) => Err(SessionError::WrongKind {
             place,
             found: kind(other),
-            expected: "a text of 1 to 1024 bytes",
+            expected: "a string of 1 to 1024 bytes",
         }),
     }
 }
 
-/// An attribute map as it came: its texts, and what else was in it.
+/// An attribute map as it came: its strings, and what else was in it.
 struct ReceivedAttributes {
-    texts: Attributes,
+    strings: Attributes,
     mistake: Option<SessionError>,
 }
 
@@ -213,14 +213,14 @@ impl ReceivedAttributes {
     fn checked(&self) -> Result<Attributes, SessionError> {
         match &self.mistake {
             Some(mistake) => Err(mistake.clone()),
-            None => Ok(self.texts.clone()),
+            None => Ok(self.strings.clone()),
         }
     }
 }
 
 fn attributes(place: &'static str, event: &Map<String, Value>) -> ReceivedAttributes {
-    let expected = "an object whose values are texts";
-    let mut texts = Attributes::new();
+    let expected = "an object whose values are strings";
+    let mut strings = Attributes::new();
     let mut mistake = None;
     match event.get(place) {
         None | Some(Value::Null) => {}
@@ -228,7 +228,7 @@ fn attributes(place: &'static str, event: &Map<String, Value>) -> ReceivedAttrib
             for (name, value) in map {
                 match value {
                     Value::String(text) => {
-                        texts.insert(name.clone(), text.clone());
+                        strings.insert(name.clone(), text.clone());
                     }
                     other => {
                         let found = match other {
@@ -246,7 +246,7 @@ fn attributes(place: &'static str, event: &Map<String, Value>) -> ReceivedAttrib
             mistake = Some(SessionError::WrongKind { place, found: kind(other), expected });
         }
     }
-    ReceivedAttributes { texts, mistake }
+    ReceivedAttributes { strings, mistake }
 }
 
 /// Properties of the request body go before parameters of path and query.
@@ -302,15 +302,15 @@ fn listed_arguments(
         None | Some(Value::Null) => return Ok(Arguments::default()),
         Some(Value::Array(list)) => list,
         Some(other) => {
-            return Err(malformed(kind(other), "a list of objects with `name` and `value`"));
+            return Err(malformed(kind(other), "an array of objects with `name` and `value`"));
         }
     };
     let mut arguments = Map::new();
     for entry in list {
         let Some(name) = entry.get("name").and_then(Value::as_str) else {
             return Err(malformed(
-                "a list with an entry that has no name",
-                "a list of objects with `name` and `value`",
+                "an array with an entry that has no name",
+                "an array of objects with `name` and `value`",
             ));
         };
         arguments.insert(name.to_owned(), entry.get("value").cloned().unwrap_or_default());

@@ -36,7 +36,7 @@ fn in_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::E
 pub struct Body {
     /// What became of the request.
     pub status: Status,
-    /// Who answered; where nobody did, who was called last.
+    /// The specialist that answered; where none did, the one that was called last.
     pub specialist: Option<String>,
     /// Who was asked for, as the model wrote it.
     pub asked: Option<String>,
@@ -73,14 +73,14 @@ impl Body {
         }
     }
 
-    /// The body of a request for which nobody was called.
+    /// The body of a request for which no specialist was called.
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
         let message = Some(message.into());
         Self { reason: Some(reason), message, ..Self::new(Status::Refused) }
     }
 }
 
-/// The beginning of a text that a model wrote, as it may be echoed.
+/// The beginning of a string that a model wrote, as it may be echoed.
 pub fn echo(text: &str) -> String {
     text.chars().take(MAX_ECHO_CHARS).collect()
 }

@@ -63,7 +63,7 @@ impl Arguments {
         self
     }
 
-    /// The beginning of an argument that is a text, for echoing.
+    /// The beginning of an argument that is a string, for echoing.
     pub fn echo(&self, name: &str) -> Option<String> {
         self.0.get(name).and_then(Value::as_str).map(echo)
     }
@@ -77,7 +77,7 @@ impl Arguments {
                 text.len()
             ))),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(bad(format!("`{name}` is {}; it must be a text.", kind(other)))),
+            Some(other) => Err(bad(format!("`{name}` is {}; it must be a string.", kind(other)))),
         }
     }
 
@@ -159,7 +159,7 @@ pub(crate) fn names(policy: &Policy) -> String {
     names.join(", ")
 }
 
-/// Whether somebody could mean a specialist by this. A name that the policy does not have
+/// Whether a model may mean a specialist by this. A name that the policy does not have
 /// goes to the fallback, which costs money; text that is no name at all does not.
 fn is_plausible_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || " -_&/.,:()+".contains(c);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_call_is_read_whether_numbers_come_as_numbers_or_as_texts() {
+    fn a_whole_call_is_read_whether_numbers_come_as_numbers_or_as_strings() {
         for confidence in [json!("0.9"), json!(0.9)] {
             let task = invoke(json!({"specialist_type": "orders", "request": "Where is it?",
                 "intent": "delivery", "confidence": confidence, "task_id": "t1"}));
@@ -230,14 +230,14 @@ mod tests {
                 json!(null),
                 "`specialist_type` is missing. Give one of: billing, ",
             ),
-            ("specialist_type", json!(7), "`specialist_type` is a number; it must be a text."),
+            ("specialist_type", json!(7), "`specialist_type` is a number; it must be a string."),
             (
                 "specialist_type",
                 json!("../\"\n"),
                 "`specialist_type` is `../\\\"\\n`; it must be one of",
             ),
             ("request", json!("  "), "`request` is missing."),
-            ("request", json!(["r"]), "`request` is a list; it must be a text."),
+            ("request", json!(["r"]), "`request` is an array; it must be a string."),
             (
                 "confidence",
                 json!("high"),
@@ -246,8 +246,8 @@ mod tests {
             ("confidence", json!(1.1), "`confidence` is `1.1`;"),
             ("confidence", json!("NaN"), "`confidence` is `NaN`;"),
             ("confidence", json!(true), "`confidence` is a boolean;"),
-            ("intent", json!({}), "`intent` is an object; it must be a text."),
-            ("task_id", json!(1), "`task_id` is a number; it must be a text."),
+            ("intent", json!({}), "`intent` is an object; it must be a string."),
+            ("task_id", json!(1), "`task_id` is a number; it must be a string."),
         ];
         for (name, value, expected) in cases {
             let mut arguments = good.clone();

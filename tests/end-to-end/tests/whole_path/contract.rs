@@ -26,7 +26,7 @@ async fn a_bad_argument_is_told_in_a_sentence_and_costs_nothing_in_each_form() {
         (good().without("specialist_type"), "`specialist_type` is missing. Give one of: billing"),
         (good().argument("specialist_type", " "), "`specialist_type` is missing"),
         (good().argument("specialist_type", "../orders"), "`specialist_type` is `../orders`"),
-        (good().argument("specialist_type", json!(["orders"])), "`specialist_type` is a list"),
+        (good().argument("specialist_type", json!(["orders"])), "`specialist_type` is an array"),
         (good().without("request"), "`request` is missing. Give the text"),
         (good().argument("request", ""), "`request` is missing"),
         (good().argument("request", json!({ "a": 1 })), "`request` is an object"),
@@ -34,7 +34,7 @@ async fn a_bad_argument_is_told_in_a_sentence_and_costs_nothing_in_each_form() {
         (good().argument("confidence", "high"), "`confidence` is `high`; it must be a number"),
         (good().argument("confidence", "1.01"), "`confidence` is `1.01`; it must be a number"),
         (good().argument("confidence", "NaN"), "`confidence` is `NaN`; it must be a number"),
-        (good().argument("intent", 7), "`intent` is a number; it must be a text"),
+        (good().argument("intent", 7), "`intent` is a number; it must be a string"),
         (good().tool("invoke_everybody"), "There is no tool `invoke_everybody`"),
         (good().tool("escalate_to_human"), "The tool `escalate_to_human` is not available"),
     ];

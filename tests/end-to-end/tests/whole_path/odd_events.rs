@@ -85,11 +85,11 @@ async fn an_odd_value_in_a_field_that_is_needed_is_told_for_what_it_is() {
     let ask = |argument: &str| Ask::orders("Where is it?").argument(argument, "ODD");
     for (ask, odd, expected) in [
         (ask("request"), &b"1e999"[..], "`request` is a number"),
-        (ask("request"), deep.as_bytes(), "`request` is a list"),
+        (ask("request"), deep.as_bytes(), "`request` is an array"),
         (ask("specialist_type"), b"{\"a\": NaN}", "`specialist_type` is an object"),
         (ask("task_id"), b"-1e999", "`task_id` is a number"),
         (Ask::orders("r").attribute("a", "ODD"), b"1e999", "an object with a number"),
-        (Ask::orders("r").session("ODD"), deep.as_bytes(), "`sessionId` is a list"),
+        (Ask::orders("r").session("ODD"), deep.as_bytes(), "`sessionId` is an array"),
     ] {
         let invocation = world.invoke(with(&ask.event(), odd), None).await;
         let body = Form::Function.body(&invocation.json().unwrap()).unwrap();
@@ -117,7 +117,7 @@ async fn what_cannot_be_read_at_all_is_told_so() {
         (&b"{\"function\": \"invoke_specialist_agent\""[..], "the event is not JSON"),
         (b"", "the event is not JSON"),
         (b"{} {}", "the event is not JSON"),
-        (b"[{\"function\": \"\\ud800\"}]", "the event is a list"),
+        (b"[{\"function\": \"\\ud800\"}]", "the event is an array"),
         (b"1e999", "the event is a number"),
         (b"{\"Function\": \"\\ud800\"}", "neither `apiPath` nor `function`"),
     ] {

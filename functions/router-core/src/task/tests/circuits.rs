@@ -44,7 +44,7 @@ impl Stage {
         assert_eq!(called, ["GENERAL"]);
         let body = &routed.body;
         assert_eq!((body.status, body.reason), (Status::FellBack, Some(Reason::CircuitOpen)));
-        assert_eq!(self.ledger.account().steps, steps + 1, "nobody pays for not being called");
+        assert_eq!(self.ledger.account().steps, steps + 1, "a call that is not made costs no step");
         routed
     }
 }
@@ -270,7 +270,7 @@ async fn a_table_that_falls_silent_lifts_no_switch_and_closes_no_circuit() {
     assert_eq!(routed.body.reason, Some(Reason::CircuitOpen));
     stage.wait(30);
     let (_, called) = stage.play("orders", [answers("ORDERS", "there")]).await;
-    assert_eq!(called, ["ORDERS"], "its time is up, and nobody can say who has the probe");
+    assert_eq!(called, ["ORDERS"], "its time is up, and the table cannot say who has the probe");
 }
 
 #[tokio::test]

@@ -121,8 +121,8 @@ fn an_event_in_no_form_is_an_error_that_says_what_was_found() {
     let neither = "an object with neither `apiPath` nor `function`";
     for (payload, event) in [
         ("null", "null"),
-        ("[1]", "a list"),
-        ("\"x\"", "a text"),
+        ("[1]", "an array"),
+        ("\"x\"", "a string"),
         ("{}", neither),
         ("{\"function\": null, \"x\": \"\\ud800\", \"y\": 1e999}", neither),
         ("{\"function\": \"f\"", "not JSON"),
@@ -185,7 +185,7 @@ fn sessions_that_are_no_unicode_stay_apart() {
 fn a_gateways_event_that_is_not_json_is_told_so() {
     let context = json!({ "custom": { GATEWAY_TOOL_NAME: "t" } }).to_string();
     for (payload, found) in
-        [("", "not JSON"), ("{", "not JSON"), ("null", "null"), ("[]", "a list")]
+        [("", "not JSON"), ("{", "not JSON"), ("null", "null"), ("[]", "an array")]
     {
         let event = Event::read(payload.as_bytes(), Some(context.as_bytes()), false).unwrap();
         assert_eq!(event.arguments.unwrap_err().found, found, "{payload}");
