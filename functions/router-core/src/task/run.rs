@@ -51,7 +51,7 @@ pub(crate) async fn run<'r, P: Ports>(
                 context.note(Fact::FellBack { of });
             }
             let candidates = Candidates::new(&plan);
-            TaskRun { context, candidates }.to_end().await
+            TaskRun { context, candidates }.finish().await
         }
         Decision::RefuseLoop => {
             let reason = Reason::LoopDetected;
@@ -86,7 +86,7 @@ enum Progress {
 }
 
 impl<'r, P: Ports> TaskRun<'r, P> {
-    async fn to_end(mut self) -> TaskEnd<'r> {
+    async fn finish(mut self) -> TaskEnd<'r> {
         while let Some(candidate) = self.candidates.next() {
             match self.ask(&candidate).await {
                 Progress::Answered { text, generation } => {
