@@ -225,3 +225,161 @@ fn counts<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
 fn in_milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charge::{Charge, Usage};
+    use crate::doubles::{account, policy};
+    use crate::ids::{HoldId, Lane, SpecialistName};
+    use crate::ledger::{Account, Limit};
+    use crate::units::{TokenUse, Tokens};
+
+    fn lines(facts: Vec<(u64, Fact)>) -> Vec<String> {
+        let entry = |(at, fact): (u64, Fact)| Entry { at: Timestamp(at), task: Some(0), fact };
+        let entries: Vec<Entry> = facts.into_iter().map(entry).collect();
+        let line = |datum: &Datum<'_>| {
+            let dimensions: Vec<String> =
+                datum.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let unit = datum.unit.as_str();
+            format!("{} {} {} [{}]", datum.name, datum.value, unit, dimensions.join(","))
+        };
+        of(&entries, &policy(), Timestamp(1_060)).iter().map(line).collect()
+    }
+
+    fn received(cold_start: Option<ColdStart>, version: Option<&str>) -> (u64, Fact) {
+        (1_000, Fact::Received { cold_start, function_version: version.map(str::to_owned) })
+    }
+
+    fn orders() -> SpecialistName {
+        SpecialistName::parse("orders").unwrap()
+    }
+
+    fn hold() -> HoldId {
+        HoldId::new("r", 0, 0)
+    }
+
+    fn attempt(failure: Option<Reason>, reported: u64) -> [(u64, Fact); 2] {
+        let usage = Usage::Reported(TokenUse::new(300, 50));
+        let charge = Charge { tokens: Tokens(350), cost: MicroUsd(91_650) };
+        let (reported_cost, too_long, steps) = (MicroUsd(reported), None, Vec::new());
+        let (number, hold, agent) = (1, hold(), String::new());
+        [
+            (1_010, Fact::AttemptStarted { number, hold, agent }),
+            (1_050, Fact::AttemptEnded { usage, charge, reported_cost, failure, too_long, steps }),
+        ]
+    }
+
+    #[test]
+    fn a_request_that_called_no_specialist_tells_only_what_it_cost_the_router() {
+        assert_eq!(lines(vec![received(None, None)]), ["RouterOverhead 60 Milliseconds []"]);
+    }
+
+    #[test]
+    fn every_fact_is_told_in_each_of_its_dimension_sets() {
+        let account = Account {
+            steps: 6,
+            spent: Charge { tokens: Tokens(350), cost: MicroUsd(91_650) },
+            ..account()
+        };
+        let cold_start =
+            ColdStart { function_name: "router".to_owned(), service: "agents".to_owned() };
+        let (lane, stale) = (Lane::default(), Vec::new());
+        let not_held = |why, purpose| Fact::NotHeld {
+            id: hold(),
+            purpose,
+            why,
+            account: None,
+            expired_holds: 0,
+        };
+        let no_steps = NotHeld::Exhausted(Limit::Steps);
+        let facts = [
+            vec![
+                received(Some(cold_start), Some("7")),
+                (
+                    1_000,
+                    Fact::Asked { specialist: Some(orders()), intent_class: "delivery".to_owned() },
+                ),
+                (1_000, Fact::Chosen { first: orders(), detour: None }),
+                (1_010, Fact::Held { id: hold(), account, lane, expired_holds: 2, stale }),
+                (1_010, Fact::InvocationStarted { specialist: orders() }),
+            ],
+            attempt(Some(Reason::Throttled), 1_650).to_vec(),
+            vec![
+                (1_050, Fact::InvocationEnded { failure: Some(Reason::OutOfScope) }),
+                (
+                    1_050,
+                    Fact::Reported { owner: String::new(), specialist: orders(), opened: true },
+                ),
+                (1_050, Fact::FellBack { of: orders() }),
+                (1_050, not_held(no_steps, Purpose::Invocation)),
+                (1_050, not_held(no_steps, Purpose::Retry)),
+                (1_050, not_held(NotHeld::Repeated, Purpose::Invocation)),
+                (1_050, Fact::Uncounted),
+            ],
+        ]
+        .concat();
+        assert_eq!(
+            lines(facts),
+            [
+                "ColdStart 1 Count [function_name=router,service=agents]",
+                "RoutingAccuracy 0 None [IntentClass=delivery,SpecialistRouted=orders]",
+                "RoutingAccuracy 0 None []",
+                "SpecialistInvocations 1 Count [Specialist=orders]",
+                "SpecialistInvocations 1 Count []",
+                "SpecialistErrors 0 Count [Specialist=orders]",
+                "SpecialistErrors 0 Count []",
+                "SpecialistThrottles 1 Count [Specialist=orders]",
+                "SpecialistThrottles 1 Count []",
+                "SlowCalls 0 Count [Specialist=orders]",
+                "SlowCalls 0 Count []",
+                "SpecialistLatency 40 Milliseconds [Specialist=orders]",
+                "SpecialistLatency 40 Milliseconds []",
+                "InputTokens 300 Count [Specialist=orders]",
+                "InputTokens 300 Count []",
+                "OutputTokens 50 Count [Specialist=orders]",
+                "OutputTokens 50 Count []",
+                "Cost 0.00165 None [Specialist=orders]",
+                "Cost 0.00165 None []",
+                "UnreportedCost 0.09 None [Specialist=orders]",
+                "UnreportedCost 0.09 None []",
+                "CircuitOpened 1 Count [Specialist=orders]",
+                "CircuitOpened 1 Count []",
+                "Fallbacks 1 Count [Specialist=orders]",
+                "Fallbacks 1 Count []",
+                "BudgetRefusals 1 Count [Limit=steps]",
+                "BudgetRefusals 1 Count []",
+                "LoopsDetected 1 Count []",
+                "ExpiredHolds 2 Count []",
+                "UncountedInvocations 1 Count []",
+                "BudgetUtilization 50 Percent []",
+                "SessionCost 0.09165 None []",
+                "SessionSteps 6 Count []",
+                "RouterOverhead 20 Milliseconds []",
+                "RoutingAccuracy 0 None [FunctionVersion=7]",
+                "SpecialistInvocations 1 Count [FunctionVersion=7]",
+                "SpecialistErrors 0 Count [FunctionVersion=7]",
+                "SpecialistLatency 40 Milliseconds [FunctionVersion=7]",
+                "Cost 0.00165 None [FunctionVersion=7]",
+                "RouterOverhead 20 Milliseconds [FunctionVersion=7]",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_task_is_no_sample_and_no_fallback() {
+        let refused = Fact::TaskEnded {
+            status: crate::outcome::Status::Refused,
+            reason: Some(Reason::BudgetSteps),
+            specialist: None,
+        };
+        let facts = vec![
+            received(None, None),
+            (1_000, Fact::Asked { specialist: None, intent_class: "none".to_owned() }),
+            (1_000, Fact::Chosen { first: orders(), detour: Some(Reason::UnknownSpecialist) }),
+            (1_000, Fact::FellBack { of: orders() }),
+            (1_000, refused),
+        ];
+        assert_eq!(lines(facts), ["RouterOverhead 60 Milliseconds []"]);
+    }
+}
