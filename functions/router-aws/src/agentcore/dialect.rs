@@ -57,6 +57,15 @@ const ALL: [Dialect; 17] = [
     own::RESULT,
 ];
 
+/// How many of them are frameworks', at the beginning of the table but for the first. Their marks
+/// are no chance, unlike names that anyone may use.
+const FRAMEWORKS: std::ops::Range<usize> = 1..14;
+
+/// Hears a value of a framework's dialect; `false` if it is of none.
+fn hear_framework(value: &Value, heard: &mut Heard) -> bool {
+    ALL[FRAMEWORKS].iter().any(|dialect| (dialect.read)(value, heard).is_some())
+}
+
 /// Hears a value of any dialect; `false` if it belongs to none.
 pub(super) fn hear(value: &Value, heard: &mut Heard) -> bool {
     ALL.iter().any(|dialect| (dialect.read)(value, heard).is_some())

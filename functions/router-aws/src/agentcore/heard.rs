@@ -48,6 +48,28 @@ struct Message {
     is_cut_off: bool,
 }
 
+/// What a string of an agent is.
+#[derive(Debug)]
+enum Said {
+    Text,
+    /// What Python or JavaScript prints of an object.
+    Print,
+    /// What Python, JavaScript or an SDK writes of an exception.
+    Failure(InvokeError),
+}
+
+impl Said {
+    fn of(text: &str) -> Self {
+        if failure::is_written_exception(text) {
+            Self::Failure(failure::told(text))
+        } else if python::is_print(text) {
+            Self::Print
+        } else {
+            Self::Text
+        }
+    }
+}
+
 impl Heard {
     /// Whether what is heard now is all that the agent sent, or the result that it names. A message
     /// in its place is the last of perhaps many. Gives what was so before.
@@ -98,15 +120,19 @@ impl Heard {
 
     /// A piece of text that nothing assigns to a message.
     pub(super) fn loose(&mut self, text: &str) {
-        if !python::is_print(text) {
-            self.loose.add(text);
+        match Said::of(text) {
+            Said::Text => self.loose.add(text),
+            Said::Print => {}
+            Said::Failure(error) => self.failure = Some(error),
         }
     }
 
     /// What the agent calls its result, or a piece of it.
     pub(super) fn result(&mut self, text: &str) {
-        if !python::is_print(text) {
-            self.result.add(text);
+        match Said::of(text) {
+            Said::Text => self.result.add(text),
+            Said::Print => {}
+            Said::Failure(error) => self.failure = Some(error),
         }
     }
 

@@ -6,8 +6,12 @@
 
 use serde_json::Value;
 
+use super::dialect::typed::{Kind, kind_of};
 use super::heard::Heard;
 use super::usage::Told;
+
+/// Names under which a block of the content says what it is.
+const KINDS: [&str; 4] = ["type", "block_type", "part_kind", "kind"];
 
 /// Whose a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,9 @@ impl<'a> Message<'a> {
         match self.role {
             Role::Model => {
                 self.say(id, heard);
+                if is_refusal(self.value) {
+                    heard.stops(&"refusal".into());
+                }
                 heard.stops(self.stop_reason());
             }
             Role::Tool => heard.tool(),
@@ -98,8 +105,13 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What tells the message from others; Pydantic AI's have the time of their response.
     fn id(&self) -> Option<&'a str> {
-        self.value["id"].as_str()
+        let names: &[&str] = match self.value["kind"].as_str() {
+            Some("response") => &["provider_response_id", "timestamp"],
+            _ => &["id"],
+        };
+        names.iter().find_map(|name| self.value[*name].as_str())
     }
 
     /// Why the model stopped, as LangChain passes it on from each provider.
@@ -139,9 +151,7 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
             (!texts.is_empty()).then(|| texts.concat())
         }
         Value::Object(block) => {
-            let kind = ["type", "block_type", "part_kind", "kind"]
-                .iter()
-                .find_map(|name| block.get(*name)?.as_str());
+            let kind = KINDS.iter().find_map(|name| block.get(*name)?.as_str());
             match kind {
                 None | Some("text" | "output_text" | "text_delta" | "textDelta" | "textBlock") => {}
                 Some(_) => return None,
@@ -156,6 +166,34 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// Whether the model refused to answer, in OpenAI's way: in a field of the message, or in a block.
+pub(super) fn is_refusal(message: &Value) -> bool {
+    let blocks = message["content"].as_array();
+    message["refusal"].as_str().is_some_and(|words| !words.is_empty())
+        || blocks.into_iter().flatten().any(|block| block["type"] == "refusal")
+}
+
+/// Hears the content of the model's message where it comes without the message: a list of blocks.
+/// `None` if one of them is none.
+pub(super) fn hear_blocks(items: &[Value], heard: &mut Heard) -> Option<()> {
+    let is_inside = |item: &Value| {
+        let kind = KINDS.iter().find_map(|name| item[*name].as_str());
+        matches!(kind.and_then(kind_of), Some(Kind::Tool | Kind::Aside))
+            || ["reasoningContent", "toolUse", "toolResult"].iter().any(|it| item[*it].is_object())
+    };
+    let is_block = |item: &Value| text_of(item).is_some() || is_inside(item);
+    if !items.iter().all(is_block) {
+        return None;
+    }
+    let content = Value::Array(items.to_vec());
+    if calls_tools_within(&content) || has_tool_result(&content) {
+        heard.tool();
+    } else {
+        heard.loose(&text_of(&content).unwrap_or_default());
+    }
+    Some(())
 }
 
 /// LangChain's ways to put a message's class beside its fields.
@@ -188,8 +226,8 @@ fn of_class(class: &str) -> Option<Role> {
 
 fn of_role(role: &str) -> Option<Role> {
     Some(match role {
-        "assistant" | "ai" | "model" | "agent" => Role::Model,
-        "user" | "human" => Role::User,
+        "assistant" | "ai" | "model" | "agent" | "ROLE_AGENT" => Role::Model,
+        "user" | "human" | "ROLE_USER" => Role::User,
         "tool" | "function" => Role::Tool,
         "system" | "developer" => Role::Other,
         _ => return None,
@@ -220,7 +258,7 @@ fn calls_tools(message: &Value) -> bool {
 }
 
 /// Whether a block of the content is a call.
-fn calls_tools_within(content: &Value) -> bool {
+pub(super) fn calls_tools_within(content: &Value) -> bool {
     content.as_array().into_iter().flatten().any(|block| {
         let kind = ["type", "block_type", "part_kind"].iter().find_map(|it| block[*it].as_str());
         matches!(kind, Some("tool_use" | "toolUse" | "tool_call" | "tool-call" | "tool_call_chunk"))

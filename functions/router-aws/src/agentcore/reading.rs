@@ -223,7 +223,7 @@ impl Reading {
             }
         }
         self.heard.loose(text);
-        Ok(())
+        self.check()
     }
 
     fn take_value(&mut self, value: &Value) -> Result<(), InvokeError> {

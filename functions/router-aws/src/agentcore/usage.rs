@@ -209,7 +209,12 @@ impl Counts {
     }
 
     fn count(&mut self, value: &Value) -> Option<u64> {
-        let count = value.as_u64().filter(|count| *count <= u64::from(u32::MAX));
+        let count = value.as_u64().or_else(|| {
+            // Some languages write each number as a float.
+            let count = value.as_f64().filter(|count| count.fract() == 0.0 && *count >= 0.0)?;
+            format!("{count:.0}").parse().ok()
+        });
+        let count = count.filter(|count| *count <= u64::from(u32::MAX));
         self.has_nonsense |= count.is_none() && !value.is_null();
         count
     }

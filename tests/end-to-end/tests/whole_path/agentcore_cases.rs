@@ -6,6 +6,7 @@ use stand_ins::Options;
 use crate::support::{Ask, Limits, RUNTIME, World, agents_with};
 
 const RECORDINGS: &str = include_str!("../../cases/agentcore-recordings.jsonl");
+const VARIANTS: &str = include_str!("../../cases/agentcore-variants.jsonl");
 const ANSWERS: &str = include_str!("../../cases/agentcore-answers.json");
 
 /// What an attempt of orders costs whose usage is unknown.
@@ -16,9 +17,9 @@ const GENERAL: u64 = 250;
 const REPORTED: [&str; 3] = ["strands-dumps-events", "strands-graph", "strands-sample-typed"];
 
 fn cases() -> Vec<Value> {
-    let recordings = RECORDINGS.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines = RECORDINGS.lines().chain(VARIANTS.lines());
     let answers: Vec<Value> = serde_json::from_str(ANSWERS).unwrap();
-    recordings.chain(answers).collect()
+    lines.map(|line| serde_json::from_str(line).unwrap()).chain(answers).collect()
 }
 
 /// The reply of orders, in pieces, that is this case.

@@ -61,7 +61,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             }
         }
         "CUSTOM" => {}
-        _ if ["STEP_", "THINKING_", "REASONING_", "ACTIVITY_", "STATE_", "META"]
+        _ if ["STEP_", "THINKING_", "REASONING_", "ACTIVITY_", "STATE_", "SUBAGENT_", "META"]
             .iter()
             .any(|family| kind.starts_with(family)) => {}
         _ => return None,
@@ -89,6 +89,7 @@ mod tests {
             json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"}),
             json!({"type": "MESSAGES_SNAPSHOT", "messages": [question]}),
             json!({"type": "REASONING_MESSAGE_CONTENT", "messageId": "h", "delta": "Hm"}),
+            json!({"type": "SUBAGENT_FINISHED", "result": "state=shipped"}),
             content("a", "Let me see."),
             json!({"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "x"}),
             json!({"type": "TOOL_CALL_RESULT", "toolCallId": "c", "content": "state=shipped"}),

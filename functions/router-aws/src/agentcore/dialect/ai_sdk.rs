@@ -57,7 +57,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 }
 
 fn hear_reason(fields: &Value, heard: &mut Heard) {
-    heard.stops(&fields["finishReason"]);
+    heard.stops(own::stop_reason(fields));
     heard.stops(&fields["stepResult"]["reason"]);
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::{Message, hear_conversation, text_of};
+use crate::agentcore::message::{Message, hear_blocks, hear_conversation};
 
 pub(super) const DIALECT: Dialect = Dialect { name: "LangGraph, LangChain, messages", read };
 
@@ -64,12 +64,20 @@ fn read_list(items: &[Value], heard: &mut Heard) -> Option<()> {
         }
         // With subgraphs: where a step took place, and what it changed.
         [Value::Array(_), data] => read(data, heard),
-        _ => hear_conversation(items, heard).or_else(|| {
-            let text = items.iter().map(text_of).collect::<Option<String>>()?;
-            heard.loose(&text);
+        _ if hear_conversation(items, heard).is_some() => Some(()),
+        _ if !items.is_empty() && items.iter().all(is_frameworks) => {
+            items.iter().for_each(|item| {
+                super::hear_framework(item, heard);
+            });
             Some(())
-        }),
+        }
+        _ => hear_blocks(items, heard),
     }
+}
+
+/// Whether a value is an event or a result of a framework.
+fn is_frameworks(value: &Value) -> bool {
+    value.is_object() && super::hear_framework(value, &mut Heard::default())
 }
 
 fn hear_mode(mode: &str, data: &Value, heard: &mut Heard) {
@@ -90,8 +98,10 @@ fn hear_mode(mode: &str, data: &Value, heard: &mut Heard) {
 
 /// The whole state.
 fn read_state(state: &Value, heard: &mut Heard) -> Option<()> {
+    let messages = state["messages"].as_array()?;
     hear_interrupt(state, heard);
-    hear_conversation(state["messages"].as_array()?, heard)
+    // A conversation may not have begun.
+    hear_conversation(messages, heard).or(messages.is_empty().then_some(()))
 }
 
 /// What nodes have added to the state: an object with the names of nodes, none of which is the
@@ -245,8 +255,15 @@ mod tests {
     fn blocks_of_text_are_pieces() {
         let block = |text| json!([{"type": "text", "text": text, "index": 0}]);
         assert_eq!(answer(&DIALECT, &[block("It has "), block("shipped.")]), "It has shipped.");
+        let thought = json!({"type": "thinking", "thinking": "Hm"});
+        let said = json!([thought, {"type": "text", "text": "It has shipped."}]);
+        assert_eq!(answer(&DIALECT, &[said]), "It has shipped.");
+        for inside in [json!([thought]), json!([{"text": "Hm"}, {"toolUse": {"name": "x"}}])] {
+            let told = told(&DIALECT, &[inside]);
+            assert!(matches!(told.answer, Err(InvokeError::EmptyAnswer)));
+        }
         let mut heard = Heard::default();
-        assert!(read(&json!([{"toolUse": {"name": "x"}}]), &mut heard).is_none());
+        assert!(read(&json!([{"type": "order", "id": 17}]), &mut heard).is_none());
         assert!(read(&json!({"retrieve": {"documents": ["state=shipped"]}}), &mut heard).is_none());
     }
 }

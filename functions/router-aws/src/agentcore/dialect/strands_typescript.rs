@@ -40,6 +40,7 @@ enum Sent {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ending {
+    #[serde(default)]
     stop_reason: Value,
     last_message: Value,
     #[serde(default)]
@@ -47,6 +48,10 @@ struct Ending {
 }
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
+    if value["type"].is_null() && value["lastMessage"].is_object() {
+        hear(Sent::AgentResult(Ending::deserialize(value).ok()?), heard);
+        return Some(());
+    }
     let kind = value["type"].as_str()?;
     match Sent::deserialize(value) {
         Ok(event) => hear(event, heard),

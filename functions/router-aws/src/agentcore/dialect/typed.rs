@@ -21,6 +21,22 @@ use crate::agentcore::usage::Told;
 
 pub(super) const DIALECT: Dialect = Dialect { name: "typed events", read };
 
+/// Names under which an event says what it is.
+pub(super) const NAMES: [&str; 8] = [
+    "type",
+    "event",
+    "event_type",
+    "eventType",
+    "kind",
+    "chunk_type",
+    "message_type",
+    "messageType",
+];
+/// Names of where in a run an event was sent. A node of a graph has a name of its own choice, of
+/// which only that of a tool is clear.
+const PLACES: [&str; 3] = ["stage", "phase", "step"];
+const NODE: &str = "node";
+
 /// What a typed event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::agentcore) enum Kind {
@@ -121,7 +137,7 @@ pub(in crate::agentcore) fn kind_of(name: &str) -> Option<Kind> {
 }
 
 /// The words of `tool_use`, `tool-use`, `toolUse` or `TOOL_USE`, in lower case.
-fn words_of(name: &str) -> Vec<String> {
+pub(super) fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;
     for letter in name.chars() {
@@ -138,20 +154,28 @@ fn words_of(name: &str) -> Vec<String> {
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
-    let name = ["type", "event", "event_type", "eventType"]
-        .iter()
-        .find_map(|name| object.get(*name)?.as_str());
+    let name = NAMES.iter().find_map(|name| object.get(*name)?.as_str());
+    let place_of = |name: &str| kind_of(object.get(name)?.as_str()?);
+    let is_of_a_tool = || {
+        TOOL.iter().any(|name| object.contains_key(*name))
+            || PLACES.iter().chain(&[NODE]).any(|name| place_of(name) == Some(Kind::Tool))
+    };
+    let is_aside = || PLACES.iter().any(|name| place_of(name) == Some(Kind::Aside));
     let kind = match name.and_then(kind_of) {
-        None | Some(Kind::Text | Kind::End) if TOOL.iter().any(|it| object.contains_key(*it)) => {
-            Kind::Tool
-        }
+        None | Some(Kind::Text | Kind::End) if is_of_a_tool() => Kind::Tool,
         Some(Kind::Text | Kind::End) if own::is_failure(value) => Kind::Error,
+        None if is_aside() => Kind::Aside,
+        Some(Kind::Aside) if name == Some("status") && own::is_failure(value) => Kind::Error,
         kind => kind?,
     };
     match kind {
         Kind::Error => heard.fails(value),
         Kind::Tool => heard.tool(),
-        Kind::Aside | Kind::Event => {}
+        Kind::Aside => {}
+        // An event of a framework, wrapped once more.
+        Kind::Event => {
+            super::hear_framework(&value["data"], heard);
+        }
         Kind::Text => {
             if let Some(text) = TEXT.iter().find_map(|name| text_of(&value[*name])) {
                 heard.loose(&text);
@@ -224,6 +248,8 @@ mod tests {
             json!({"type": "error", "message": "db-internal-7 refused"}),
             json!({"event": "agent_failed", "data": "db-internal-7 refused"}),
             json!({"type": "message", "error": "db-internal-7 refused"}),
+            json!({"type": "status", "status": "failed"}),
+            json!({"kind": "error", "message": "db-internal-7 refused"}),
         ] {
             let said = json!({"type": "token", "text": "It has"});
             let told = told(&DIALECT, &[said, error]);
@@ -250,8 +276,15 @@ mod tests {
 
     #[test]
     fn what_names_a_tool_is_a_tools_and_what_has_no_usual_name_is_left_to_others() {
-        let tool = json!({"tool_name": "x", "output": "state=shipped"});
-        assert!(matches!(told(&DIALECT, &[tool]).answer, Err(InvokeError::EmptyAnswer)));
+        for tool in [
+            json!({"tool_name": "x", "output": "state=shipped"}),
+            json!({"kind": "tool_result", "text": "state=shipped"}),
+            json!({"message_type": "tool", "content": "state=shipped"}),
+            json!({"node": "tools", "content": "state=shipped"}),
+            json!({"stage": "thinking", "content": "Hm"}),
+        ] {
+            assert!(matches!(told(&DIALECT, &[tool]).answer, Err(InvokeError::EmptyAnswer)));
+        }
         for other in [json!({"type": "order", "text": "x"}), json!({"text": "x"}), json!([])] {
             assert!(read(&other, &mut Heard::default()).is_none(), "{other}");
         }
