@@ -27,6 +27,8 @@ pub(super) struct Reading {
     heard: Heard,
     /// Strings hold values of a dialect, so that one of no dialect is no text.
     has_values_in_strings: bool,
+    /// The data of an event was cut off JSON, or a piece of JSON that a model says.
+    has_cut_off_data: bool,
 }
 
 /// What the bytes of the body are.
@@ -58,7 +60,13 @@ impl Reading {
         } else {
             Form::Body { bytes: Vec::new(), is_json: content_type.contains("json") }
         };
-        Self { form, max_tokens, heard: Heard::default(), has_values_in_strings: false }
+        Self {
+            form,
+            max_tokens,
+            heard: Heard::default(),
+            has_values_in_strings: false,
+            has_cut_off_data: false,
+        }
     }
 
     /// Takes bytes in, split wherever the connection did.
@@ -110,6 +118,12 @@ impl Reading {
         } else {
             self.heard.into_answer()
         };
+        let answer = match answer {
+            Ok(text) if self.has_cut_off_data && json::parse_composite(&text).is_none() => {
+                Err(InvokeError::Unreadable)
+            }
+            answer => answer,
+        };
         // Of half an answer, only half of the usage may have come.
         let usage = match (&answer, usage) {
             (Err(InvokeError::StreamBroken(_)), Usage::Reported(used)) => Usage::AtLeast(used),
@@ -155,7 +169,11 @@ impl Reading {
             Ok(Value::Null) => Ok(()),
             Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
             // A text may look like a number or a truth value, and is a text all the same.
-            Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => self.take_text(&data, place),
+            Ok(Value::Bool(_) | Value::Number(_)) => self.take_text(&data, place),
+            Err(error) => {
+                self.has_cut_off_data |= error.is_eof() && data.starts_with("{\"");
+                self.take_text(&data, place)
+            }
         }
     }
 
@@ -463,6 +481,18 @@ mod tests {
         assert_eq!(answer(read("", r#"{"output": "Hi"}"#)).0, "Hi");
         let split = read_split(JSON, "\"\u{e9}\u{1f642}\"".as_bytes(), 1);
         assert_eq!(answer(split).0, "\u{e9}\u{1f642}");
+    }
+
+    #[test]
+    fn an_event_that_is_cut_off_is_no_text_but_for_a_piece_of_json_that_a_model_says() {
+        for body in
+            ["data: {\"text\": \"It has ship\n\n", "data: It has\n\ndata: {\"error\": \"bo\n\n"]
+        {
+            assert!(matches!(error(read(EVENTS, body)).0, InvokeError::Unreadable), "{body}");
+        }
+        let said = "data: {\"state\": \n\ndata: \"shipped\"}\n\n";
+        let said = read(EVENTS, said).result;
+        assert_eq!(said.unwrap(), "{\"state\": \"shipped\"}");
     }
 
     #[test]
