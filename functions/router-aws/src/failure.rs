@@ -89,7 +89,7 @@ pub(crate) fn named(name: &str, text: &str) -> Option<InvokeError> {
     }
 }
 
-/// What a text means in which an agent, or a framework around it, tells of its failure: an
+/// What a string means in which an agent, or a framework around it, reports its failure: an
 /// exception, a message, or JSON that has one or the other in it.
 pub(crate) fn told(text: &str) -> InvokeError {
     if tells_of_throttling(text) {
@@ -126,7 +126,7 @@ pub(crate) fn is_written_exception(text: &str) -> bool {
     is_traceback || is_stack || is_of_sdk
 }
 
-/// The names of exceptions in a text.
+/// The names of exceptions in a string.
 fn exceptions(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     words.filter(|word| {
@@ -157,7 +157,7 @@ pub(crate) fn used_before(error: &InvokeError, used: TokenUse, has_begun: bool) 
     }
 }
 
-/// Whether a text says that there were too many requests, or too many tokens in a time.
+/// Whether a string says that there were too many requests, or too many tokens in a time.
 pub(crate) fn tells_of_throttling(text: &str) -> bool {
     const WORDS: [&str; 9] = [
         "throttl",
@@ -176,7 +176,7 @@ pub(crate) fn tells_of_throttling(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word)) || tells_status_429(&text)
 }
 
-/// Whether a text in lower case tells of HTTP status 429, and not of another number 429.
+/// Whether a string in lower case tells of HTTP status 429, and not of another number 429.
 fn tells_status_429(text: &str) -> bool {
     text.match_indices("429").any(|(at, number)| {
         let (before, after) = (&text[..at], &text[at + number.len()..]);

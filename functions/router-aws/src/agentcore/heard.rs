@@ -3,7 +3,7 @@
 //! The dialects say what the things are that an agent sends: a piece of the model's message, the
 //! call of a tool, the end of the run. Here stands what follows from it for the answer:
 //!
-//! - What the agent calls its result goes before the model's last message, and that before pieces
+//! - What the agent calls its result overrides the model's last message, and that overrides pieces
 //!   that nothing assigns to a message.
 //! - What was said before a tool was called is no answer.
 //! - Where a dialect has an end mark, a message without it is half a message.
@@ -23,7 +23,7 @@ use crate::failure;
 /// An answer as far as it was heard.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// What the answer's tokens are told to be.
+    /// What the answer reports of its tokens.
     pub(super) meter: Meter,
     /// A message tells the usage of its own model call, which may be one of several.
     is_last_word: bool,
@@ -188,7 +188,7 @@ impl Heard {
         self.has_unknown = true;
     }
 
-    /// The failure that the agent told of last, once.
+    /// The failure that the agent reported last; asked again, none.
     pub(super) fn take_failure(&mut self) -> Option<InvokeError> {
         self.failure.take()
     }
@@ -242,7 +242,8 @@ impl Heard {
         }
     }
 
-    fn forget_words(&mut self) {
+    /// What was said so far is no answer.
+    pub(super) fn forget_words(&mut self) {
         self.message = Message::default();
         self.loose = Pieces::default();
     }
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_goes_before_a_message_and_that_before_loose_pieces() {
+    fn a_result_overrides_a_message_and_that_overrides_loose_pieces() {
         let all = |heard: &mut Heard| {
             heard.loose("Looking it up.");
             heard.piece(None, "It has ");

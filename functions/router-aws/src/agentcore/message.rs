@@ -1,6 +1,6 @@
 //! Messages as chat models and frameworks write them.
 //!
-//! A message says whose it is (`role`, or LangChain's `type`) and what is in it: a text, or blocks
+//! A message says whose it is (`role`, or LangChain's `type`) and what is in it: a string, or blocks
 //! each of which says what it is. Only blocks of text are text; thoughts, calls of tools and what
 //! tools answered are not.
 
@@ -135,7 +135,7 @@ pub(super) fn hear_conversation(messages: &[Value], heard: &mut Heard) -> Option
     let begin = messages.iter().rposition(is_question).map_or(0, |at| at + 1);
     heard.is_last_word(false);
     for (at, message) in messages.iter().enumerate().skip(begin) {
-        // The same message stands at the same place whenever the conversation is told again.
+        // The same message stands at the same place whenever the conversation is sent again.
         let place = format!("message {at}");
         message.hear_as(message.id().or(Some(&place)), heard);
     }
@@ -156,8 +156,8 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
                 None | Some("text" | "output_text" | "text_delta" | "textDelta" | "textBlock") => {}
                 Some(_) => return None,
             }
-            // Gemini marks thoughts, which are otherwise written as text.
-            if content["thought"] == Value::Bool(true) {
+            let is_others = content["role"].as_str().and_then(of_role) != Some(Role::Model);
+            if is_thought(content) || (block.contains_key("role") && is_others) {
                 return None;
             }
             let text = ["text", "content"].iter().find_map(|name| text_of(block.get(*name)?));
@@ -166,6 +166,12 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// Whether a flag says that what is otherwise written as text is a thought, as Gemini does.
+pub(super) fn is_thought(value: &Value) -> bool {
+    let flags = ["thought", "thinking", "reasoning", "is_thought", "is_thinking", "is_reasoning"];
+    flags.iter().any(|flag| value[*flag] == Value::Bool(true))
 }
 
 /// Whether the model refused to answer, in OpenAI's way: in a field of the message, or in a block.
@@ -359,7 +365,7 @@ mod tests {
         assert_eq!(
             hear(&[&all[..2], &all[..3], &all[..4], &all]),
             expected,
-            "told again and again"
+            "sent again and again"
         );
         assert_eq!(hear(&[&all[..2]]), (None, Usage::UNKNOWN));
         assert_eq!(hear(&[&all[..4]]).0, None);

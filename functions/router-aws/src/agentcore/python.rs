@@ -3,8 +3,8 @@
 //! AgentCore's SDK for Python sends `str(value)` of what it cannot make JSON of, so a dictionary
 //! with one object in it arrives as `"{'data': 'Hi', 'agent': <strands.Agent object at 0x7f…>}"`.
 //! Such a print tells everything about the agent, its tools' results and thoughts included, so it
-//! is never a text. It is recognised by its beginning and its end together, so that a sentence
-//! that quotes Python remains a text.
+//! is never an answer. It is recognised by its beginning and its end together, so that a sentence
+//! that quotes Python remains text.
 
 /// Whether all of `text` is what Python, or JavaScript, prints of an object.
 pub(super) fn is_print(text: &str) -> bool {

@@ -40,7 +40,7 @@ enum Form {
     Body { bytes: Vec<u8>, is_json: bool },
 }
 
-/// Where a text stands.
+/// Where a string stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// It is all of the body.
@@ -168,7 +168,7 @@ impl Reading {
             Ok(Value::String(text)) => self.take_text(&text, place),
             Ok(Value::Null) => Ok(()),
             Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
-            // A text may look like a number or a truth value, and is a text all the same.
+            // Text may look like a number or a truth value, and is text all the same.
             Ok(Value::Bool(_) | Value::Number(_)) => self.take_text(&data, place),
             Err(error) => {
                 self.has_cut_off_data |= error.is_eof() && data.starts_with("{\"");
@@ -219,7 +219,7 @@ impl Reading {
         }
     }
 
-    /// Takes a text, in which values of a dialect may stand once more: as JSON, line by line, or
+    /// Takes a string, in which values of a dialect may stand once more: as JSON, line by line, or
     /// as server-sent events.
     fn take_text(&mut self, text: &str, place: Place) -> Result<(), InvokeError> {
         if place != Place::Inside {
@@ -266,21 +266,21 @@ impl Reading {
 }
 
 /// Whether a body that is no JSON was to be some. The SDK for TypeScript says `application/json`
-/// of a text, too.
+/// of plain text, too.
 fn is_broken_json(body: &str, error: &serde_json::Error) -> bool {
     let body = body.trim_start();
     error.is_eof()
         || ["{\"", "{ \"", "[{", "[\"", "{}", "{\n"].iter().any(|it| body.starts_with(it))
 }
 
-/// The values in a text of several lines, each of which is a JSON object.
+/// The values in a string of several lines, each of which is a JSON object.
 fn lines_of_values(text: &str) -> Option<Vec<Value>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let values: Option<Vec<Value>> = lines.map(json::parse_composite).collect();
     values.filter(|values| values.len() > 1 && values.iter().all(Value::is_object))
 }
 
-/// The server-sent events in a text that consists of them.
+/// The server-sent events in a string that consists of them.
 fn events_in(text: &str) -> Option<Vec<Event>> {
     let text = text.trim_start();
     let is_field = |line: &str| {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_text_goes_before_its_parts() {
+    fn a_whole_text_overrides_its_parts() {
         let body = events(&[
             r#"{"event": "progress", "data": "Looking it up"}"#,
             r#"{"event": "complete", "result": "Done.", "usage": {"input_tokens": 3, "output_tokens": 4}}"#,

@@ -15,6 +15,7 @@
 
 use serde_json::Value;
 
+use super::typed::{Kind, kind_of};
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
 use crate::agentcore::message::{Message, hear_blocks, hear_conversation};
@@ -36,6 +37,9 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             if let Some(message) = Message::of(value) {
                 message.hear(heard);
                 return Some(());
+            }
+            if value["type"].as_str().and_then(kind_of) == Some(Kind::Aside) {
+                return None;
             }
             read_state(value, heard).or_else(|| read_update(value, heard))
         }
@@ -121,7 +125,7 @@ fn read_update(update: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
-/// Whether the graph waits for somebody's word.
+/// Whether the graph waits for a person's word.
 fn hear_interrupt(value: &Value, heard: &mut Heard) -> bool {
     let waits = value["__interrupt__"].as_array().is_some_and(|it| !it.is_empty());
     if waits {

@@ -9,7 +9,7 @@
 //! {"text": "It has "}   {"data": "shipped."}                          pieces of text
 //! ```
 //!
-//! A result is a text, or a value of any other dialect, or a structured answer, which is passed on
+//! A result is a string, or a value of any other dialect, or a structured answer, which is passed on
 //! as it is. There is no end mark. Usage is that of the whole call.
 
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use super::{Dialect, typed};
 use crate::agentcore::heard::Heard;
 use crate::agentcore::json;
-use crate::agentcore::message::text_of;
+use crate::agentcore::message::{is_thought, text_of};
 use crate::agentcore::usage::Told;
 
 pub(super) const HAND_BACK: Dialect = Dialect { name: "not its job", read: read_hand_back };
@@ -67,7 +67,7 @@ pub(super) fn is_failure(value: &Value) -> bool {
         Value::Array(errors) => !errors.is_empty(),
         _ => true,
     };
-    // What went wrong on the way to an answer is told beside it.
+    // What went wrong on the way to an answer may be reported beside it.
     let is_without_answer = || answer_in(value).is_none_or(|answer| answer == "");
     let status = value["status"].as_str().unwrap_or_default().to_ascii_lowercase();
     ERROR.iter().any(|name| says_error(name))
@@ -160,19 +160,23 @@ pub(super) fn hear_pieces(value: &Value, heard: &mut Heard) -> Option<()> {
         return None;
     }
     let pieces = || PIECES.iter().filter_map(|name| object.get(*name));
-    let text = pieces().find_map(text_of);
     let usage = Told::within(value);
-    let is_read = text.is_some() || usage != Told::Nothing;
-    if !is_read && !pieces().any(|it| it.is_object() && super::hear_framework(it, heard)) {
-        return None;
+    let is_wrapped = pieces().any(|it| it.is_object() && super::hear_framework(it, heard));
+    if !is_wrapped {
+        let text = pieces().find_map(text_of);
+        if text.is_none() && usage == Told::Nothing {
+            return None;
+        }
+        if !is_thought(value) {
+            heard.loose(&text.unwrap_or_default());
+        }
     }
-    heard.loose(&text.unwrap_or_default());
     heard.meter.total(usage);
     heard.stops(stop_reason(value));
     Some(())
 }
 
-/// Names of what is none of a user's business, wherever they stand in a name.
+/// Words that name an agent's inside, wherever they stand in a name.
 const INTERNAL: [&str; 14] = [
     "error",
     "fault",

@@ -56,7 +56,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     match Sent::deserialize(value) {
         Ok(event) => hear(event, heard),
         Err(_) if kind.starts_with("toolStream") || kind.contains("ToolCallEvent") => heard.tool(),
-        // Hooks, blocks and steps of the loop, which tell again what the model's events told.
+        // Hooks, blocks and steps of the loop, which repeat what the model's events said.
         Err(_) if is_class_of_event(kind) => {}
         Err(_) => return None,
     }

@@ -8,7 +8,7 @@
 //! {"type": "error", "message": "…"}
 //! ```
 //!
-//! The kind is told by the words in the name. The answer is what an event of an end has, or the
+//! The words in the name say the kind. The answer is what an event of an end has, or the
 //! pieces of text after the last tool. There is no end mark. Usage is that of the whole call.
 //! Fields that name a tool say the same as a type.
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::text_of;
+use crate::agentcore::message::{is_thought, text_of};
 use crate::agentcore::usage::Told;
 
 pub(super) const DIALECT: Dialect = Dialect { name: "typed events", read };
@@ -84,6 +84,11 @@ const WORDS: [(Kind, &[&str]); 6] = [
             "handoff",
             "session",
             "thread",
+            "history",
+            "context",
+            "search",
+            "retriev",
+            "document",
         ],
     ),
     (Kind::End, &["final", "complete", "done", "end", "finish", "result", "stop", "success"]),
@@ -108,11 +113,15 @@ const WORDS: [(Kind, &[&str]); 6] = [
     (Kind::Event, &["event", "update", "info", "node", "lifecycle"]),
 ];
 
+/// What the words of a name begin with that is only a part of a run, so that its end is not the
+/// run's.
+const PARTS: [&str; 5] = ["node", "llm", "model", "chain", "graph"];
+
 /// Where the text of an event stands.
 const TEXT: [&str; 10] = [
     "text", "content", "delta", "data", "chunk", "token", "message", "value", "answer", "response",
 ];
-/// Where an event of an end has the answer, and where the text that it is told in.
+/// Where an event of an end has the answer, if not under the name of a result.
 const ANSWER: [&str; 3] = ["content", "text", "data"];
 /// Names that only what a tool is or does has.
 const TOOL: [&str; 9] = [
@@ -133,7 +142,10 @@ pub(in crate::agentcore) fn kind_of(name: &str) -> Option<Kind> {
     let is_one = |beginnings: &[&str]| {
         words.iter().any(|word| beginnings.iter().any(|begin| word.starts_with(begin)))
     };
-    WORDS.iter().find(|(_, beginnings)| is_one(beginnings)).map(|(kind, _)| *kind)
+    match WORDS.iter().find(|(_, beginnings)| is_one(beginnings))? {
+        (Kind::End, _) if is_one(&PARTS) => Some(Kind::Event),
+        (kind, _) => Some(*kind),
+    }
 }
 
 /// The words of `tool_use`, `tool-use`, `toolUse` or `TOOL_USE`, in lower case.
@@ -165,6 +177,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         None | Some(Kind::Text | Kind::End) if is_of_a_tool() => Kind::Tool,
         Some(Kind::Text | Kind::End) if own::is_failure(value) => Kind::Error,
         None if is_aside() => Kind::Aside,
+        Some(Kind::Text) if is_thought(value) => Kind::Aside,
         Some(Kind::Aside) if name == Some("status") && own::is_failure(value) => Kind::Error,
         kind => kind?,
     };
@@ -186,6 +199,12 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
                 .or_else(|| ANSWER.iter().map(|name| &value[*name]).find(|it| !it.is_null()));
             if let Some(answer) = answer {
                 heard.forget_result();
+                // What it says takes the place of the pieces before, whatever dialect it is in.
+                let mut said = Heard::default();
+                own::hear_result(answer, &mut said);
+                if said.into_answer().is_ok() {
+                    heard.forget_words();
+                }
                 own::hear_result(answer, heard);
             }
         }
@@ -231,10 +250,12 @@ mod tests {
             json!({"event": "done", "result": "It has shipped.", "usage": usage}),
             json!({"type": "final", "content": [{"text": "It has shipped."}], "usage": usage}),
             json!({"type": "final", "text": "It has shipped."}),
+            json!({"type": "final", "response": {"text": "It has shipped."}, "usage": usage}),
         ] {
+            let said = json!({"type": "text", "text": "Let me see."});
             let progress = json!({"event": "progress", "data": "Looking it up"});
             let usage = json!({"type": "usage", "input_tokens": 30, "output_tokens": 4});
-            let whole = told(&DIALECT, &[progress, usage, end]);
+            let whole = told(&DIALECT, &[progress, said, usage, end]);
             assert_eq!(whole.answer.unwrap(), "It has shipped.");
             assert_eq!(whole.usage, Usage::Reported(TokenUse::new(30, 4)));
         }
@@ -266,6 +287,10 @@ mod tests {
             ("agent-thinking", Kind::Aside),
             ("messageDelta", Kind::Text),
             ("stream_end", Kind::End),
+            ("agent_end", Kind::End),
+            ("llm_end", Kind::Event),
+            ("llm_stream_chunk", Kind::Text),
+            ("search_results", Kind::Aside),
         ] {
             assert_eq!(kind_of(name), Some(kind), "{name}");
         }
