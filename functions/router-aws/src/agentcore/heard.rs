@@ -30,6 +30,8 @@ pub(super) struct Heard {
     result: Pieces,
     message: Message,
     loose: Pieces,
+    /// Names of messages of others.
+    not_the_models: BTreeSet<String>,
     unfinished: BTreeSet<&'static str>,
     failure: Option<InvokeError>,
     is_blocked: bool,
@@ -92,6 +94,9 @@ impl Heard {
     /// A piece of the model's message; of another one than before, if it has another name or the
     /// one before was complete.
     pub(super) fn piece(&mut self, id: Option<&str>, text: &str) {
+        if id.is_some_and(|id| self.not_the_models.contains(id)) {
+            return;
+        }
         let is_other =
             id.is_some() && self.message.id.is_some() && self.message.id.as_deref() != id;
         if is_other || self.message.is_complete {
@@ -101,6 +106,11 @@ impl Heard {
             self.message.id = Some(id.to_owned());
         }
         self.message.text.push_str(text);
+    }
+
+    /// The message of this name is the user's or a tool's; its pieces come after this.
+    pub(super) fn is_not_the_models(&mut self, id: &str) {
+        self.not_the_models.insert(id.to_owned());
     }
 
     /// All of a message of the model, in which it calls no tool.

@@ -156,8 +156,8 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
                 None | Some("text" | "output_text" | "text_delta" | "textDelta" | "textBlock") => {}
                 Some(_) => return None,
             }
-            let is_others = content["role"].as_str().and_then(of_role) != Some(Role::Model);
-            if is_thought(content) || (block.contains_key("role") && is_others) {
+            let role = content["role"].as_str();
+            if is_thought(content) || role.is_some_and(|role| of_role(role) != Some(Role::Model)) {
                 return None;
             }
             let text = ["text", "content"].iter().find_map(|name| text_of(block.get(*name)?));

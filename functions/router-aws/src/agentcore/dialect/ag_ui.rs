@@ -42,12 +42,14 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             }
         }
         "RUN_ERROR" => heard.fails(value),
-        "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK" => {
-            let is_the_models = value["role"].as_str().is_none_or(|role| role == "assistant");
-            let delta = value["delta"].as_str().filter(|_| is_the_models);
-            heard.piece(id, delta.unwrap_or_default());
+        // Only the beginning of a message, or of its chunks, says whose it is.
+        "TEXT_MESSAGE_START" | "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK" => {
+            if value["role"].as_str().is_none_or(|role| role == "assistant") {
+                heard.piece(id, value["delta"].as_str().unwrap_or_default());
+            } else if let Some(id) = id {
+                heard.is_not_the_models(id);
+            }
         }
-        "TEXT_MESSAGE_START" => heard.piece(id, ""),
         "MESSAGES_SNAPSHOT" => {
             hear_conversation(value["messages"].as_array()?, heard);
         }
@@ -96,6 +98,8 @@ mod tests {
             json!({"type": "TEXT_MESSAGE_START", "messageId": "b", "role": "assistant"}),
             content("b", "It has "),
             content("b", "shipped."),
+            json!({"type": "TEXT_MESSAGE_START", "messageId": "u", "role": "user"}),
+            content("u", "Thanks."),
             json!({"type": "RAW", "event": {"event": {"metadata": {"usage": {"inputTokens": 7, "outputTokens": 1}}}}}),
             json!({"type": "RUN_FINISHED", "runId": "r", "usage": [
                 {"model": "m", "inputTokens": 30, "outputTokens": 4},

@@ -68,20 +68,23 @@ fn read_list(items: &[Value], heard: &mut Heard) -> Option<()> {
         }
         // With subgraphs: where a step took place, and what it changed.
         [Value::Array(_), data] => read(data, heard),
-        _ if hear_conversation(items, heard).is_some() => Some(()),
-        _ if !items.is_empty() && items.iter().all(is_frameworks) => {
-            items.iter().for_each(|item| {
-                super::hear_framework(item, heard);
-            });
-            Some(())
-        }
-        _ => hear_blocks(items, heard),
+        _ => hear_conversation(items, heard)
+            .or_else(|| hear_events(items, heard))
+            .or_else(|| hear_blocks(items, heard)),
     }
 }
 
-/// Whether a value is an event or a result of a framework.
-fn is_frameworks(value: &Value) -> bool {
-    value.is_object() && super::hear_framework(value, &mut Heard::default())
+/// Hears a list of events or results of any framework; `None` if it is none.
+fn hear_events(items: &[Value], heard: &mut Heard) -> Option<()> {
+    let is_event =
+        |item: &Value| item.is_object() && super::hear_framework(item, &mut Heard::default());
+    if items.is_empty() || !items.iter().all(is_event) {
+        return None;
+    }
+    for item in items {
+        super::hear_framework(item, heard);
+    }
+    Some(())
 }
 
 fn hear_mode(mode: &str, data: &Value, heard: &mut Heard) {

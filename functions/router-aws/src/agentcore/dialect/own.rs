@@ -134,13 +134,17 @@ pub(super) fn hear_result(result: &Value, heard: &mut Heard) {
     heard.is_last_word(true);
     match result {
         Value::Null => {}
-        // JSON that a model said stays what it is; a failure as JSON is one all the same, and what
-        // a framework marks is read.
-        Value::String(text) => match json::parse_composite(text) {
-            Some(value) if is_failure(&value) => heard.fails(&value),
-            Some(value) if super::hear_framework(&value, heard) => {}
-            _ => heard.result(text),
-        },
+        // JSON that a model said stays what it is; a failure as JSON is one all the same, and an
+        // object that a framework marks is read.
+        Value::String(text) => {
+            let value = json::parse_composite(text).unwrap_or_default();
+            let mut fields = value.as_object().into_iter().flat_map(Map::values);
+            if is_failure(&value) {
+                heard.fails(&value);
+            } else if fields.all(Value::is_null) || !super::hear_framework(&value, heard) {
+                heard.result(text);
+            }
+        }
         _ if is_composite && super::hear(result, heard) => {}
         _ => heard.result(&result.to_string()),
     }
@@ -250,7 +254,9 @@ mod tests {
         assert_eq!(json::parse(&text).unwrap(), structured["result"]);
         assert_eq!(answer(&RESULT, &[json!({"output": [1, 2]})]), "[1,2]");
         let said = r#"{"answer": "Hi", "sure": true}"#;
-        assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
+        for said in [said, "[]", r#"[{"text": "a"}]"#, r#"{"order": null}"#] {
+            assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
+        }
     }
 
     #[test]
