@@ -213,9 +213,11 @@ impl Heard {
         self.is_blocked
     }
 
-    /// How many bytes are kept.
+    /// About how many bytes are kept: text, and the names of messages and model calls.
     pub(super) fn len(&self) -> usize {
-        self.result.len() + self.message.text.len() + self.loose.len()
+        let texts = self.result.len() + self.message.text.len() + self.loose.len();
+        let ids = self.message.id.as_deref().map_or(0, str::len);
+        texts + ids + self.not_the_models.iter().map(String::len).sum::<usize>() + self.meter.len()
     }
 
     /// The answer, when the body has ended in order.

@@ -33,6 +33,11 @@ impl Meter {
         self.events.begun += 1;
     }
 
+    /// About how many bytes are kept.
+    pub(super) fn len(&self) -> usize {
+        self.events.len() + self.messages.len()
+    }
+
     /// How many model calls have begun.
     pub(super) fn begun(&self) -> usize {
         self.events.begun
@@ -87,13 +92,23 @@ struct Calls {
     /// How many have begun, where the stream says so.
     begun: usize,
     by_name: BTreeMap<String, Told>,
+    /// The bytes of all names.
+    name_bytes: usize,
 }
 
 impl Calls {
     fn entry(&mut self, name: Option<&str>, change: impl FnOnce(Told) -> Told) {
         let name = name.map_or_else(|| format!("call {}", self.by_name.len()), str::to_owned);
-        let told = self.by_name.entry(name).or_default();
+        let length = name.len();
+        let told = self.by_name.entry(name).or_insert_with(|| {
+            self.name_bytes += length;
+            Told::default()
+        });
         *told = change(*told);
+    }
+
+    fn len(&self) -> usize {
+        self.name_bytes + self.by_name.len() * size_of::<(String, Told)>()
     }
 
     /// All of it, if every call that is known reported all of it.

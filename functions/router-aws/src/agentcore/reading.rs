@@ -602,6 +602,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_reports_again_and_again_is_not_kept_without_end() {
+        let usage =
+            |_| r#"{"metadata": {"usage": {"inputTokens": 0, "outputTokens": 1}}}"#.to_owned();
+        let long_id = |number| {
+            let id = format!("{number:0>1000}");
+            format!(r#"{{"type": "ai", "content": "", "id": "{id}", "usage_metadata": {{}}}}"#)
+        };
+        let event_of: [&dyn Fn(usize) -> String; 2] = [&usage, &long_id];
+        for event in event_of {
+            let mut reading = Reading::new(EVENTS, Tokens(u64::MAX));
+            let mut take = |number| reading.take(events(&[&event(number)]).as_bytes());
+            let error = (0..50_000).find_map(|number| take(number).err());
+            assert!(matches!(error, Some(InvokeError::TooLong { .. })), "{}", event(0));
+        }
+    }
+
+    #[test]
     fn an_event_or_a_body_without_end_is_not_waited_for() {
         let piece = vec![b'x'; MOST_UNREAD_BYTES / 8];
         for (content_type, begin) in

@@ -131,8 +131,9 @@ impl Steps {
     }
 }
 
+/// A longer id than a name is none, too: it is kept until the step ends.
 fn trace_id(told: &Value) -> Option<&str> {
-    told["traceId"].as_str()
+    told["traceId"].as_str().filter(|id| id.len() <= MAX_NAME_BYTES)
 }
 
 /// What an invocation's input says that the agent does.
