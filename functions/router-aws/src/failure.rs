@@ -12,8 +12,9 @@ use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
 use aws_sdk_bedrockagentruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockagentruntime::operation::RequestId;
 use hyper_util::client::legacy;
-use router_core::causes::Cause;
-use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::error::Cause;
+use router_core::invocation::{InvokeError, Outcome};
+use router_core::charge::Usage;
 use router_core::units::{TokenUse, Tokens};
 
 /// What the log may say of an error of the SDK, whose own words may quote the whole request.
@@ -89,18 +90,50 @@ pub(crate) fn named(name: &str, text: &str) -> Option<InvokeError> {
     }
 }
 
-/// What a text means in which an agent, or a framework around it, tells of its failure: an
+/// What a string means in which an agent, or a framework around it, reports its failure: an
 /// exception, a message, or JSON that has one or the other in it.
 pub(crate) fn told(text: &str) -> InvokeError {
-    let lower = text.to_ascii_lowercase();
     if tells_of_throttling(text) {
         InvokeError::Throttled
-    } else if ["concurrencyexception", "conflictexception"].iter().any(|name| lower.contains(name))
-    {
+    } else if exceptions(text).any(|name| matches!(class(name), Some(InvokeError::Conflict))) {
         InvokeError::Conflict
+    } else if exceptions(text).any(|name| matches!(class(name), Some(InvokeError::Throttled))) {
+        InvokeError::Throttled
     } else {
         InvokeError::ServiceFault("the agent raised an error")
     }
+}
+
+/// Whether a string is what a program writes of an exception that it caught, and no sentence about
+/// one: a stack trace of Python or JavaScript, or an error of an AWS SDK for Python, each from the
+/// beginning of the string.
+pub(crate) fn is_written_exception(text: &str) -> bool {
+    let text = text.trim_start();
+    let first_line = text.lines().next().unwrap_or_default();
+    let is_traceback = first_line
+        .trim_start_matches([' ', '+', '|'])
+        .starts_with("Traceback (most recent call last)")
+        || first_line.contains("Exception Group Traceback (most recent call last)");
+    let is_stack = text.contains("\n    at ") && {
+        let class = first_line.split(':').next().unwrap_or_default();
+        class.ends_with("Error") && class.chars().all(|it| it.is_ascii_alphanumeric())
+    };
+    // `botocore.errorfactory.ThrottlingException: An error occurred (ThrottlingException) when …`
+    let is_of_sdk = first_line.split_once("An error occurred (").is_some_and(|(class, rest)| {
+        let is_class = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | ':' | ' ');
+        let has_one_word = class.split_whitespace().count() <= 1;
+        has_one_word && class.chars().all(is_class) && rest.contains(") when calling the ")
+    });
+    is_traceback || is_stack || is_of_sdk
+}
+
+/// The names of exceptions in a string.
+fn exceptions(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| {
+        let word = word.to_ascii_lowercase();
+        ["exception", "error", "fault"].iter().any(|suffix| word.ends_with(suffix))
+    })
 }
 
 /// An error whose name the SDK does not know, such as those of a gateway in between or of the
@@ -125,7 +158,7 @@ pub(crate) fn used_before(error: &InvokeError, used: TokenUse, has_begun: bool) 
     }
 }
 
-/// Whether a text says that there were too many requests, or too many tokens in a time.
+/// Whether a string says that there were too many requests, or too many tokens in a time.
 pub(crate) fn tells_of_throttling(text: &str) -> bool {
     const WORDS: [&str; 9] = [
         "throttl",
@@ -144,7 +177,7 @@ pub(crate) fn tells_of_throttling(text: &str) -> bool {
     WORDS.iter().any(|word| text.contains(word)) || tells_status_429(&text)
 }
 
-/// Whether a text in lower case tells of HTTP status 429, and not of another number 429.
+/// Whether a string in lower case tells of HTTP status 429, and not of another number 429.
 fn tells_status_429(text: &str) -> bool {
     text.match_indices("429").any(|(at, number)| {
         let (before, after) = (&text[..at], &text[at + number.len()..]);
@@ -183,6 +216,8 @@ fn class(name: &str) -> Option<InvokeError> {
         | "bandwidthlimitexceeded"
         | "slowdown"
         | "toomanytokens"
+        | "provisionedthroughputexceeded"
+        | "priorrequestnotcomplete"
         | "resourceexhausted"
         | "429" => InvokeError::Throttled,
         _ if tells_of_throttling(stem) => InvokeError::Throttled,
@@ -347,9 +382,36 @@ mod tests {
             r#"{"error":"busy","error_type":"ConcurrencyException"}"#,
             "strands.types.exceptions.ConcurrencyException: Agent is already processing a request",
             "An error occurred (ConflictException)",
+            r#"{"error":"busy","error_type":"CONCURRENCY_ERROR"}"#,
+            "ConcurrentInvocationError: one at a time",
         ] {
             assert!(matches!(told(text), InvokeError::Conflict), "{text}");
         }
+        for text in ["LimitExceededException: wait", "ProvisionedThroughputExceededException"] {
+            assert!(matches!(told(text), InvokeError::Throttled), "{text}");
+        }
         assert!(matches!(told("KeyError: 'order'"), InvokeError::ServiceFault(_)));
+    }
+
+    #[test]
+    fn a_written_exception_is_no_sentence_about_one() {
+        for text in [
+            "Traceback (most recent call last):\n  File \"/app/a.py\", line 3, in f\nKeyError: 'x'",
+            "  + Exception Group Traceback (most recent call last):\n  |   File \"/app/a.py\"",
+            "TypeError: x is not a function\n    at ask (/app/a.js:1:2)\n    at main (/app/a.js:9:1)",
+            "An error occurred (ValidationException) when calling the Converse operation: no",
+            "botocore.errorfactory.ThrottlingException: An error occurred (ThrottlingException) when calling the ConverseStream operation: wait",
+        ] {
+            assert!(is_written_exception(text), "{text}");
+        }
+        for text in [
+            "The log says: Traceback (most recent call last): …",
+            "Error: your card was declined.",
+            "An error occurred (again) in your order, sorry.",
+            "Your script failed: An error occurred (AccessDenied) when calling the GetObject operation",
+            "",
+        ] {
+            assert!(!is_written_exception(text), "{text}");
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use aws_smithy_types::base64;
-use router_core::invocation::{Outcome, Usage};
+use router_core::invocation::Outcome;
+use router_core::charge::Usage;
 use router_core::units::Tokens;
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,9 +43,9 @@ struct Expected {
 impl Case {
     fn all() -> Vec<Self> {
         let text = |name: &str| fs::read_to_string(format!("{DIRECTORY}/{name}")).unwrap();
-        let recordings = text("agentcore-recordings.jsonl");
+        let lines = text("agentcore-recordings.jsonl") + &text("agentcore-variants.jsonl");
         let mut cases: Vec<Self> =
-            recordings.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let answers: Vec<Self> = serde_json::from_str(&text("agentcore-answers.json")).unwrap();
         cases.extend(answers);
         cases
@@ -110,7 +111,7 @@ impl Case {
 #[test]
 fn each_recorded_answer_is_read_right() {
     let cases = Case::all();
-    assert_eq!(cases.len(), 119 + 22);
+    assert_eq!(cases.len(), 119 + 22 + 363);
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), cases.len());
     let mistakes: Vec<String> = cases
@@ -136,8 +137,13 @@ fn an_answer_in_pieces_reads_as_one_that_comes_whole() {
 /// What only tools, thoughts and failures say in the recordings.
 #[test]
 fn nothing_of_an_agents_inside_is_ever_shown() {
-    const INSIDE: [&str; 4] =
-        ["internal margin", "The user is angry", "model endpoint refused", "connection lost"];
+    const INSIDE: [&str; 5] = [
+        "internal margin",
+        "The user is angry",
+        "model endpoint refused",
+        "connection lost",
+        "secret",
+    ];
     // A fake model whose answer is what its tool said.
     const QUOTES: &str = "pydantic-ai-testmodel-sync";
     for case in Case::all().iter().filter(|case| case.name != QUOTES) {

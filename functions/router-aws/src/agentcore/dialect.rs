@@ -35,10 +35,12 @@ pub(super) struct Dialect {
     read: fn(&Value, &mut Heard) -> Option<()>,
 }
 
-/// All dialects, in the order in which they are tried: marks that only one framework has before
-/// names that anyone may use.
-const ALL: [Dialect; 17] = [
-    own::HAND_BACK,
+/// What comes before all dialects: a word to the router itself.
+static TO_THE_ROUTER: [Dialect; 1] = [own::HAND_BACK];
+
+/// The dialects of frameworks and protocols, whose marks are no chance, in the order in which they
+/// are tried: marks that only one of them has come first.
+static FRAMEWORKS: [Dialect; 13] = [
     bedrock::DIALECT,
     strands::DIALECT,
     strands_typescript::DIALECT,
@@ -52,14 +54,24 @@ const ALL: [Dialect; 17] = [
     ai_sdk::DIALECT,
     a2a::DIALECT,
     langgraph::DIALECT,
-    typed::DIALECT,
-    own::FAILURE,
-    own::RESULT,
 ];
+
+/// The dialects of handlers that people write, with names that anyone may use.
+static OF_ONES_OWN: [Dialect; 3] = [typed::DIALECT, own::FAILURE, own::RESULT];
+
+/// All dialects, in the order in which they are tried.
+fn all() -> impl Iterator<Item = &'static Dialect> {
+    TO_THE_ROUTER.iter().chain(&FRAMEWORKS).chain(&OF_ONES_OWN)
+}
+
+/// Hears a value of a framework's dialect; `false` if it is of none.
+fn hear_framework(value: &Value, heard: &mut Heard) -> bool {
+    FRAMEWORKS.iter().any(|dialect| (dialect.read)(value, heard).is_some())
+}
 
 /// Hears a value of any dialect; `false` if it belongs to none.
 pub(super) fn hear(value: &Value, heard: &mut Heard) -> bool {
-    ALL.iter().any(|dialect| (dialect.read)(value, heard).is_some())
+    all().any(|dialect| (dialect.read)(value, heard).is_some())
         || own::hear_pieces(value, heard).is_some()
 }
 
@@ -71,15 +83,15 @@ mod tests {
     fn the_table_for_users_lists_the_dialects_in_their_order() {
         let page = include_str!("../../../../docs/agents.md");
         let rows = page.lines().skip_while(|line| *line != "|---|---|---|---|---|").skip(1);
-        let listed: Vec<&str> =
-            rows.map_while(|row| row.strip_prefix("| ")?.split(" | ").next()).collect();
-        assert_eq!(listed, ALL.map(|dialect| dialect.name));
+        let listed = rows.map_while(|row| row.strip_prefix("| ")?.split(" | ").next());
+        assert!(listed.eq(all().map(|dialect| dialect.name)));
     }
 }
 
 #[cfg(test)]
 mod testing {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
 
     use super::*;
 

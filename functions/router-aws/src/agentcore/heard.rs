@@ -3,14 +3,14 @@
 //! The dialects say what the things are that an agent sends: a piece of the model's message, the
 //! call of a tool, the end of the run. Here stands what follows from it for the answer:
 //!
-//! - What the agent calls its result goes before the model's last message, and that before pieces
+//! - What the agent calls its result overrides the model's last message, and that overrides pieces
 //!   that nothing assigns to a message.
 //! - What was said before a tool was called is no answer.
 //! - Where a dialect has an end mark, a message without it is half a message.
 
 use std::collections::BTreeSet;
 
-use router_core::causes::Cause;
+use router_core::error::Cause;
 use router_core::invocation::InvokeError;
 use serde_json::Value;
 
@@ -23,13 +23,15 @@ use crate::failure;
 /// An answer as far as it was heard.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// What the answer's tokens are told to be.
+    /// What the answer reports of its tokens.
     pub(super) meter: Meter,
     /// A message tells the usage of its own model call, which may be one of several.
     is_last_word: bool,
     result: Pieces,
     message: Message,
     loose: Pieces,
+    /// Names of messages of others.
+    not_the_models: BTreeSet<String>,
     unfinished: BTreeSet<&'static str>,
     failure: Option<InvokeError>,
     is_blocked: bool,
@@ -46,6 +48,28 @@ struct Message {
     is_complete: bool,
     /// The model had to stop before it was done.
     is_cut_off: bool,
+}
+
+/// What a string of an agent is.
+#[derive(Debug)]
+enum Said {
+    Text,
+    /// What Python or JavaScript prints of an object.
+    Print,
+    /// What Python, JavaScript or an SDK writes of an exception.
+    Failure(InvokeError),
+}
+
+impl Said {
+    fn of(text: &str) -> Self {
+        if failure::is_written_exception(text) {
+            Self::Failure(failure::told(text))
+        } else if python::is_print(text) {
+            Self::Print
+        } else {
+            Self::Text
+        }
+    }
 }
 
 impl Heard {
@@ -70,6 +94,9 @@ impl Heard {
     /// A piece of the model's message; of another one than before, if it has another name or the
     /// one before was complete.
     pub(super) fn piece(&mut self, id: Option<&str>, text: &str) {
+        if id.is_some_and(|id| self.not_the_models.contains(id)) {
+            return;
+        }
         let is_other =
             id.is_some() && self.message.id.is_some() && self.message.id.as_deref() != id;
         if is_other || self.message.is_complete {
@@ -79,6 +106,11 @@ impl Heard {
             self.message.id = Some(id.to_owned());
         }
         self.message.text.push_str(text);
+    }
+
+    /// The message of this name is the user's or a tool's; its pieces come after this.
+    pub(super) fn is_not_the_models(&mut self, id: &str) {
+        self.not_the_models.insert(id.to_owned());
     }
 
     /// All of a message of the model, in which it calls no tool.
@@ -98,15 +130,19 @@ impl Heard {
 
     /// A piece of text that nothing assigns to a message.
     pub(super) fn loose(&mut self, text: &str) {
-        if !python::is_print(text) {
-            self.loose.add(text);
+        match Said::of(text) {
+            Said::Text => self.loose.add(text),
+            Said::Print => {}
+            Said::Failure(error) => self.failure = Some(error),
         }
     }
 
     /// What the agent calls its result, or a piece of it.
     pub(super) fn result(&mut self, text: &str) {
-        if !python::is_print(text) {
-            self.result.add(text);
+        match Said::of(text) {
+            Said::Text => self.result.add(text),
+            Said::Print => {}
+            Said::Failure(error) => self.failure = Some(error),
         }
     }
 
@@ -162,7 +198,7 @@ impl Heard {
         self.has_unknown = true;
     }
 
-    /// The failure that the agent told of last, once.
+    /// The failure that the agent reported last; asked again, none.
     pub(super) fn take_failure(&mut self) -> Option<InvokeError> {
         self.failure.take()
     }
@@ -177,9 +213,11 @@ impl Heard {
         self.is_blocked
     }
 
-    /// How many bytes are kept.
+    /// About how many bytes are kept: text, and the names of messages and model calls.
     pub(super) fn len(&self) -> usize {
-        self.result.len() + self.message.text.len() + self.loose.len()
+        let texts = self.result.len() + self.message.text.len() + self.loose.len();
+        let ids = self.message.id.as_deref().map_or(0, str::len);
+        texts + ids + self.not_the_models.iter().map(String::len).sum::<usize>() + self.meter.len()
     }
 
     /// The answer, when the body has ended in order.
@@ -216,7 +254,8 @@ impl Heard {
         }
     }
 
-    fn forget_words(&mut self) {
+    /// What was said so far is no answer.
+    pub(super) fn forget_words(&mut self) {
         self.message = Message::default();
         self.loose = Pieces::default();
     }
@@ -235,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_goes_before_a_message_and_that_before_loose_pieces() {
+    fn a_result_overrides_a_message_and_that_overrides_loose_pieces() {
         let all = |heard: &mut Heard| {
             heard.loose("Looking it up.");
             heard.piece(None, "It has ");

@@ -1,10 +1,11 @@
 //! JSON as agents write it.
 //!
-//! Python writes `NaN` and `Infinity`, which JSON does not have, and JavaScript escapes half of a
-//! character where a piece of text ends in its middle (`"\ud83d"`). Both are mended, and only
-//! where the value could not be read otherwise: a number that is none becomes null, half a
-//! character the replacement character.
+//! Strict JSON is read as it is. What a strict reader refuses is read leniently, as events are
+//! ([`router_core::json`]): Python writes `NaN` and `Infinity`, states are nested without end. And
+//! JavaScript escapes half of a character where a piece of text ends in its middle (`"\ud83d"`),
+//! which becomes the replacement character.
 
+use router_core::json;
 use serde_json::{Result, Value};
 
 /// What stands in place of half a character.
@@ -12,9 +13,9 @@ const REPLACEMENT: &str = "\\ufffd";
 
 /// Reads a JSON value.
 pub(super) fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).or_else(|error| match mended(text) {
-        Some(mended) => serde_json::from_str(&mended),
-        None => Err(error),
+    serde_json::from_str(text).or_else(|error| {
+        let whole = without_halves(text);
+        json::read(whole.as_bytes()).map_err(|_| error)
     })
 }
 
@@ -24,29 +25,18 @@ pub(super) fn parse_composite(text: &str) -> Option<Value> {
     text.starts_with(['{', '[']).then(|| parse(text).ok())?
 }
 
-/// The text without what only Python and JavaScript write; `None` if there is nothing of it.
-fn mended(text: &str) -> Option<String> {
-    let mut mended = String::with_capacity(text.len());
+/// The text with each escape of half a character replaced.
+fn without_halves(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
     let mut rest = text;
-    let mut in_string = false;
-    while let Some(next) = rest.chars().next() {
-        let (take, put) = if !in_string && let Some(number) = no_number(rest) {
-            (number, "null")
-        } else if in_string && next == '\\' {
-            escape(rest)
-        } else {
-            in_string ^= next == '"';
-            (next.len_utf8(), &rest[..next.len_utf8()])
-        };
-        mended.push_str(put);
-        rest = rest.get(take..).unwrap_or_default();
+    while let Some(at) = rest.find('\\') {
+        let (before, escaped) = rest.split_at(at);
+        let (length, put) = escape(escaped);
+        whole.push_str(before);
+        whole.push_str(put);
+        rest = &escaped[length..];
     }
-    (mended != text).then_some(mended)
-}
-
-/// The length of what Python writes for a float that is no number, if `text` begins with it.
-fn no_number(text: &str) -> Option<usize> {
-    ["NaN", "Infinity", "-Infinity"].into_iter().find(|it| text.starts_with(it)).map(str::len)
+    whole + rest
 }
 
 /// The length of the escape that `text` begins with, and what it becomes.
@@ -56,15 +46,12 @@ fn escape(text: &str) -> (usize, &str) {
         u16::from_str_radix(digits, 16).ok()
     };
     match unit(0) {
-        Some(0xd800..=0xdbff) => match unit(6) {
-            Some(0xdc00..=0xdfff) => (12, &text[..12]),
-            _ => (6, REPLACEMENT),
-        },
-        Some(0xdc00..=0xdfff) => (6, REPLACEMENT),
-        // The escaped character, whatever it is, is no quotation mark that ends the string.
+        Some(0xd800..=0xdbff) if matches!(unit(6), Some(0xdc00..=0xdfff)) => (12, &text[..12]),
+        Some(0xd800..=0xdfff) => (6, REPLACEMENT),
+        // The escaped character, which may be a backslash, begins no escape of its own.
         _ => {
-            let end = 1 + text[1..].chars().next().map_or(0, char::len_utf8);
-            (end, &text[..end])
+            let length = 1 + text[1..].chars().next().map_or(0, char::len_utf8);
+            (length, &text[..length])
         }
     }
 }
@@ -86,6 +73,13 @@ mod tests {
         let text = r#"["\ud83d", "\ud83d\ude42", "\ude42é", "\\ud83d", "\ud83dx"]"#;
         let expected = json!(["\u{fffd}", "🙂", "\u{fffd}é", "\\ud83d", "\u{fffd}x"]);
         assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_lies_too_deep_does_not_spoil_the_rest() {
+        let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+        let text = format!(r#"{{"result": "Hi", "documents": {deep}}}"#);
+        assert_eq!(parse(&text).unwrap()["result"], "Hi");
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Messages as chat models and frameworks write them.
 //!
-//! A message says whose it is (`role`, or LangChain's `type`) and what is in it: a text, or blocks
+//! A message says whose it is (`role`, or LangChain's `type`) and what is in it: a string, or blocks
 //! each of which says what it is. Only blocks of text are text; thoughts, calls of tools and what
 //! tools answered are not.
 
 use serde_json::Value;
 
+use super::dialect::typed::{Kind, kind_of};
 use super::heard::Heard;
 use super::usage::Told;
+
+/// Names under which a block of the content says what it is.
+const KINDS: [&str; 4] = ["type", "block_type", "part_kind", "kind"];
 
 /// Whose a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,9 @@ impl<'a> Message<'a> {
         match self.role {
             Role::Model => {
                 self.say(id, heard);
+                if is_refusal(self.value) {
+                    heard.stops(&"refusal".into());
+                }
                 heard.stops(self.stop_reason());
             }
             Role::Tool => heard.tool(),
@@ -98,8 +105,13 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What tells the message from others; Pydantic AI's have the time of their response.
     fn id(&self) -> Option<&'a str> {
-        self.value["id"].as_str()
+        let names: &[&str] = match self.value["kind"].as_str() {
+            Some("response") => &["provider_response_id", "timestamp"],
+            _ => &["id"],
+        };
+        names.iter().find_map(|name| self.value[*name].as_str())
     }
 
     /// Why the model stopped, as LangChain passes it on from each provider.
@@ -123,7 +135,7 @@ pub(super) fn hear_conversation(messages: &[Value], heard: &mut Heard) -> Option
     let begin = messages.iter().rposition(is_question).map_or(0, |at| at + 1);
     heard.is_last_word(false);
     for (at, message) in messages.iter().enumerate().skip(begin) {
-        // The same message stands at the same place whenever the conversation is told again.
+        // The same message stands at the same place whenever the conversation is sent again.
         let place = format!("message {at}");
         message.hear_as(message.id().or(Some(&place)), heard);
     }
@@ -139,15 +151,13 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
             (!texts.is_empty()).then(|| texts.concat())
         }
         Value::Object(block) => {
-            let kind = ["type", "block_type", "part_kind", "kind"]
-                .iter()
-                .find_map(|name| block.get(*name)?.as_str());
+            let kind = KINDS.iter().find_map(|name| block.get(*name)?.as_str());
             match kind {
                 None | Some("text" | "output_text" | "text_delta" | "textDelta" | "textBlock") => {}
                 Some(_) => return None,
             }
-            // Gemini marks thoughts, which are otherwise written as text.
-            if content["thought"] == Value::Bool(true) {
+            let role = content["role"].as_str();
+            if is_thought(content) || role.is_some_and(|role| of_role(role) != Some(Role::Model)) {
                 return None;
             }
             let text = ["text", "content"].iter().find_map(|name| text_of(block.get(*name)?));
@@ -156,6 +166,40 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+/// Whether a flag says that what is otherwise written as text is a thought, as Gemini does.
+pub(super) fn is_thought(value: &Value) -> bool {
+    let flags = ["thought", "thinking", "reasoning", "is_thought", "is_thinking", "is_reasoning"];
+    flags.iter().any(|flag| value[*flag] == Value::Bool(true))
+}
+
+/// Whether the model refused to answer, in OpenAI's way: in a field of the message, or in a block.
+pub(super) fn is_refusal(message: &Value) -> bool {
+    let blocks = message["content"].as_array();
+    message["refusal"].as_str().is_some_and(|words| !words.is_empty())
+        || blocks.into_iter().flatten().any(|block| block["type"] == "refusal")
+}
+
+/// Hears the content of the model's message where it comes without the message: a list of blocks.
+/// `None` if one of them is none.
+pub(super) fn hear_blocks(items: &[Value], heard: &mut Heard) -> Option<()> {
+    let is_inside = |item: &Value| {
+        let kind = KINDS.iter().find_map(|name| item[*name].as_str());
+        matches!(kind.and_then(kind_of), Some(Kind::Tool | Kind::Aside))
+            || ["reasoningContent", "toolUse", "toolResult"].iter().any(|it| item[*it].is_object())
+    };
+    let is_block = |item: &Value| text_of(item).is_some() || is_inside(item);
+    if !items.iter().all(is_block) {
+        return None;
+    }
+    let content = Value::Array(items.to_vec());
+    if calls_tools_within(&content) || has_tool_result(&content) {
+        heard.tool();
+    } else {
+        heard.loose(&text_of(&content).unwrap_or_default());
+    }
+    Some(())
 }
 
 /// LangChain's ways to put a message's class beside its fields.
@@ -188,8 +232,8 @@ fn of_class(class: &str) -> Option<Role> {
 
 fn of_role(role: &str) -> Option<Role> {
     Some(match role {
-        "assistant" | "ai" | "model" | "agent" => Role::Model,
-        "user" | "human" => Role::User,
+        "assistant" | "ai" | "model" | "agent" | "ROLE_AGENT" => Role::Model,
+        "user" | "human" | "ROLE_USER" => Role::User,
         "tool" | "function" => Role::Tool,
         "system" | "developer" => Role::Other,
         _ => return None,
@@ -220,7 +264,7 @@ fn calls_tools(message: &Value) -> bool {
 }
 
 /// Whether a block of the content is a call.
-fn calls_tools_within(content: &Value) -> bool {
+pub(super) fn calls_tools_within(content: &Value) -> bool {
     content.as_array().into_iter().flatten().any(|block| {
         let kind = ["type", "block_type", "part_kind"].iter().find_map(|it| block[*it].as_str());
         matches!(kind, Some("tool_use" | "toolUse" | "tool_call" | "tool-call" | "tool_call_chunk"))
@@ -240,7 +284,7 @@ fn has_tool_result(content: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::Usage;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 
@@ -321,7 +365,7 @@ mod tests {
         assert_eq!(
             hear(&[&all[..2], &all[..3], &all[..4], &all]),
             expected,
-            "told again and again"
+            "sent again and again"
         );
         assert_eq!(hear(&[&all[..2]]), (None, Usage::UNKNOWN));
         assert_eq!(hear(&[&all[..4]]).0, None);

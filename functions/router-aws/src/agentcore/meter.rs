@@ -1,20 +1,20 @@
 //! Adding up what an answer tells of the tokens it used.
 //!
-//! An agent may tell it three times over: once for the whole call, once with each event of a
+//! An agent may report it three times over: once for the whole call, once with each event of a
 //! model, once in each message. Each way is added up for itself, and the largest counts. An
-//! answer's usage is known if one of the ways told all of it, and no other way tells more.
+//! answer's usage is known if one of the ways reported all of it, and no other way reports more.
 
 use std::collections::BTreeMap;
 
-use router_core::invocation::Usage;
+use router_core::charge::Usage;
 use router_core::units::TokenUse;
 
 use super::usage::Told;
 
-/// What was told so far.
+/// What was reported so far.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// Of the whole call, which only grows: the last one told is the largest.
+    /// Of the whole call, which only grows: the last report is the largest.
     total: Told,
     /// By the events of the model.
     events: Calls,
@@ -33,13 +33,18 @@ impl Meter {
         self.events.begun += 1;
     }
 
+    /// About how many bytes are kept.
+    pub(super) fn len(&self) -> usize {
+        self.events.len() + self.messages.len()
+    }
+
     /// How many model calls have begun.
     pub(super) fn begun(&self) -> usize {
         self.events.begun
     }
 
-    /// A model call used this, told once. A name, where it has one, tells it from other calls:
-    /// the same call told again has grown.
+    /// A model call used this. A name, where it has one, tells it from other calls: a second report
+    /// of the same call has grown.
     pub(super) fn call(&mut self, name: Option<&str>, told: Told) {
         self.events.entry(name, |before| before.grown_to(told));
     }
@@ -81,22 +86,32 @@ impl Meter {
     }
 }
 
-/// What was told of model calls one by one.
+/// What was reported of model calls one by one.
 #[derive(Debug, Default)]
 struct Calls {
-    /// How many have begun, where the stream tells.
+    /// How many have begun, where the stream says so.
     begun: usize,
     by_name: BTreeMap<String, Told>,
+    /// The bytes of all names.
+    name_bytes: usize,
 }
 
 impl Calls {
     fn entry(&mut self, name: Option<&str>, change: impl FnOnce(Told) -> Told) {
         let name = name.map_or_else(|| format!("call {}", self.by_name.len()), str::to_owned);
-        let told = self.by_name.entry(name).or_default();
+        let length = name.len();
+        let told = self.by_name.entry(name).or_insert_with(|| {
+            self.name_bytes += length;
+            Told::default()
+        });
         *told = change(*told);
     }
 
-    /// All of it, if every call that is known of told all of it.
+    fn len(&self) -> usize {
+        self.name_bytes + self.by_name.len() * size_of::<(String, Told)>()
+    }
+
+    /// All of it, if every call that is known reported all of it.
     fn told(&self) -> Told {
         let sum = self.by_name.values().copied().reduce(Told::plus).unwrap_or_default();
         if self.begun > self.by_name.len() { sum.one_of_several() } else { sum }

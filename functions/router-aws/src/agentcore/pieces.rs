@@ -1,8 +1,8 @@
-//! A text that comes in pieces.
+//! Text that comes in pieces.
 //!
 //! Most agents send what is new; some send the text so far, again and again, and in plain strings
-//! nothing says which. A text in which each piece begins with all of the one before is a text so
-//! far: pieces that are new do not do that by chance, unless there are only two short ones.
+//! nothing says which. Where each piece begins with all of the one before, they are the text so far:
+//! pieces that are new do not do that by chance, unless there are only two short ones.
 
 /// The fewest bytes of a first piece whose repetition in the second one is no chance.
 const NO_CHANCE: usize = 4;

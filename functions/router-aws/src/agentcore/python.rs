@@ -3,17 +3,20 @@
 //! AgentCore's SDK for Python sends `str(value)` of what it cannot make JSON of, so a dictionary
 //! with one object in it arrives as `"{'data': 'Hi', 'agent': <strands.Agent object at 0x7f…>}"`.
 //! Such a print tells everything about the agent, its tools' results and thoughts included, so it
-//! is never a text. It is recognised by its beginning and its end together, so that a sentence
-//! that quotes Python remains a text.
+//! is never an answer. It is recognised by its beginning and its end together, so that a sentence
+//! that quotes Python remains text.
 
-/// Whether all of `text` is what Python prints of an object.
+/// Whether all of `text` is what Python, or JavaScript, prints of an object.
 pub(super) fn is_print(text: &str) -> bool {
     let text = text.trim();
     is_container(text)
+        || is_exception(text)
+        || is_of_javascript(text)
         || is_call(text)
         || is_fields(text)
         || (text.starts_with('<') && text.ends_with('>') && is_tag(text))
         || is_summary(text)
+        || is_pretty(text)
 }
 
 /// `{'key': …}`, `[{'key': …}]`, `('mode', {…})`, `[Message(…)]`, `(Message(…), {…})`, `b'…'`.
@@ -33,6 +36,30 @@ fn is_container(text: &str) -> bool {
 /// `AgentResult(stop_reason='end_turn', …)`.
 fn is_call(text: &str) -> bool {
     text.ends_with(')') && begins_call(text)
+}
+
+/// `ValueError('…')`, as Python prints an exception, and `dict_keys([…])` and their like.
+fn is_exception(text: &str) -> bool {
+    const COLLECTIONS: [&str; 7] = [
+        "dict_keys",
+        "dict_values",
+        "dict_items",
+        "OrderedDict",
+        "defaultdict",
+        "deque",
+        "Counter",
+    ];
+    text.ends_with(')')
+        && text.split_once('(').is_some_and(|(class, _)| {
+            let is_name = class.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+            let is_exception = ["Error", "Exception"].iter().any(|it| class.ends_with(it));
+            is_name && (is_exception || COLLECTIONS.contains(&class))
+        })
+}
+
+/// `[object Object]` and `undefined`, as JavaScript prints an object or none.
+fn is_of_javascript(text: &str) -> bool {
+    text == "undefined" || (text.starts_with("[object ") && text.ends_with(']'))
 }
 
 /// Whether a class's name, a bracket and a field's name stand at the beginning.
@@ -76,6 +103,12 @@ fn is_tag(text: &str) -> bool {
     text.contains(" at 0x") || text.starts_with("<class '") || is_enumeration
 }
 
+/// `===== Ai Message =====\n\n…`, as LangChain prints a message for reading.
+fn is_pretty(text: &str) -> bool {
+    let title = text.lines().next().unwrap_or_default();
+    title.starts_with("=====") && title.ends_with("=====") && title.contains(" Message ")
+}
+
 /// `RunResult:\n- Last agent: Agent(name="…", …)`, as the OpenAI agents SDK prints a run.
 fn is_summary(text: &str) -> bool {
     text.starts_with("RunResult") && text.contains("\n- Last agent: ")
@@ -104,6 +137,13 @@ mod tests {
             "<Status.COMPLETED: 'completed'>",
             "[<strands.agent.Agent object at 0x7f00>]",
             "b'rsn_\\x01\\x02'",
+            "ValueError('no order')",
+            "KeyError(17)",
+            "dict_values(['a', 'b'])",
+            "defaultdict(<class 'list'>, {})",
+            "[object Object]",
+            "undefined",
+            "================== Ai Message ==================\n\nHi",
             "RunResult:\n- Last agent: Agent(name=\"Assistant\", ...)\n- Final output (str):\n    Hi",
         ] {
             assert!(is_print(print), "{print}");
@@ -132,6 +172,9 @@ mod tests {
             "https://example.com/?a='b'",
             "Order(17) has shipped (today)",
             "e=mc2 is famous",
+            "ValueError('no order') is what it says",
+            "The value is undefined",
+            "print('hello')",
         ] {
             assert!(!is_print(text), "{text}");
         }

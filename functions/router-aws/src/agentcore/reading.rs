@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::invocation::{InvokeError, Outcome};
+use router_core::charge::Usage;
 use router_core::units::Tokens;
 use serde_json::Value;
 
@@ -27,6 +28,8 @@ pub(super) struct Reading {
     heard: Heard,
     /// Strings hold values of a dialect, so that one of no dialect is no text.
     has_values_in_strings: bool,
+    /// The data of an event was cut off JSON, or a piece of JSON that a model says.
+    has_cut_off_data: bool,
 }
 
 /// What the bytes of the body are.
@@ -38,7 +41,7 @@ enum Form {
     Body { bytes: Vec<u8>, is_json: bool },
 }
 
-/// Where a text stands.
+/// Where a string stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// It is all of the body.
@@ -58,7 +61,13 @@ impl Reading {
         } else {
             Form::Body { bytes: Vec::new(), is_json: content_type.contains("json") }
         };
-        Self { form, max_tokens, heard: Heard::default(), has_values_in_strings: false }
+        Self {
+            form,
+            max_tokens,
+            heard: Heard::default(),
+            has_values_in_strings: false,
+            has_cut_off_data: false,
+        }
     }
 
     /// Takes bytes in, split wherever the connection did.
@@ -110,6 +119,12 @@ impl Reading {
         } else {
             self.heard.into_answer()
         };
+        let answer = match answer {
+            Ok(text) if self.has_cut_off_data && json::parse_composite(&text).is_none() => {
+                Err(InvokeError::Unreadable)
+            }
+            answer => answer,
+        };
         // Of half an answer, only half of the usage may have come.
         let usage = match (&answer, usage) {
             (Err(InvokeError::StreamBroken(_)), Usage::Reported(used)) => Usage::AtLeast(used),
@@ -154,8 +169,12 @@ impl Reading {
             Ok(Value::String(text)) => self.take_text(&text, place),
             Ok(Value::Null) => Ok(()),
             Ok(value @ (Value::Array(_) | Value::Object(_))) => self.take_value(&value),
-            // A text may look like a number or a truth value, and is a text all the same.
-            Ok(Value::Bool(_) | Value::Number(_)) | Err(_) => self.take_text(&data, place),
+            // Text may look like a number or a truth value, and is text all the same.
+            Ok(Value::Bool(_) | Value::Number(_)) => self.take_text(&data, place),
+            Err(error) => {
+                self.has_cut_off_data |= error.is_eof() && data.starts_with("{\"");
+                self.take_text(&data, place)
+            }
         }
     }
 
@@ -201,7 +220,7 @@ impl Reading {
         }
     }
 
-    /// Takes a text, in which values of a dialect may stand once more: as JSON, line by line, or
+    /// Takes a string, in which values of a dialect may stand once more: as JSON, line by line, or
     /// as server-sent events.
     fn take_text(&mut self, text: &str, place: Place) -> Result<(), InvokeError> {
         if place != Place::Inside {
@@ -223,7 +242,7 @@ impl Reading {
             }
         }
         self.heard.loose(text);
-        Ok(())
+        self.check()
     }
 
     fn take_value(&mut self, value: &Value) -> Result<(), InvokeError> {
@@ -248,21 +267,21 @@ impl Reading {
 }
 
 /// Whether a body that is no JSON was to be some. The SDK for TypeScript says `application/json`
-/// of a text, too.
+/// of plain text, too.
 fn is_broken_json(body: &str, error: &serde_json::Error) -> bool {
     let body = body.trim_start();
     error.is_eof()
         || ["{\"", "{ \"", "[{", "[\"", "{}", "{\n"].iter().any(|it| body.starts_with(it))
 }
 
-/// The values in a text of several lines, each of which is a JSON object.
+/// The values in a string of several lines, each of which is a JSON object.
 fn lines_of_values(text: &str) -> Option<Vec<Value>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let values: Option<Vec<Value>> = lines.map(json::parse_composite).collect();
     values.filter(|values| values.len() > 1 && values.iter().all(Value::is_object))
 }
 
-/// The server-sent events in a text that consists of them.
+/// The server-sent events in a string that consists of them.
 fn events_in(text: &str) -> Option<Vec<Event>> {
     let text = text.trim_start();
     let is_field = |line: &str| {
@@ -347,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_text_goes_before_its_parts() {
+    fn a_whole_text_overrides_its_parts() {
         let body = events(&[
             r#"{"event": "progress", "data": "Looking it up"}"#,
             r#"{"event": "complete", "result": "Done.", "usage": {"input_tokens": 3, "output_tokens": 4}}"#,
@@ -466,6 +485,18 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_cut_off_is_no_text_but_for_a_piece_of_json_that_a_model_says() {
+        for body in
+            ["data: {\"text\": \"It has ship\n\n", "data: It has\n\ndata: {\"error\": \"bo\n\n"]
+        {
+            assert!(matches!(error(read(EVENTS, body)).0, InvokeError::Unreadable), "{body}");
+        }
+        let said = "data: {\"state\": \n\ndata: \"shipped\"}\n\n";
+        let said = read(EVENTS, said).result;
+        assert_eq!(said.unwrap(), "{\"state\": \"shipped\"}");
+    }
+
+    #[test]
     fn a_text_may_be_called_json_and_json_that_is_cut_off_is_no_text() {
         for text in ["Hi", "[Order 17](https://example.com) has shipped", "\"Shipped\", it says."] {
             assert_eq!(answer(read(JSON, text)).0, text);
@@ -569,6 +600,23 @@ mod tests {
         assert_eq!(takes(&tool, 50), None, "what will not be used does not count");
         let body = format!("{{\"documents\": {:?}, \"result\": \"Hi\"}}", "x".repeat(MOST_BYTES));
         assert_eq!(answer(read(JSON, &body)).0, "Hi");
+    }
+
+    #[test]
+    fn what_an_agent_reports_again_and_again_is_not_kept_without_end() {
+        let usage =
+            |_| r#"{"metadata": {"usage": {"inputTokens": 0, "outputTokens": 1}}}"#.to_owned();
+        let long_id = |number| {
+            let id = format!("{number:0>1000}");
+            format!(r#"{{"type": "ai", "content": "", "id": "{id}", "usage_metadata": {{}}}}"#)
+        };
+        let event_of: [&dyn Fn(usize) -> String; 2] = [&usage, &long_id];
+        for event in event_of {
+            let mut reading = Reading::new(EVENTS, Tokens(u64::MAX));
+            let mut take = |number| reading.take(events(&[&event(number)]).as_bytes());
+            let error = (0..50_000).find_map(|number| take(number).err());
+            assert!(matches!(error, Some(InvokeError::TooLong { .. })), "{}", event(0));
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ const NAMES: [&str; 10] = [
     "metrics",
 ];
 
-/// What was told of the tokens that were used.
+/// What was reported of the tokens that were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Told {
     /// Nothing: there is no usage.
@@ -66,7 +66,7 @@ impl Told {
         }
     }
 
-    /// The tokens that were told.
+    /// The tokens that were reported.
     pub(super) fn used(self) -> TokenUse {
         match self {
             Self::Nothing => TokenUse::default(),
@@ -74,7 +74,7 @@ impl Told {
         }
     }
 
-    /// The same, as one of several that were not all told.
+    /// The same, as one of several of which not all were reported.
     pub(super) fn one_of_several(self) -> Self {
         match self {
             Self::Nothing => Self::Nothing,
@@ -92,7 +92,7 @@ impl Told {
         }
     }
 
-    /// Both tell the same use, the later one perhaps more of it: the larger of each count.
+    /// Both report the same use, the later one perhaps more of it: the larger of each count.
     pub(super) fn grown_to(self, later: Self) -> Self {
         let (a, b) = (self.used(), later.used());
         let used = TokenUse {
@@ -109,7 +109,7 @@ impl Told {
         }
     }
 
-    /// This, or the other where this tells less.
+    /// This, or the other where this says less.
     pub(super) fn or(self, other: Self) -> Self {
         let rank = |told: Self| match told {
             Self::Nothing => (0, Tokens(0)),
@@ -126,7 +126,7 @@ struct Counts {
     input: Option<u64>,
     output: Option<u64>,
     total: Option<u64>,
-    /// Parts of the input or output that are told beside them.
+    /// Parts of the input or output that are reported beside them.
     more_input: u64,
     more_output: u64,
     /// Cached tokens under names that mean tokens beside the input.
@@ -209,7 +209,12 @@ impl Counts {
     }
 
     fn count(&mut self, value: &Value) -> Option<u64> {
-        let count = value.as_u64().filter(|count| *count <= u64::from(u32::MAX));
+        let count = value.as_u64().or_else(|| {
+            // Some languages write each number as a float.
+            let count = value.as_f64().filter(|count| count.fract() == 0.0 && *count >= 0.0)?;
+            format!("{count:.0}").parse().ok()
+        });
+        let count = count.filter(|count| *count <= u64::from(u32::MAX));
         self.has_nonsense |= count.is_none() && !value.is_null();
         count
     }

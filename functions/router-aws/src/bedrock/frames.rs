@@ -25,8 +25,9 @@ use serde_json::Value;
 use crate::failure;
 
 /// The most bytes of a frame. The model of bedrock-agent-runtime 2023-07-26 allows a chunk 1 MB;
-/// a trace quotes a whole prompt.
-const MOST_FRAME_BYTES: u32 = 16 * 1024 * 1024;
+/// a trace quotes a whole prompt. JSON of nothing but small numbers takes 16 times its length in
+/// memory, of which the function has 256 MB.
+const MOST_FRAME_BYTES: u32 = 8 * 1024 * 1024;
 
 /// The length of a frame and of its headers, and their checksum.
 const PRELUDE_BYTES: usize = 12;
@@ -175,7 +176,7 @@ fn broken(how: &'static str) -> InvokeError {
 mod tests {
     use aws_smithy_eventstream::frame::write_message_to;
     use aws_smithy_types::event_stream::{Header, HeaderValue};
-    use router_core::reply::Reason;
+    use router_core::outcome::Reason;
 
     use super::*;
 

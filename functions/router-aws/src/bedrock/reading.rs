@@ -1,6 +1,7 @@
 //! What is gathered from the events of one answer's stream.
 
-use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::invocation::{InvokeError, Outcome};
+use router_core::charge::Usage;
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// An answer as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// The answer's bytes. A character may be split over two chunks, so they become a text
+    /// The answer's bytes. A character may be split over two chunks, so they become a string
     /// only at the end.
     bytes: Vec<u8>,
     /// What all model invocations reported together.
@@ -122,7 +123,7 @@ impl Reading {
     }
 }
 
-/// Why the agent gave up. It is told in words, or with an HTTP status.
+/// Why the agent gave up, which it says in words or with an HTTP status.
 fn failure_told_by(trace: &Value) -> InvokeError {
     let is_throttled = trace["failureCode"].as_u64() == Some(429)
         || trace["failureReason"].as_str().is_some_and(failure::tells_of_throttling);

@@ -19,12 +19,12 @@ const MAX_STEPS: usize = 200;
 /// A longer name is none.
 const MAX_NAME_BYTES: usize = 100;
 
-/// The steps so far; none are taken where nobody wants them.
+/// The steps so far; none are taken where they are not wanted.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     are_wanted: bool,
     steps: Vec<Step>,
-    /// Those whose end was not told: the trace id and the place among the steps.
+    /// Those whose end has not come: the trace id and the place among the steps.
     open: Vec<(Option<String>, usize)>,
 }
 
@@ -131,8 +131,9 @@ impl Steps {
     }
 }
 
+/// A longer id than a name is none, too: it is kept until the step ends.
 fn trace_id(told: &Value) -> Option<&str> {
-    told["traceId"].as_str()
+    told["traceId"].as_str().filter(|id| id.len() <= MAX_NAME_BYTES)
 }
 
 /// What an invocation's input says that the agent does.
@@ -192,7 +193,7 @@ mod tests {
         DateTime::from_millis(millis).fmt(Format::DateTime).unwrap()
     }
 
-    /// A part of the orchestration, told `at` milliseconds.
+    /// A part of the orchestration, sent `at` milliseconds.
     fn part(at: i64, trace: Value) -> Value {
         json!({ "eventTime": time(at), "trace": { "orchestrationTrace": trace } })
     }

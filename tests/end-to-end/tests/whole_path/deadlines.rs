@@ -15,7 +15,7 @@ async fn timed_out(ask: Ask, why: &str) -> Told {
     let told = world.ask(&ask).await;
     assert_eq!(told.outcome(), ("fell_back", Some("timeout")));
     assert_eq!(told.body["specialist"], "general");
-    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_450 };
+    let expected = Account { steps: 2, tokens: 8_250, micro_usd: 120_360 };
     assert_eq!(world.account(&ask).await, Some(expected), "the hold, and what general used");
     assert_eq!(told.metric("SpecialistErrors", ""), Some(1.0));
     assert_eq!(told.metric("RoutingAccuracy", ""), None);

@@ -22,8 +22,19 @@ const NAME: &str = "A2A";
 
 pub(super) const DIALECT: Dialect = Dialect { name: NAME, read };
 
+/// The names that version 1.0 of the protocol has in place of kinds.
+const WRAPPERS: [(&str, &str); 3] =
+    [("task", "task"), ("artifactUpdate", "artifact-update"), ("statusUpdate", "status-update")];
+
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
-    match value["kind"].as_str()? {
+    let (kind, value) = match value["kind"].as_str() {
+        Some(kind) => (kind, value),
+        None => WRAPPERS.iter().find_map(|(name, kind)| {
+            let only = value.as_object().filter(|object| object.len() == 1)?;
+            Some((*kind, only.get(*name)?)).filter(|(_, value)| value.is_object())
+        })?,
+    };
+    match kind {
         "task" => {
             hear_status(&value["status"], heard);
             let artifacts = value["artifacts"].as_array().into_iter().flatten();
@@ -46,7 +57,10 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 fn hear_status(status: &Value, heard: &mut Heard) {
     heard.opens(NAME);
-    match status["state"].as_str().unwrap_or_default() {
+    // Version 1.0 writes `TASK_STATE_COMPLETED`.
+    let state = status["state"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let state = state.strip_prefix("task_state_").unwrap_or(&state).replace('_', "-");
+    match state.as_str() {
         "completed" => {
             heard.ends(NAME);
             if let Some(text) = text_of(&status["message"]["parts"]) {
@@ -83,6 +97,9 @@ mod tests {
         let events =
             [status("working"), artifact("It has "), artifact("shipped."), status("completed")];
         assert_eq!(answer(&DIALECT, &events), "It has shipped.");
+        let later = json!({"task": {"status": {"state": "TASK_STATE_COMPLETED"},
+            "artifacts": [{"parts": [{"text": "It has shipped."}]}]}});
+        assert_eq!(answer(&DIALECT, &[later]), "It has shipped.");
         let half = told(&DIALECT, &events[..3]);
         assert!(matches!(half.answer, Err(InvokeError::StreamBroken(_))));
     }

@@ -7,6 +7,7 @@
 //! {"author": "orders", "content": {"role": "model", "parts": [{"text": "…", "thought": true}, {"text": "It has shipped."}]},
 //!  "usageMetadata": {"promptTokenCount": 30, "candidatesTokenCount": 4}, …}
 //! {"author": "orders", "errorCode": "…", "errorMessage": "…", …}
+//! {"candidates": [{"content": {"parts": […]}}], "usageMetadata": {…}}      of the model itself
 //! ```
 //!
 //! The answer is the text of the last event of the model that calls no function. A piece is marked
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use super::Dialect;
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::Message;
+use crate::agentcore::message::{Message, calls_tools_within, text_of};
 use crate::agentcore::usage::Told;
 
 const NAME: &str = "Google ADK";
@@ -24,6 +25,10 @@ const NAME: &str = "Google ADK";
 pub(super) const DIALECT: Dialect = Dialect { name: NAME, read };
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
+    if let Some(candidates) = value["candidates"].as_array() {
+        hear_model(value, candidates.first()?, heard);
+        return Some(());
+    }
     let author = value["author"].as_str()?;
     let either = |camel: &str, snake: &str| {
         let field = value.get(camel).or_else(|| value.get(snake));
@@ -57,9 +62,24 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
+/// A response of a Gemini model, or a piece of one.
+fn hear_model(response: &Value, candidate: &Value, heard: &mut Heard) {
+    let parts = &candidate["content"]["parts"];
+    if calls_tools_within(parts) {
+        heard.tool();
+    } else {
+        heard.piece(None, &text_of(parts).unwrap_or_default());
+    }
+    heard.stops(&candidate["finishReason"]);
+    // Each piece tells the usage so far.
+    let id = response["responseId"].as_str().unwrap_or_default();
+    heard.meter.call(Some(id), Told::within(response));
+}
+
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::{TokenUse, Tokens};
     use serde_json::json;
 

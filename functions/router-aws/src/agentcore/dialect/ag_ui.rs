@@ -42,12 +42,14 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             }
         }
         "RUN_ERROR" => heard.fails(value),
-        "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK" => {
-            let is_the_models = value["role"].as_str().is_none_or(|role| role == "assistant");
-            let delta = value["delta"].as_str().filter(|_| is_the_models);
-            heard.piece(id, delta.unwrap_or_default());
+        // Only the beginning of a message, or of its chunks, says whose it is.
+        "TEXT_MESSAGE_START" | "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK" => {
+            if value["role"].as_str().is_none_or(|role| role == "assistant") {
+                heard.piece(id, value["delta"].as_str().unwrap_or_default());
+            } else if let Some(id) = id {
+                heard.is_not_the_models(id);
+            }
         }
-        "TEXT_MESSAGE_START" => heard.piece(id, ""),
         "MESSAGES_SNAPSHOT" => {
             hear_conversation(value["messages"].as_array()?, heard);
         }
@@ -61,7 +63,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             }
         }
         "CUSTOM" => {}
-        _ if ["STEP_", "THINKING_", "REASONING_", "ACTIVITY_", "STATE_", "META"]
+        _ if ["STEP_", "THINKING_", "REASONING_", "ACTIVITY_", "STATE_", "SUBAGENT_", "META"]
             .iter()
             .any(|family| kind.starts_with(family)) => {}
         _ => return None,
@@ -71,7 +73,8 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 
@@ -89,12 +92,15 @@ mod tests {
             json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"}),
             json!({"type": "MESSAGES_SNAPSHOT", "messages": [question]}),
             json!({"type": "REASONING_MESSAGE_CONTENT", "messageId": "h", "delta": "Hm"}),
+            json!({"type": "SUBAGENT_FINISHED", "result": "state=shipped"}),
             content("a", "Let me see."),
             json!({"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "x"}),
             json!({"type": "TOOL_CALL_RESULT", "toolCallId": "c", "content": "state=shipped"}),
             json!({"type": "TEXT_MESSAGE_START", "messageId": "b", "role": "assistant"}),
             content("b", "It has "),
             content("b", "shipped."),
+            json!({"type": "TEXT_MESSAGE_START", "messageId": "u", "role": "user"}),
+            content("u", "Thanks."),
             json!({"type": "RAW", "event": {"event": {"metadata": {"usage": {"inputTokens": 7, "outputTokens": 1}}}}}),
             json!({"type": "RUN_FINISHED", "runId": "r", "usage": [
                 {"model": "m", "inputTokens": 30, "outputTokens": 4},

@@ -57,13 +57,14 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 }
 
 fn hear_reason(fields: &Value, heard: &mut Heard) {
-    heard.stops(&fields["finishReason"]);
+    heard.stops(own::stop_reason(fields));
     heard.stops(&fields["stepResult"]["reason"]);
 }
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 

@@ -21,7 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect { name: "CrewAI", read };
 const OUTPUT: [&str; 5] = ["tasks_output", "token_usage", "json_dict", "pydantic", "agent"];
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
-    match value["chunk_type"].as_str() {
+    match value["chunk_type"].as_str().filter(|_| value["content"].is_string()) {
         Some("text") => heard.piece(
             value["task_name"].as_str().filter(|task| !task.is_empty()),
             value["content"].as_str().unwrap_or_default(),
@@ -30,7 +30,8 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         Some(_) => {}
         None => {
             let raw = value["raw"].as_str()?;
-            OUTPUT.iter().find(|name| value.get(**name).is_some())?;
+            let is_alone = value.as_object().is_some_and(|object| object.len() == 1);
+            OUTPUT.iter().find(|name| is_alone || value.get(**name).is_some())?;
             heard.result(raw);
             heard.meter.total(Told::within(value));
         }
@@ -40,7 +41,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::Usage;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 

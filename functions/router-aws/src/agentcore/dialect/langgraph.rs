@@ -15,9 +15,10 @@
 
 use serde_json::Value;
 
+use super::typed::{Kind, kind_of};
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::{Message, hear_conversation, text_of};
+use crate::agentcore::message::{Message, hear_blocks, hear_conversation};
 
 pub(super) const DIALECT: Dialect = Dialect { name: "LangGraph, LangChain, messages", read };
 
@@ -36,6 +37,9 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             if let Some(message) = Message::of(value) {
                 message.hear(heard);
                 return Some(());
+            }
+            if value["type"].as_str().and_then(kind_of) == Some(Kind::Aside) {
+                return None;
             }
             read_state(value, heard).or_else(|| read_update(value, heard))
         }
@@ -64,12 +68,23 @@ fn read_list(items: &[Value], heard: &mut Heard) -> Option<()> {
         }
         // With subgraphs: where a step took place, and what it changed.
         [Value::Array(_), data] => read(data, heard),
-        _ => hear_conversation(items, heard).or_else(|| {
-            let text = items.iter().map(text_of).collect::<Option<String>>()?;
-            heard.loose(&text);
-            Some(())
-        }),
+        _ => hear_conversation(items, heard)
+            .or_else(|| hear_events(items, heard))
+            .or_else(|| hear_blocks(items, heard)),
     }
+}
+
+/// Hears a list of events or results of any framework; `None` if it is none.
+fn hear_events(items: &[Value], heard: &mut Heard) -> Option<()> {
+    let is_event =
+        |item: &Value| item.is_object() && super::hear_framework(item, &mut Heard::default());
+    if items.is_empty() || !items.iter().all(is_event) {
+        return None;
+    }
+    for item in items {
+        super::hear_framework(item, heard);
+    }
+    Some(())
 }
 
 fn hear_mode(mode: &str, data: &Value, heard: &mut Heard) {
@@ -90,8 +105,10 @@ fn hear_mode(mode: &str, data: &Value, heard: &mut Heard) {
 
 /// The whole state.
 fn read_state(state: &Value, heard: &mut Heard) -> Option<()> {
+    let messages = state["messages"].as_array()?;
     hear_interrupt(state, heard);
-    hear_conversation(state["messages"].as_array()?, heard)
+    // A conversation may not have begun.
+    hear_conversation(messages, heard).or(messages.is_empty().then_some(()))
 }
 
 /// What nodes have added to the state: an object with the names of nodes, none of which is the
@@ -111,7 +128,7 @@ fn read_update(update: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
-/// Whether the graph waits for somebody's word.
+/// Whether the graph waits for a person's word.
 fn hear_interrupt(value: &Value, heard: &mut Heard) -> bool {
     let waits = value["__interrupt__"].as_array().is_some_and(|it| !it.is_empty());
     if waits {
@@ -138,7 +155,8 @@ fn hear_message(message: &Value, heard: &mut Heard) {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 
@@ -245,8 +263,15 @@ mod tests {
     fn blocks_of_text_are_pieces() {
         let block = |text| json!([{"type": "text", "text": text, "index": 0}]);
         assert_eq!(answer(&DIALECT, &[block("It has "), block("shipped.")]), "It has shipped.");
+        let thought = json!({"type": "thinking", "thinking": "Hm"});
+        let said = json!([thought, {"type": "text", "text": "It has shipped."}]);
+        assert_eq!(answer(&DIALECT, &[said]), "It has shipped.");
+        for inside in [json!([thought]), json!([{"text": "Hm"}, {"toolUse": {"name": "x"}}])] {
+            let told = told(&DIALECT, &[inside]);
+            assert!(matches!(told.answer, Err(InvokeError::EmptyAnswer)));
+        }
         let mut heard = Heard::default();
-        assert!(read(&json!([{"toolUse": {"name": "x"}}]), &mut heard).is_none());
+        assert!(read(&json!([{"type": "order", "id": 17}]), &mut heard).is_none());
         assert!(read(&json!({"retrieve": {"documents": ["state=shipped"]}}), &mut heard).is_none());
     }
 }

@@ -50,7 +50,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
-/// An event of a workflow, which is told by its fields alone.
+/// An event of a workflow, which is recognised by its fields alone.
 fn read_workflow(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
     if object.contains_key("tool_kwargs") {

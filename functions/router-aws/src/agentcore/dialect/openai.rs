@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::Dialect;
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::{Message, text_of};
+use crate::agentcore::message::{Message, is_refusal, text_of};
 use crate::agentcore::usage::Told;
 
 const NAME: &str = "OpenAI";
@@ -37,7 +37,10 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         "raw_response_event" | "raw_model_stream_event" => {
             read(&value["data"], heard);
         }
-        "run_item_stream_event" => hear_item(&value["item"]["raw_item"], heard),
+        "run_item_stream_event" => {
+            let item = &value["item"];
+            hear_item(item.get("raw_item").unwrap_or(item), heard);
+        }
         "agent_updated_stream_event" => {}
         kind => read_event(kind.strip_prefix("response.")?, value, heard),
     }
@@ -83,10 +86,13 @@ fn hear_item(item: &Value, heard: &mut Heard) {
     let kind = item["type"].as_str().unwrap_or_default();
     if kind.ends_with("_call") || kind.ends_with("_output") || kind.starts_with("mcp_") {
         heard.tool();
-    } else if item["role"] == "assistant"
-        && let Some(text) = text_of(&item["content"])
-    {
-        heard.message(&text);
+    } else if item["role"] == "assistant" {
+        if is_refusal(item) {
+            heard.stops(&"refusal".into());
+        }
+        if let Some(text) = text_of(&item["content"]) {
+            heard.message(&text);
+        }
     }
 }
 
@@ -94,6 +100,9 @@ fn read_completion(value: &Value, choices: &[Value], heard: &mut Heard) -> Optio
     let id = value["id"].as_str();
     let is_chunk = choices.iter().all(|choice| choice["message"].is_null());
     if let Some(choice) = choices.first() {
+        if is_refusal(&choice["delta"]) {
+            heard.stops(&"refusal".into());
+        }
         let calls = &choice["delta"]["tool_calls"];
         if calls.as_array().is_some_and(|calls| !calls.is_empty()) {
             heard.tool();
@@ -115,7 +124,8 @@ fn read_completion(value: &Value, choices: &[Value], heard: &mut Heard) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::{TokenUse, Tokens};
     use serde_json::json;
 

@@ -9,15 +9,15 @@
 //! {"text": "It has "}   {"data": "shipped."}                          pieces of text
 //! ```
 //!
-//! A result is a text, or a value of any other dialect, or a structured answer, which is passed on
+//! A result is a string, or a value of any other dialect, or a structured answer, which is passed on
 //! as it is. There is no end mark. Usage is that of the whole call.
 
 use serde_json::{Map, Value};
 
-use super::Dialect;
+use super::{Dialect, typed};
 use crate::agentcore::heard::Heard;
 use crate::agentcore::json;
-use crate::agentcore::message::text_of;
+use crate::agentcore::message::{is_thought, text_of};
 use crate::agentcore::usage::Told;
 
 pub(super) const HAND_BACK: Dialect = Dialect { name: "not its job", read: read_hand_back };
@@ -39,6 +39,11 @@ const RESULTS: [&str; 9] = [
 /// The names of a piece of text.
 const PIECES: [&str; 6] = ["text", "data", "content", "delta", "chunk", "token"];
 
+/// The names of an error.
+const ERROR: [&str; 2] = ["error", "errorMessage"];
+/// Names of an error where there is no answer.
+const ERRORS: [&str; 4] = ["errors", "error_message", "exception", "fault"];
+
 fn read_hand_back(value: &Value, heard: &mut Heard) -> Option<()> {
     (value.get("out_of_scope") == Some(&Value::Bool(true))).then(|| {
         heard.meter.total(Told::within(value));
@@ -56,19 +61,33 @@ fn read_failure(value: &Value, heard: &mut Heard) -> Option<()> {
 /// Whether an object says that it is a failure: by an error, even one without words, or by how
 /// the call ended.
 pub(super) fn is_failure(value: &Value) -> bool {
-    let has_error = ["error", "errorMessage"].iter().any(|name| match &value[*name] {
+    let says_error = |name: &str| match &value[name] {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
+        Value::Array(errors) => !errors.is_empty(),
         _ => true,
-    });
+    };
+    // What went wrong on the way to an answer may be reported beside it.
+    let is_without_answer = || answer_in(value).is_none_or(|answer| answer == "");
     let status = value["status"].as_str().unwrap_or_default().to_ascii_lowercase();
-    let status_code = ["statusCode", "status_code"].iter().find_map(|name| value[*name].as_u64());
-    has_error
+    ERROR.iter().any(|name| says_error(name))
+        || (ERRORS.iter().any(|name| says_error(name)) && is_without_answer())
         || value["error_type"].is_string()
         || matches!(status.as_str(), "error" | "failed" | "failure")
         || ["success", "ok"].iter().any(|name| value[*name] == Value::Bool(false))
         || ["is_error", "isError"].iter().any(|name| value[*name] == Value::Bool(true))
-        || status_code.is_some_and(|code| code >= 400)
+        || http_status(value).is_some_and(|status| (400..600).contains(&status))
+}
+
+/// The HTTP status that an object names, as a number or as a string. `code` may be anything's, and
+/// is a status beside a message.
+fn http_status(value: &Value) -> Option<u64> {
+    let has_message = ["message", "msg"].iter().any(|name| value[*name].is_string());
+    let names = ["statusCode", "status_code", "status", "code"];
+    names.iter().filter(|name| **name != "code" || has_message).find_map(|name| {
+        let status = &value[*name];
+        status.as_u64().or_else(|| status.as_str()?.parse().ok())
+    })
 }
 
 fn read_result(value: &Value, heard: &mut Heard) -> Option<()> {
@@ -76,9 +95,18 @@ fn read_result(value: &Value, heard: &mut Heard) -> Option<()> {
         Some(answer) => hear_result(answer, heard),
         None => hear_body(value.get("body").filter(|_| value["statusCode"].is_u64())?, heard),
     }
-    heard.meter.total(Told::within(value));
+    heard.meter.total(usage(value));
     heard.stops(stop_reason(value));
     Some(())
+}
+
+/// The usage of the whole call, under its usual names, within `metadata`, or as counts that stand
+/// beside the result.
+fn usage(value: &Value) -> Told {
+    let counts = ["input_tokens", "output_tokens", "inputTokens", "outputTokens"];
+    let is_beside = counts.iter().any(|name| value.get(*name).is_some());
+    let beside = if is_beside { Told::by(value) } else { Told::Nothing };
+    Told::within(value).or(Told::within(&value["metadata"])).or(beside)
 }
 
 /// The result that an object names.
@@ -106,11 +134,17 @@ pub(super) fn hear_result(result: &Value, heard: &mut Heard) {
     heard.is_last_word(true);
     match result {
         Value::Null => {}
-        // JSON that a model said stays what it is; a failure as JSON is one all the same.
-        Value::String(text) => match json::parse_composite(text).filter(is_failure) {
-            Some(failure) => heard.fails(&failure),
-            None => heard.result(text),
-        },
+        // JSON that a model said stays what it is; a failure as JSON is one all the same, and an
+        // object that a framework marks is read.
+        Value::String(text) => {
+            let value = json::parse_composite(text).unwrap_or_default();
+            let mut fields = value.as_object().into_iter().flat_map(Map::values);
+            if is_failure(&value) {
+                heard.fails(&value);
+            } else if fields.all(Value::is_null) || !super::hear_framework(&value, heard) {
+                heard.result(text);
+            }
+        }
         _ if is_composite && super::hear(result, heard) => {}
         _ => heard.result(&result.to_string()),
     }
@@ -126,23 +160,30 @@ pub(super) fn stop_reason(value: &Value) -> &Value {
 /// belongs to the typed ones.
 pub(super) fn hear_pieces(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
-    if ["type", "event", "role"].iter().any(|name| object.contains_key(*name)) {
+    if typed::NAMES.iter().chain(&["role"]).any(|name| object.contains_key(*name)) {
         return None;
     }
-    let text = PIECES.iter().find_map(|name| text_of(object.get(*name)?));
+    let pieces = || PIECES.iter().filter_map(|name| object.get(*name));
     let usage = Told::within(value);
-    if text.is_none() && usage == Told::Nothing {
-        return None;
+    let is_wrapped = pieces().any(|it| it.is_object() && super::hear_framework(it, heard));
+    if !is_wrapped {
+        let text = pieces().find_map(text_of);
+        if text.is_none() && usage == Told::Nothing {
+            return None;
+        }
+        if !is_thought(value) {
+            heard.loose(&text.unwrap_or_default());
+        }
     }
-    heard.loose(&text.unwrap_or_default());
     heard.meter.total(usage);
     heard.stops(stop_reason(value));
     Some(())
 }
 
-/// Names of what is none of a user's business, wherever they stand in a name.
+/// Words that name an agent's inside, wherever they stand in a name.
 const INTERNAL: [&str; 14] = [
     "error",
+    "fault",
     "exception",
     "detail",
     "trace",
@@ -153,7 +194,6 @@ const INTERNAL: [&str; 14] = [
     "tool",
     "function",
     "debug",
-    "log",
     "prompt",
     "secret",
 ];
@@ -162,10 +202,14 @@ const INTERNAL: [&str; 14] = [
 /// agent sent: it is flat, and no name in it says that it is something else.
 pub(in crate::agentcore) fn is_structured(object: &Map<String, Value>) -> bool {
     let is_plain = |value: &Value| !value.is_object() && !value.is_array();
-    let is_field = |(name, value): (&String, &Value)| {
+    let is_internal = |name: &str| {
+        let is_log = typed::words_of(name).iter().any(|word| word == "log" || word == "logs");
         let name = name.to_ascii_lowercase();
+        is_log || INTERNAL.iter().any(|word| name.contains(word))
+    };
+    let is_field = |(name, value): (&String, &Value)| {
         let is_list = value.as_array().is_some_and(|items| items.iter().all(is_plain));
-        (is_plain(value) || is_list) && !INTERNAL.iter().any(|word| name.contains(word))
+        (is_plain(value) || is_list) && !is_internal(name)
     };
     let says_what_it_is = ["type", "event", "role", "message", "usage", "status"];
     !object.is_empty()
@@ -175,7 +219,8 @@ pub(in crate::agentcore) fn is_structured(object: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 
@@ -192,6 +237,10 @@ mod tests {
             json!({"answer": "Hi", "sources": ["s3://kb/17.pdf"]}),
             json!({"error": null, "result": "Hi"}),
             json!({"error": "", "result": "Hi"}),
+            json!({"result": "Hi", "errors": ["one source was down"]}),
+            json!({"answer": "Hi", "reasoning": "Hm"}),
+            json!({"result": [{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "Hi"}]}),
+            json!({"result": "{\"role\": \"assistant\", \"content\": [{\"text\": \"Hi\"}]}"}),
             json!({"status": "success", "message": "Hi"}),
             json!({"statusCode": 200, "body": "{\"result\": \"Hi\"}"}),
             json!({"result": {"role": "assistant", "content": [{"text": "Hi"}]}}),
@@ -206,7 +255,9 @@ mod tests {
         assert_eq!(json::parse(&text).unwrap(), structured["result"]);
         assert_eq!(answer(&RESULT, &[json!({"output": [1, 2]})]), "[1,2]");
         let said = r#"{"answer": "Hi", "sure": true}"#;
-        assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
+        for said in [said, "[]", r#"[{"text": "a"}]"#, r#"{"order": null}"#] {
+            assert_eq!(answer(&RESULT, &[json!({"result": said})]), said);
+        }
     }
 
     #[test]
@@ -234,6 +285,12 @@ mod tests {
             json!({"success": false, "message": "boom"}),
             json!({"statusCode": 500, "body": "{}"}),
             json!({"content": [{"type": "text", "text": "boom"}], "isError": true}),
+            json!({"statusCode": "500", "body": "boom"}),
+            json!({"status": 502, "response": "Sorry."}),
+            json!({"code": 500, "msg": "boom"}),
+            json!({"errors": [{"message": "boom"}], "data": null}),
+            json!({"result": "", "error_message": "boom"}),
+            json!({"exception": "boom"}),
         ] {
             let told = told(&FAILURE, &[value]);
             assert!(matches!(told.answer, Err(InvokeError::ServiceFault(_))));
@@ -246,6 +303,8 @@ mod tests {
         for value in [
             json!({"result": "Hi", "usage": usage}),
             json!({"result": {"text": "Hi", "usage": usage}}),
+            json!({"result": "Hi", "metadata": {"usage": usage}}),
+            json!({"result": "Hi", "input_tokens": 30, "output_tokens": 4.0}),
         ] {
             let whole = told(&RESULT, &[value]);
             assert_eq!(whole.usage, Usage::Reported(TokenUse::new(30, 4)));
@@ -265,11 +324,13 @@ mod tests {
     fn a_structured_answer_is_flat_and_says_nothing_of_the_agents_inside() {
         let is_structured = |value: Value| is_structured(value.as_object().unwrap());
         assert!(is_structured(json!({"state": "shipped", "order": 17, "parcels": ["a", "b"]})));
+        assert!(is_structured(json!({"logistics_status": "shipped", "catalog": 17})));
         for value in [
             json!({}),
             json!({"detail": "db-internal-7 refused"}),
             json!({"message": "db-internal-7 refused"}),
             json!({"tool_output": "state=shipped"}),
+            json!({"agentLog": "state=shipped"}),
             json!({"type": "order", "state": "shipped"}),
             json!({"retrieve": {"documents": ["state=shipped"]}}),
         ] {

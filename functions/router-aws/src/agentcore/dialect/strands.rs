@@ -34,9 +34,9 @@ const LIFECYCLE: [&str; 6] = [
 ];
 /// Keys of events that are of a tool.
 const TOOL: [&str; 4] = ["current_tool_use", "toolUseId", "tool_stream_event", "tool_use_id"];
-/// Keys of events that are of the model's thoughts.
-const REASONING: [&str; 4] =
-    ["reasoning", "reasoningText", "reasoning_signature", "redactedContent"];
+/// Keys of events that are of the model's thoughts. A result may have a field `reasoning` of its
+/// own, which is no flag.
+const REASONING: [&str; 3] = ["reasoningText", "reasoning_signature", "redactedContent"];
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
@@ -51,8 +51,11 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
             | "multiagent_node_start"
             | "multiagent_node_stop"
             | "multiagent_node_cancel"
-            | "multiagent_node_interrupt"
-            | "multiagent_result" => Some(()),
+            | "multiagent_node_interrupt" => Some(()),
+            "multiagent_result" => {
+                hear_agents(value, heard);
+                Some(())
+            }
             "tool_use_stream" | "tool_stream" => {
                 heard.tool();
                 Some(())
@@ -64,7 +67,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
         heard.fails(value);
     } else if has(&TOOL) {
         heard.tool();
-    } else if has(&REASONING) {
+    } else if value["reasoning"] == Value::Bool(true) || has(&REASONING) {
         // A thought is no text.
     } else if let Some(text) = value["data"].as_str().filter(|_| has(&["delta", "agent"])) {
         heard.loose(text);
@@ -85,6 +88,22 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     Some(())
 }
 
+/// The result of a graph or a swarm, with the usage of all its agents. Which of several agents
+/// came last, the names of a JSON object do not say: then there is no answer.
+fn hear_agents(value: &Value, heard: &mut Heard) {
+    heard.meter.total(Told::within(value));
+    let mut results = value["results"].as_object().into_iter().flat_map(|results| results.values());
+    match (results.next(), results.next()) {
+        (Some(only), None) => {
+            hear_result(&only["result"], heard);
+        }
+        _ => heard.unknown(),
+    }
+    if value["status"] == "failed" {
+        heard.fails(value);
+    }
+}
+
 /// An `AgentResult`: why the agent stopped, its last message, and the usage of all model calls.
 fn hear_result(value: &Value, heard: &mut Heard) -> Option<()> {
     let reason = value.get("stop_reason")?;
@@ -99,7 +118,8 @@ fn hear_result(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 

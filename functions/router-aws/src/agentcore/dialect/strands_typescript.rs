@@ -40,6 +40,7 @@ enum Sent {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ending {
+    #[serde(default)]
     stop_reason: Value,
     last_message: Value,
     #[serde(default)]
@@ -47,11 +48,15 @@ struct Ending {
 }
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
+    if value["type"].is_null() && value["lastMessage"].is_object() {
+        hear(Sent::AgentResult(Ending::deserialize(value).ok()?), heard);
+        return Some(());
+    }
     let kind = value["type"].as_str()?;
     match Sent::deserialize(value) {
         Ok(event) => hear(event, heard),
         Err(_) if kind.starts_with("toolStream") || kind.contains("ToolCallEvent") => heard.tool(),
-        // Hooks, blocks and steps of the loop, which tell again what the model's events told.
+        // Hooks, blocks and steps of the loop, which repeat what the model's events said.
         Err(_) if is_class_of_event(kind) => {}
         Err(_) => return None,
     }
@@ -105,7 +110,8 @@ fn is_class_of_event(kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 

@@ -8,7 +8,7 @@
 //! {"type": "error", "message": "…"}
 //! ```
 //!
-//! The kind is told by the words in the name. The answer is what an event of an end has, or the
+//! The words in the name say the kind. The answer is what an event of an end has, or the
 //! pieces of text after the last tool. There is no end mark. Usage is that of the whole call.
 //! Fields that name a tool say the same as a type.
 
@@ -16,10 +16,26 @@ use serde_json::Value;
 
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
-use crate::agentcore::message::text_of;
+use crate::agentcore::message::{is_thought, text_of};
 use crate::agentcore::usage::Told;
 
 pub(super) const DIALECT: Dialect = Dialect { name: "typed events", read };
+
+/// Names under which an event says what it is.
+pub(super) const NAMES: [&str; 8] = [
+    "type",
+    "event",
+    "event_type",
+    "eventType",
+    "kind",
+    "chunk_type",
+    "message_type",
+    "messageType",
+];
+/// Names of where in a run an event was sent. A node of a graph has a name of its own choice, of
+/// which only that of a tool is clear.
+const PLACES: [&str; 3] = ["stage", "phase", "step"];
+const NODE: &str = "node";
 
 /// What a typed event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +84,11 @@ const WORDS: [(Kind, &[&str]); 6] = [
             "handoff",
             "session",
             "thread",
+            "history",
+            "context",
+            "search",
+            "retriev",
+            "document",
         ],
     ),
     (Kind::End, &["final", "complete", "done", "end", "finish", "result", "stop", "success"]),
@@ -92,11 +113,15 @@ const WORDS: [(Kind, &[&str]); 6] = [
     (Kind::Event, &["event", "update", "info", "node", "lifecycle"]),
 ];
 
+/// What the words of a name begin with that is only a part of a run, so that its end is not the
+/// run's.
+const PARTS: [&str; 5] = ["node", "llm", "model", "chain", "graph"];
+
 /// Where the text of an event stands.
 const TEXT: [&str; 10] = [
     "text", "content", "delta", "data", "chunk", "token", "message", "value", "answer", "response",
 ];
-/// Where an event of an end has the answer, and where the text that it is told in.
+/// Where an event of an end has the answer, if not under the name of a result.
 const ANSWER: [&str; 3] = ["content", "text", "data"];
 /// Names that only what a tool is or does has.
 const TOOL: [&str; 9] = [
@@ -117,11 +142,14 @@ pub(in crate::agentcore) fn kind_of(name: &str) -> Option<Kind> {
     let is_one = |beginnings: &[&str]| {
         words.iter().any(|word| beginnings.iter().any(|begin| word.starts_with(begin)))
     };
-    WORDS.iter().find(|(_, beginnings)| is_one(beginnings)).map(|(kind, _)| *kind)
+    match WORDS.iter().find(|(_, beginnings)| is_one(beginnings))? {
+        (Kind::End, _) if is_one(&PARTS) => Some(Kind::Event),
+        (kind, _) => Some(*kind),
+    }
 }
 
 /// The words of `tool_use`, `tool-use`, `toolUse` or `TOOL_USE`, in lower case.
-fn words_of(name: &str) -> Vec<String> {
+pub(super) fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;
     for letter in name.chars() {
@@ -138,20 +166,29 @@ fn words_of(name: &str) -> Vec<String> {
 
 fn read(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
-    let name = ["type", "event", "event_type", "eventType"]
-        .iter()
-        .find_map(|name| object.get(*name)?.as_str());
+    let name = NAMES.iter().find_map(|name| object.get(*name)?.as_str());
+    let place_of = |name: &str| kind_of(object.get(name)?.as_str()?);
+    let is_of_a_tool = || {
+        TOOL.iter().any(|name| object.contains_key(*name))
+            || PLACES.iter().chain(&[NODE]).any(|name| place_of(name) == Some(Kind::Tool))
+    };
+    let is_aside = || PLACES.iter().any(|name| place_of(name) == Some(Kind::Aside));
     let kind = match name.and_then(kind_of) {
-        None | Some(Kind::Text | Kind::End) if TOOL.iter().any(|it| object.contains_key(*it)) => {
-            Kind::Tool
-        }
+        None | Some(Kind::Text | Kind::End) if is_of_a_tool() => Kind::Tool,
         Some(Kind::Text | Kind::End) if own::is_failure(value) => Kind::Error,
+        None if is_aside() => Kind::Aside,
+        Some(Kind::Text) if is_thought(value) => Kind::Aside,
+        Some(Kind::Aside) if name == Some("status") && own::is_failure(value) => Kind::Error,
         kind => kind?,
     };
     match kind {
         Kind::Error => heard.fails(value),
         Kind::Tool => heard.tool(),
-        Kind::Aside | Kind::Event => {}
+        Kind::Aside => {}
+        // An event of a framework, wrapped once more.
+        Kind::Event => {
+            super::hear_framework(&value["data"], heard);
+        }
         Kind::Text => {
             if let Some(text) = TEXT.iter().find_map(|name| text_of(&value[*name])) {
                 heard.loose(&text);
@@ -162,6 +199,12 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
                 .or_else(|| ANSWER.iter().map(|name| &value[*name]).find(|it| !it.is_null()));
             if let Some(answer) = answer {
                 heard.forget_result();
+                // What it says takes the place of the pieces before, whatever dialect it is in.
+                let mut said = Heard::default();
+                own::hear_result(answer, &mut said);
+                if said.into_answer().is_ok() {
+                    heard.forget_words();
+                }
                 own::hear_result(answer, heard);
             }
         }
@@ -176,7 +219,8 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::invocation::InvokeError;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 
@@ -207,10 +251,12 @@ mod tests {
             json!({"event": "done", "result": "It has shipped.", "usage": usage}),
             json!({"type": "final", "content": [{"text": "It has shipped."}], "usage": usage}),
             json!({"type": "final", "text": "It has shipped."}),
+            json!({"type": "final", "response": {"text": "It has shipped."}, "usage": usage}),
         ] {
+            let said = json!({"type": "text", "text": "Let me see."});
             let progress = json!({"event": "progress", "data": "Looking it up"});
             let usage = json!({"type": "usage", "input_tokens": 30, "output_tokens": 4});
-            let whole = told(&DIALECT, &[progress, usage, end]);
+            let whole = told(&DIALECT, &[progress, said, usage, end]);
             assert_eq!(whole.answer.unwrap(), "It has shipped.");
             assert_eq!(whole.usage, Usage::Reported(TokenUse::new(30, 4)));
         }
@@ -224,6 +270,8 @@ mod tests {
             json!({"type": "error", "message": "db-internal-7 refused"}),
             json!({"event": "agent_failed", "data": "db-internal-7 refused"}),
             json!({"type": "message", "error": "db-internal-7 refused"}),
+            json!({"type": "status", "status": "failed"}),
+            json!({"kind": "error", "message": "db-internal-7 refused"}),
         ] {
             let said = json!({"type": "token", "text": "It has"});
             let told = told(&DIALECT, &[said, error]);
@@ -240,6 +288,10 @@ mod tests {
             ("agent-thinking", Kind::Aside),
             ("messageDelta", Kind::Text),
             ("stream_end", Kind::End),
+            ("agent_end", Kind::End),
+            ("llm_end", Kind::Event),
+            ("llm_stream_chunk", Kind::Text),
+            ("search_results", Kind::Aside),
         ] {
             assert_eq!(kind_of(name), Some(kind), "{name}");
         }
@@ -250,8 +302,15 @@ mod tests {
 
     #[test]
     fn what_names_a_tool_is_a_tools_and_what_has_no_usual_name_is_left_to_others() {
-        let tool = json!({"tool_name": "x", "output": "state=shipped"});
-        assert!(matches!(told(&DIALECT, &[tool]).answer, Err(InvokeError::EmptyAnswer)));
+        for tool in [
+            json!({"tool_name": "x", "output": "state=shipped"}),
+            json!({"kind": "tool_result", "text": "state=shipped"}),
+            json!({"message_type": "tool", "content": "state=shipped"}),
+            json!({"node": "tools", "content": "state=shipped"}),
+            json!({"stage": "thinking", "content": "Hm"}),
+        ] {
+            assert!(matches!(told(&DIALECT, &[tool]).answer, Err(InvokeError::EmptyAnswer)));
+        }
         for other in [json!({"type": "order", "text": "x"}), json!({"text": "x"}), json!([])] {
             assert!(read(&other, &mut Heard::default()).is_none(), "{other}");
         }
