@@ -1,3 +1,4 @@
 //! What a request pays from.
 
+pub mod account;
 pub(crate) mod purse;

@@ -11,7 +11,7 @@ use router_core::units::{MicroUsd, Tokens};
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Tokens and micro-dollars.
-pub(crate) fn charge(tokens: u64, micro_usd: u64) -> Charge {
+pub(crate) const fn charge(tokens: u64, micro_usd: u64) -> Charge {
     Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
 }
 

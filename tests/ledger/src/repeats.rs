@@ -1,6 +1,6 @@
 //! The same request again and again.
 
-use router_core::ledger::{Hold, ReserveError};
+use router_core::ledger::{Holds, ReserveError};
 use router_core::session::Fingerprint;
 
 use crate::books::charge;
@@ -24,7 +24,7 @@ impl Asking {
     }
 
     /// Asks for this, and forgets what is to be forgotten.
-    async fn ask(&mut self, request: &str) -> Result<Hold, ReserveError> {
+    async fn ask(&mut self, request: &str) -> Result<Holds, ReserveError> {
         self.asked += 1;
         let (id, ask) = (id(self.asked), charge(10, 10));
         let fingerprint = Fingerprint::of(&self.payer.specialist, request);
