@@ -164,8 +164,9 @@ impl<P: Ports> Purse<'_, P> {
         let is_known = settled.is_ok();
         note(&|settlement| Fact::Settled { id: settlement.id.clone(), is_known });
         if let Err(error) = settled {
-            let holds: Vec<&str> = due.iter().map(|open| open.hold.id.as_str()).collect();
-            warn!(error = chain(&error), holds = holds.join(" "), "holds left to expire");
+            for Settlement { id, .. } in &settlements {
+                warn!(error = chain(&error), hold = id.as_str(), "hold left to expire");
+            }
         }
     }
 
