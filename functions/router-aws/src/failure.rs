@@ -12,9 +12,9 @@ use aws_sdk_bedrockagentruntime::config::http::HttpResponse;
 use aws_sdk_bedrockagentruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockagentruntime::operation::RequestId;
 use hyper_util::client::legacy;
+use router_core::charge::Usage;
 use router_core::error::Cause;
 use router_core::invocation::{InvokeError, Outcome};
-use router_core::charge::Usage;
 use router_core::units::{TokenUse, Tokens};
 
 /// What the log may say of an error of the SDK, whose own words may quote the whole request.

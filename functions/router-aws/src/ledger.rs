@@ -22,11 +22,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use item::{SessionItem, session_key};
-use router_core::causes::Cause;
+use item::{SessionItem, hold_attribute, session_key};
+use router_core::error::Cause;
+use router_core::ids::HoldId;
 use router_core::ledger::{
-    Exhausted, Hold, HoldId, Ledger, Recalled, Repeat, Reservation, ReserveError, SettleError,
-    Settlement,
+    Exhausted, HoldRequest, Holds, Ledger, Payer, Recalled, Repeat, Reservation, ReserveError,
+    SettleError, Settlement,
 };
 use terms::Terms;
 use tokio::time::{sleep, timeout};
@@ -60,13 +61,13 @@ enum WriteError {
 /// What the item that a reservation's condition failed on calls for.
 enum NextMove {
     /// Nothing: the hold had been taken all the same.
-    Take(Box<Hold>),
+    AlreadyHeld(Box<Holds>),
     /// Trying again under the terms that the item shows.
-    Obey(Terms),
+    RetryWith(Terms),
     /// A session that does not exist, or is over, and is to begin.
-    Open,
+    OpenSession,
     /// Money from the tenant's day.
-    Fund(SessionItem),
+    DrawBlock(SessionItem),
 }
 
 impl DynamoLedger {
@@ -79,15 +80,18 @@ impl DynamoLedger {
         &self,
         reservation: &Reservation<'_>,
         expired_holds: &mut u32,
-    ) -> Result<Hold, ReserveError> {
+    ) -> Result<Holds, ReserveError> {
         if let Some(exhausted) = self.used_up.recall(reservation) {
             return Err(ReserveError::Exhausted(exhausted));
         }
+        let [HoldRequest { id, .. }, ..] = reservation.holds else {
+            return Err(ReserveError::Unusable("no hold was asked for".into()));
+        };
         let mut terms = Terms::of_policy(reservation);
         for round in 0..ROUNDS {
             let write = writes::take(reservation, &terms);
             let (taken, found) =
-                match self.update(reservation.id, session_key(reservation.session), write).await {
+                match self.update(id, session_key(reservation.payer.session), write).await {
                     Ok(new) => (true, Some(new)),
                     Err(WriteError::Condition(old)) => (false, old),
                     Err(WriteError::Unusable(error)) => return Err(ReserveError::Unusable(error)),
@@ -98,28 +102,28 @@ impl DynamoLedger {
             let item = match found {
                 Some(found) => {
                     let item = SessionItem::new(found, &terms.limits);
-                    Some(self.charge_expired(reservation, item, expired_holds).await)
+                    Some(self.charge_expired(id, reservation, item, expired_holds).await)
                 }
                 None => None,
             };
             let next = match item {
-                Some(item) if taken => return Ok(item.hold(reservation)),
+                Some(item) if taken => return Ok(item.holds(reservation)),
                 Some(item) => next_move(item, reservation, &terms)?,
-                None => NextMove::Open,
+                None => NextMove::OpenSession,
             };
             let granted = match next {
-                NextMove::Take(hold) => Some(*hold),
-                NextMove::Obey(shown) => {
+                NextMove::AlreadyHeld(holds) => Some(*holds),
+                NextMove::RetryWith(shown) => {
                     terms = shown;
                     continue;
                 }
-                NextMove::Open => self.open(reservation).await?,
-                NextMove::Fund(item) => self.fund(reservation, &terms, &item, round).await?,
+                NextMove::OpenSession => self.open(reservation).await?,
+                NextMove::DrawBlock(item) => self.fund(reservation, &terms, &item, round).await?,
             };
-            if let Some(hold) = granted {
-                return Ok(hold);
+            if let Some(holds) = granted {
+                return Ok(holds);
             }
-            sleep(jitter(reservation.id, round)).await;
+            sleep(jitter(id, round)).await;
         }
         Err(ReserveError::Unusable("the session changed under every attempt".into()))
     }
@@ -128,6 +132,7 @@ impl DynamoLedger {
     /// then. What they really used nobody knows, so it stays charged at the hold.
     async fn charge_expired(
         &self,
+        id: &HoldId,
         reservation: &Reservation<'_>,
         item: SessionItem,
         expired_holds: &mut u32,
@@ -137,7 +142,7 @@ impl DynamoLedger {
             return item;
         }
         let write = writes::charge_expired(&expired);
-        match self.update(reservation.id, session_key(reservation.session), write).await {
+        match self.update(id, session_key(reservation.payer.session), write).await {
             Ok(new) => {
                 *expired_holds += expired.len() as u32;
                 item.with(new)
@@ -145,6 +150,34 @@ impl DynamoLedger {
             // Somebody else has moved them, or will.
             Err(_) => item,
         }
+    }
+
+    /// Settles the holds that are there. One that is gone was settled by an earlier try, or has
+    /// expired; it must not keep the others.
+    async fn settle_all(
+        &self,
+        payer: &Payer<'_>,
+        settlements: &[Settlement<'_>],
+    ) -> Result<(), Cause> {
+        let mut due = settlements.to_vec();
+        while let [Settlement { id, .. }, ..] = due[..] {
+            let write = writes::settle(&due);
+            match self.update(id, session_key(payer.session), write).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Condition(found)) => {
+                    let item = found.unwrap_or_default();
+                    let before = due.len();
+                    due.retain(|settlement| item.contains_key(&hold_attribute(settlement.id)));
+                    if due.len() == before {
+                        return Err("the holds of the session came back".into());
+                    }
+                }
+                Err(WriteError::Unusable(cause) | WriteError::Unavailable(cause)) => {
+                    return Err(cause);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Updates an item for a hold and answers with the new one. A conflict with a transaction,
@@ -199,10 +232,10 @@ impl Ledger for DynamoLedger {
         &self,
         reservation: &Reservation<'_>,
         within: Duration,
-    ) -> Result<Hold, ReserveError> {
+    ) -> Result<Holds, ReserveError> {
         let mut expired_holds = 0;
         match timeout(within, self.take(reservation, &mut expired_holds)).await {
-            Ok(Ok(hold)) => Ok(Hold { expired_holds, ..hold }),
+            Ok(Ok(holds)) => Ok(Holds { expired_holds, ..holds }),
             Ok(Err(ReserveError::Exhausted(exhausted))) => {
                 self.used_up.remember(reservation, &exhausted);
                 Err(ReserveError::Exhausted(Exhausted { expired_holds, ..exhausted }))
@@ -214,17 +247,12 @@ impl Ledger for DynamoLedger {
 
     async fn settle(
         &self,
-        settlement: &Settlement<'_>,
+        payer: &Payer<'_>,
+        settlements: &[Settlement<'_>],
         within: Duration,
     ) -> Result<(), SettleError> {
-        let key = session_key(settlement.session);
-        match timeout(within, self.update(settlement.id, key, writes::settle(settlement))).await {
-            Ok(Ok(_)) => Ok(()),
-            // The hold is gone: it was settled by an earlier try, or has expired.
-            Ok(Err(WriteError::Condition(_))) => Ok(()),
-            Ok(Err(WriteError::Unusable(error) | WriteError::Unavailable(error))) => {
-                Err(SettleError(error))
-            }
+        match timeout(within, self.settle_all(payer, settlements)).await {
+            Ok(settled) => settled.map_err(SettleError),
             Err(_) => Err(SettleError(NO_ANSWER.into())),
         }
     }
@@ -262,19 +290,23 @@ fn next_move(
     reservation: &Reservation<'_>,
     terms: &Terms,
 ) -> Result<NextMove, ReserveError> {
-    if item.has_hold(reservation.id) {
-        return Ok(NextMove::Take(Box::new(item.hold_found(reservation))));
+    let held = reservation.holds.iter().filter(|hold| item.has_hold(hold.id)).count();
+    if held == reservation.holds.len() {
+        return Ok(NextMove::AlreadyHeld(Box::new(item.holds_found(reservation))));
     }
-    if item.was_settled(reservation.id) {
-        return Err(ReserveError::AlreadySettled(reservation.id.clone()));
+    // Of holds that were taken together, those that are gone have been settled or charged.
+    let is_over =
+        |hold: &&HoldRequest<'_>| item.was_settled(hold.id) || held > 0 && !item.has_hold(hold.id);
+    if let Some(hold) = reservation.holds.iter().find(is_over) {
+        return Err(ReserveError::AlreadySettled(hold.id.clone()));
     }
     if item.is_over(reservation.now) {
-        return Ok(NextMove::Open);
+        return Ok(NextMove::OpenSession);
     }
-    if !item.belongs_to(reservation.tenant) {
+    if !item.belongs_to_tenant(reservation.payer.tenant) {
         return Err(ReserveError::OtherTenant);
     }
-    if !item.belongs_to_user(reservation.user) {
+    if !item.belongs_to_user(reservation.payer.user) {
         return Err(ReserveError::OtherUser);
     }
     if let Some(name) = item.malformed_limit() {
@@ -283,15 +315,15 @@ fn next_move(
     }
     let shown = item.terms(reservation);
     if shown != *terms {
-        return Ok(NextMove::Obey(shown));
+        return Ok(NextMove::RetryWith(shown));
     }
     if let Some(times) = item.times_seen(reservation) {
         return Err(ReserveError::Repeated { times });
     }
-    match item.account().exhausted_by(reservation) {
+    match item.account().exhausted_by(&reservation.demand()) {
         Some(exhausted) => Err(ReserveError::Exhausted(exhausted)),
         // Else only the tenant's money can have been missing.
-        None => Ok(NextMove::Fund(item)),
+        None => Ok(NextMove::DrawBlock(item)),
     }
 }
 
@@ -299,5 +331,5 @@ fn next_move(
 /// time, up to 160 ms. It is different for each hold, so that those who met do not meet again.
 fn jitter(id: &HoldId, round: u32) -> Duration {
     let ceiling_micros = 5_000_u64 << round.min(5);
-    Duration::from_micros(item::fnv1a(id.as_str()).rotate_left(round) % ceiling_micros)
+    Duration::from_micros(id.spread().rotate_left(round) % ceiling_micros)
 }

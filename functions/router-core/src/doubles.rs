@@ -14,11 +14,11 @@ use crate::circuit::Circuits;
 use crate::ids::{Fingerprint, HoldId, Lane, RootSession, Tenant, UserMark};
 use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{
-    Account, Hold, Ledger, Limits, Purpose, Recalled, Repeat, Reservation, ReserveError,
-    SettleError, Settlement,
+    Account, HoldRequest, Holds, Ledger, Limits, Payer, Purpose, Recalled, Repeat, Reservation,
+    ReserveError, SettleError, Settlement,
 };
 use crate::metrics::{Batch, Datum, MetricsSink};
-use crate::policy::{AgentAlias, AgentRef, Policy};
+use crate::policy::{AgentAlias, AgentRef, Policy, SessionLimits};
 use crate::ports::Ports;
 use crate::stop::Stop;
 use crate::units::{Clock, Moment, Timestamp, TokenUse};
@@ -158,6 +158,7 @@ pub(crate) struct InMemoryLedger {
     /// Whether settlements go unanswered, and so do not happen.
     loses_settlements: bool,
     pub(crate) trap: Trap,
+    settlements: AtomicU64,
     sessions: Mutex<HashMap<String, SessionItem>>,
 }
 
@@ -193,8 +194,47 @@ impl InMemoryLedger {
         self.sessions.lock().unwrap().get("s").map_or_else(account, |item| item.account)
     }
 
+    /// How many settlements were asked for that were answered.
+    pub(crate) fn settlements(&self) -> u64 {
+        self.settlements.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn holds(&self) -> usize {
         self.sessions.lock().unwrap().get("s").map_or(0, |item| item.holds.len())
+    }
+}
+
+impl SessionItem {
+    fn take(&mut self, hold: &HoldRequest<'_>, limits: &SessionLimits) -> Lane {
+        let specialist = hold.specialist.as_str().to_owned();
+        if let Some(fingerprint) = hold.fingerprint {
+            *self.seen.entry(fingerprint.clone()).or_default() += 1;
+        }
+        self.account.steps += hold.purpose.steps();
+        self.account.handoffs += hold.purpose.handoffs();
+        self.account.committed = self.account.committed.plus(hold.ask);
+        let turns = self.turns.entry(specialist.clone()).or_default();
+        *turns += hold.purpose.steps();
+        let generation = turns.saturating_sub(1) / limits.max_turns_per_specialist;
+        let is_occupied = self.holds.iter().any(|(_, holder, _)| *holder == specialist);
+        let is_retry = hold.purpose == Purpose::Retry;
+        let unique = if is_retry { 1 << 63 } else { self.account.steps };
+        let home = Lane::home(self.left.get(&specialist).copied().unwrap_or_default());
+        let lane = Lane { generation, number: Lane::number_of(unique, home, is_occupied) };
+        self.holds.push((hold.id.clone(), specialist, lane));
+        lane
+    }
+
+    fn settle(&mut self, settlement: &Settlement<'_>) {
+        let Some(held) = self.holds.iter().position(|(id, ..)| id == settlement.id) else {
+            return;
+        };
+        let (_, specialist, _) = self.holds.remove(held);
+        if let Some(times_left) = settlement.left.and_then(Lane::times_left_now) {
+            self.left.insert(specialist, times_left);
+        }
+        self.settled.push(settlement.id.clone());
+        self.account = self.account.settled(settlement.held, settlement.used);
     }
 }
 
@@ -203,64 +243,50 @@ impl Ledger for InMemoryLedger {
         &self,
         reservation: &Reservation<'_>,
         _within: Duration,
-    ) -> Result<Hold, ReserveError> {
+    ) -> Result<Holds, ReserveError> {
         self.trap.pass("reserve");
         if self.is_down {
             return Err(ReserveError::Unavailable("the table is down".into()));
         }
         let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.entry(reservation.session.as_str().to_owned()).or_default();
-        if item.tenant.as_ref().is_some_and(|tenant| tenant != reservation.tenant) {
+        let Payer { session, limits, tenant, user, .. } = reservation.payer;
+        let item = sessions.entry(session.as_str().to_owned()).or_default();
+        if item.tenant.as_ref().is_some_and(|owner| owner != tenant) {
             return Err(ReserveError::OtherTenant);
         }
-        if item.user.is_some() && item.user.as_ref() != reservation.user {
+        if item.user.is_some() && item.user.as_ref() != user {
             return Err(ReserveError::OtherUser);
         }
-        item.account.limits = Limits::from(reservation.limits);
-        let times =
-            reservation.fingerprint.map(|print| item.seen.entry(print.clone()).or_default());
-        if let (Some(times), Some(max)) = (&times, reservation.limits.max_repeats)
-            && **times >= max
+        item.account.limits = Limits::from(limits);
+        for (fingerprint, asked) in reservation.fingerprints() {
+            let times = item.seen.get(fingerprint).copied().unwrap_or_default();
+            if limits.max_repeats.is_some_and(|max| times + asked > max) {
+                return Err(ReserveError::Repeated { times });
+            }
+        }
+        let held = |id: &HoldId| item.holds.iter().find(|(held, ..)| held == id);
+        let found: Option<Vec<Lane>> =
+            reservation.holds.iter().map(|hold| held(hold.id).map(|(.., lane)| *lane)).collect();
+        let holds = |account, lanes| Holds { account, lanes, expired_holds: 0, stale: Vec::new() };
+        if let Some(lanes) = found {
+            return Ok(holds(item.account, lanes));
+        }
+        if let Some(settled) = reservation.holds.iter().find(|hold| item.settled.contains(hold.id))
         {
-            return Err(ReserveError::Repeated { times: **times });
+            return Err(ReserveError::AlreadySettled(settled.id.clone()));
         }
-        if let Some((.., lane)) = item.holds.iter().find(|(id, ..)| id == reservation.id) {
-            return Ok(Hold {
-                account: item.account,
-                lane: *lane,
-                expired_holds: 0,
-                stale: Vec::new(),
-            });
-        }
-        if item.settled.contains(reservation.id) {
-            return Err(ReserveError::AlreadySettled(reservation.id.clone()));
-        }
-        if let Some(exhausted) = item.account.exhausted_by(reservation) {
+        if let Some(exhausted) = item.account.exhausted_by(&reservation.demand()) {
             return Err(ReserveError::Exhausted(exhausted));
         }
-        item.tenant = Some(reservation.tenant.clone());
-        item.user = reservation.user.cloned();
-        let specialist = reservation.specialist.as_str().to_owned();
-        times.into_iter().for_each(|times| *times += 1);
-        item.account.steps += reservation.purpose.steps();
-        item.account.handoffs += reservation.purpose.handoffs();
-        item.account.committed = item.account.committed.plus(reservation.ask);
-        let turns = item.turns.entry(specialist.clone()).or_default();
-        *turns += reservation.purpose.steps();
-        let generation = (turns.saturating_sub(1)) / reservation.limits.max_turns_per_specialist;
-        let is_occupied = item.holds.iter().any(|(_, holder, _)| *holder == specialist);
-        let is_retry = reservation.purpose == Purpose::Retry;
-        let unique = if is_retry { 1 << 63 } else { item.account.steps };
-        let home = Lane::home(item.left.get(&specialist).copied().unwrap_or_default());
-        let number = Lane::number_of(unique, home, is_occupied);
-        let lane = Lane { generation, number };
-        item.holds.push((reservation.id.clone(), specialist, lane));
-        Ok(Hold { account: item.account, lane, expired_holds: 0, stale: Vec::new() })
+        item.tenant = Some(tenant.clone());
+        item.user = user.cloned();
+        let lanes = reservation.holds.iter().map(|hold| item.take(hold, limits)).collect();
+        Ok(holds(item.account, lanes))
     }
 
     async fn recall(&self, repeat: &Repeat<'_>, _within: Duration) -> Option<Recalled> {
         let sessions = self.sessions.lock().unwrap();
-        let item = sessions.get(repeat.session.as_str())?;
+        let item = sessions.get(repeat.payer.session.as_str())?;
         let kept = item.kept.get(&(repeat.fingerprint.clone(), repeat.identity.to_owned()))?;
         let (answer, until) = kept;
         let answer = (repeat.now < *until).then(|| answer.clone())?;
@@ -276,7 +302,7 @@ impl Ledger for InMemoryLedger {
         _within: Duration,
     ) -> Result<(), SettleError> {
         let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.entry(repeat.session.as_str().to_owned()).or_default();
+        let item = sessions.entry(repeat.payer.session.as_str().to_owned()).or_default();
         let key = (repeat.fingerprint.clone(), repeat.identity.to_owned());
         item.kept.insert(key, (answer.to_owned(), repeat.now.after(window)));
         Ok(())
@@ -284,7 +310,8 @@ impl Ledger for InMemoryLedger {
 
     async fn settle(
         &self,
-        settlement: &Settlement<'_>,
+        payer: &Payer<'_>,
+        settlements: &[Settlement<'_>],
         _within: Duration,
     ) -> Result<(), SettleError> {
         self.trap.pass("settle");
@@ -292,16 +319,11 @@ impl Ledger for InMemoryLedger {
             return Err(SettleError("the table is down".into()));
         }
         let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.entry(settlement.session.as_str().to_owned()).or_default();
-        let Some(held) = item.holds.iter().position(|(id, ..)| id == settlement.id) else {
-            return Ok(());
-        };
-        let (_, specialist, _) = item.holds.remove(held);
-        if let Some(times_left) = settlement.left.and_then(Lane::times_left_now) {
-            item.left.insert(specialist, times_left);
+        let item = sessions.entry(payer.session.as_str().to_owned()).or_default();
+        self.settlements.fetch_add(1, Ordering::SeqCst);
+        for settlement in settlements {
+            item.settle(settlement);
         }
-        item.settled.push(settlement.id.clone());
-        item.account = item.account.settled(settlement.held, settlement.used);
         Ok(())
     }
 }

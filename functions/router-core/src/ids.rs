@@ -44,22 +44,51 @@ impl fmt::Display for SpecialistName {
     }
 }
 
+/// The ids of settled holds are remembered in this many places, so that a session's item stays
+/// small. A duplicate that arrives after its place was used again becomes a hold that expires:
+/// charged too much, never too little.
+pub const RECENT_IDS: u64 = 16;
+
 /// The identity of one hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldId(String);
+pub struct HoldId {
+    text: String,
+    place: u64,
+}
 
 impl HoldId {
     /// The id of the hold for the `invocation`th invocation of the `task`th task of one
     /// execution of a Lambda request. It never depends on content: two equal requests are two
     /// charges, and so are two executions of one request that Lambda delivers twice.
     pub fn new(execution_id: &str, task: usize, invocation: usize) -> Self {
-        Self(format!("{execution_id}/{task}/{invocation}"))
+        let text = format!("{execution_id}/{task}/{invocation}");
+        let number = (task as u64).wrapping_add(7_u64.wrapping_mul(invocation as u64));
+        let place = fnv1a(execution_id).wrapping_add(number) % RECENT_IDS;
+        Self { text, place }
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
+
+    /// In which of [`RECENT_IDS`] places the id is remembered after its hold was settled. The
+    /// first holds of up to so many tasks of one request have a place each.
+    pub fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// A number that is the same whenever it is asked for, and hardly ever that of another id.
+    pub fn spread(&self) -> u64 {
+        fnv1a(&self.text)
+    }
+}
+
+/// Spreads texts over numbers (FNV-1a, 64 bits).
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// What is asked of whom, so that a repetition can be recognised without keeping the text.

@@ -5,28 +5,27 @@
 //! what was really used when the invocation is settled. A hold has an id of its own, so
 //! that a repeated write finds it and takes no second one.
 
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+mod account;
+
+pub use account::{Account, Demand, Exhausted, Limit, Limits};
+
 use crate::charge::Charge;
 use crate::error::Cause;
-pub use crate::ids::HoldId;
-use crate::ids::{Fingerprint, Lane, RootSession, SpecialistName, Tenant, UserMark};
+use crate::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
 use crate::policy::{SessionLimits, TenantDay};
-use crate::units::{Learnt, MicroUsd, Share, Timestamp, Tokens};
-use crate::wire::reply::BudgetLeft;
+use crate::units::{Learnt, Timestamp};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
 pub const HOLD_GRACE: Duration = Duration::from_secs(60);
 
-/// What a reservation asks for.
-#[derive(Clone, Debug)]
-pub struct Reservation<'a> {
-    /// The identity of the hold.
-    pub id: &'a HoldId,
-    /// The session that pays.
+/// Who pays: a session under its limits, and its tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Payer<'a> {
+    /// The session.
     pub session: &'a RootSession,
     /// Its limits, as far as its item does not say otherwise.
     pub limits: &'a SessionLimits,
@@ -36,20 +35,66 @@ pub struct Reservation<'a> {
     pub user: Option<&'a UserMark>,
     /// What that tenant may use in a day.
     pub tenant_day: &'a TenantDay,
-    /// What is asked of whom, where repetitions are limited.
-    pub fingerprint: Option<&'a Fingerprint>,
-    /// Who is to be invoked.
-    pub specialist: &'a SpecialistName,
-    /// What the invocation may use.
-    pub ask: Charge,
-    /// What the hold is for, which says what else it takes.
-    pub purpose: Purpose,
+}
+
+/// What a reservation asks for: holds that are taken together, all or none.
+#[derive(Clone, Debug)]
+pub struct Reservation<'a> {
+    /// Who pays.
+    pub payer: Payer<'a>,
+    /// The holds; one at least.
+    pub holds: &'a [HoldRequest<'a>],
     /// The time of the reservation.
     pub now: Timestamp,
     /// The same, for what the process remembers.
     pub asked: Learnt,
-    /// When the hold belongs to a dead invocation.
+    /// When the holds belong to a dead invocation.
     pub expires: Timestamp,
+}
+
+/// One of the holds that a reservation asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldRequest<'a> {
+    /// Its identity.
+    pub id: &'a HoldId,
+    /// The specialist that is to be invoked.
+    pub specialist: &'a SpecialistName,
+    /// What is asked of it, where repetitions are limited.
+    pub fingerprint: Option<&'a Fingerprint>,
+    /// What the invocation may use.
+    pub ask: Charge,
+    /// What the hold is for, which says what else it takes.
+    pub purpose: Purpose,
+}
+
+impl Reservation<'_> {
+    /// What all the holds ask for together.
+    pub fn demand(&self) -> Demand {
+        self.holds.iter().fold(Demand::default(), |sum, hold| Demand {
+            steps: sum.steps + hold.purpose.steps(),
+            handoffs: sum.handoffs + hold.purpose.handoffs(),
+            charge: sum.charge.plus(hold.ask),
+        })
+    }
+
+    /// What is asked, each with how often: repetitions within the reservation count too.
+    pub fn fingerprints(&self) -> Vec<(&Fingerprint, u64)> {
+        let mut counted: Vec<(&Fingerprint, u64)> = Vec::new();
+        for fingerprint in self.holds.iter().filter_map(|hold| hold.fingerprint) {
+            match counted.iter_mut().find(|(known, _)| *known == fingerprint) {
+                Some((_, times)) => *times += 1,
+                None => counted.push((fingerprint, 1)),
+            }
+        }
+        counted
+    }
+
+    /// When the session is over, in epoch seconds: after it has been idle for long enough, and
+    /// not before its holds expire.
+    pub fn session_expiry(&self) -> u64 {
+        let Timestamp(idle) = self.now.after(self.payer.limits.idle_ttl);
+        Timestamp(idle.max(self.expires.0)).epoch_seconds()
+    }
 }
 
 /// What a hold is for.
@@ -78,191 +123,18 @@ impl Purpose {
     }
 }
 
-/// A hold that was taken.
+/// Holds that were taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// The session's account, the hold included.
+pub struct Holds {
+    /// The session's account, the holds included.
     pub account: Account,
-    /// Which of the specialist's sessions the invocation runs in.
-    pub lane: Lane,
+    /// For each hold, in the order of the reservation, which of its specialist's sessions the
+    /// invocation runs in.
+    pub lanes: Vec<Lane>,
     /// How many holds of dead invocations were found and charged on the way.
     pub expired_holds: u32,
     /// What was asked so long ago that its repetitions need not be counted any more.
     pub stale: Vec<Fingerprint>,
-}
-
-/// The hard limits in force for a session: the policy's, unless an operator has set others
-/// in the session's item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Invocations.
-    pub steps: u64,
-    /// Hand-offs.
-    pub handoffs: u64,
-    /// Input and output tokens.
-    pub tokens: Tokens,
-    /// Money.
-    pub cost: MicroUsd,
-}
-
-impl From<&SessionLimits> for Limits {
-    fn from(policy: &SessionLimits) -> Self {
-        Self {
-            steps: policy.max_steps,
-            handoffs: policy.max_handoffs,
-            tokens: policy.max_tokens,
-            cost: policy.max_cost,
-        }
-    }
-}
-
-/// What a session has used and holds, and what it may.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Invocations so far.
-    pub steps: u64,
-    /// Hand-offs so far.
-    pub handoffs: u64,
-    /// Tokens and money settled and held together.
-    pub committed: Charge,
-    /// Tokens and money settled.
-    pub spent: Charge,
-    /// The limits in force.
-    pub limits: Limits,
-}
-
-impl Account {
-    /// The account after a hold of `held` was replaced by what was `used`.
-    pub fn settled(&self, held: Charge, used: Charge) -> Self {
-        let committed = self.committed.minus(held).plus(used);
-        Self { committed, spent: self.spent.plus(used), ..*self }
-    }
-
-    /// The account as it was before a step that holds `held` was taken.
-    pub fn before(&self, held: Charge) -> Self {
-        let steps = self.steps.saturating_sub(1);
-        Self { steps, committed: self.committed.minus(held), ..*self }
-    }
-
-    /// What is left of each limit that the supervisor is told about.
-    pub fn left(&self) -> BudgetLeft {
-        let Limits { steps, tokens, cost, .. } = self.limits;
-        BudgetLeft {
-            steps_left: steps.saturating_sub(self.steps),
-            tokens_left: tokens.0.saturating_sub(self.committed.tokens.0),
-            cost_left: MicroUsd(cost.0.saturating_sub(self.committed.cost.0)),
-        }
-    }
-
-    /// The use of the limit that is nearest to its end, in percent.
-    pub fn utilization_percent(&self) -> f64 {
-        self.uses()
-            .into_iter()
-            .filter(|(_, limit)| *limit > 0)
-            .map(|(used, limit)| 100.0 * used as f64 / limit as f64)
-            .fold(0.0, f64::max)
-    }
-
-    /// Whether the use of any limit has reached `share` of it.
-    pub fn has_reached(&self, share: Share) -> bool {
-        self.uses().into_iter().filter(|(_, limit)| *limit > 0).any(|(used, limit)| {
-            u128::from(used) * 1_000_000 >= u128::from(limit) * u128::from(share.0)
-        })
-    }
-
-    /// Each limit's use and value.
-    fn uses(&self) -> [(u64, u64); 4] {
-        let Self { steps, handoffs, committed, limits, .. } = *self;
-        [
-            (steps, limits.steps),
-            (handoffs, limits.handoffs),
-            (committed.tokens.0, limits.tokens.0),
-            (committed.cost.0, limits.cost.0),
-        ]
-    }
-
-    /// The first limit that `reservation` would pass, with what is left of it.
-    pub fn exhausted_by(&self, reservation: &Reservation<'_>) -> Option<Exhausted> {
-        let Reservation { ask, purpose, .. } = reservation;
-        let Self { steps, handoffs, spent, committed, limits } = *self;
-        [
-            (Limit::Steps, steps, steps, purpose.steps(), limits.steps),
-            (Limit::Handoffs, handoffs, handoffs, purpose.handoffs(), limits.handoffs),
-            (Limit::Tokens, spent.tokens.0, committed.tokens.0, ask.tokens.0, limits.tokens.0),
-            (Limit::Cost, spent.cost.0, committed.cost.0, ask.cost.0, limits.cost.0),
-        ]
-        .into_iter()
-        .find(|(.., committed, asked, max)| *asked > 0 && committed.saturating_add(*asked) > *max)
-        .map(|(limit, settled, committed, asked, max)| Exhausted {
-            limit,
-            settled,
-            held: committed.saturating_sub(settled),
-            asked,
-            max,
-            account: *self,
-            expired_holds: 0,
-        })
-    }
-}
-
-/// A limit of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// Invocations.
-    Steps,
-    /// Tokens.
-    Tokens,
-    /// Micro-dollars.
-    Cost,
-    /// Hand-offs.
-    Handoffs,
-    /// The tenant's micro-dollars of the day.
-    Tenant,
-}
-
-impl Limit {
-    /// The limit's name in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Steps => "steps",
-            Self::Tokens => "tokens",
-            Self::Cost => "cost",
-            Self::Handoffs => "handoffs",
-            Self::Tenant => "tenant",
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A reservation that found no room. Amounts are in the unit of the limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exhausted {
-    /// The limit.
-    pub limit: Limit,
-    /// What is used up for good.
-    pub settled: u64,
-    /// What invocations under way hold.
-    pub held: u64,
-    /// What was asked.
-    pub asked: u64,
-    /// The limit's value.
-    pub max: u64,
-    /// The session's account, without the reservation.
-    pub account: Account,
-    /// How many holds of dead invocations were found and charged on the way.
-    pub expired_holds: u32,
-}
-
-impl Exhausted {
-    /// Whether the limit is used up for good, and not merely by invocations under way.
-    pub fn is_for_good(&self) -> bool {
-        self.settled.saturating_add(self.asked) > self.max
-    }
 }
 
 /// Why a reservation was not made.
@@ -304,22 +176,20 @@ pub enum ReserveError {
 pub struct Settlement<'a> {
     /// The identity of the hold.
     pub id: &'a HoldId,
-    /// The session that pays.
-    pub session: &'a RootSession,
-    /// Who was invoked.
+    /// The specialist that was invoked.
     pub specialist: &'a SpecialistName,
     /// What was held.
     pub held: Charge,
     /// What was used.
     pub used: Charge,
     /// Repetitions that are not counted any more.
-    pub forget: &'a [Fingerprint],
+    pub stale: &'a [Fingerprint],
     /// The lane that the invocation was left in while the agent may still be at work: later ones
     /// take another.
     pub left: Option<Lane>,
 }
 
-/// A settlement that the table did not answer. The hold expires and stays charged.
+/// A settlement that the table did not answer. The holds expire and stay charged.
 #[derive(Debug, thiserror::Error)]
 #[error("the budget table gave no answer to a settlement")]
 pub struct SettleError(#[source] pub Cause);
@@ -327,15 +197,9 @@ pub struct SettleError(#[source] pub Cause);
 /// A request that may have been answered before.
 #[derive(Clone, Debug)]
 pub struct Repeat<'a> {
-    /// The session.
-    pub session: &'a RootSession,
-    /// The tenant that it must belong to.
-    pub tenant: &'a Tenant,
-    /// The user that it must belong to, if one has come with a request of it.
-    pub user: Option<&'a UserMark>,
-    /// Its limits.
-    pub limits: &'a SessionLimits,
-    /// Who is asked.
+    /// The session, and who it must belong to.
+    pub payer: Payer<'a>,
+    /// The specialist that is asked.
     pub specialist: &'a SpecialistName,
     /// What is asked of whom.
     pub fingerprint: &'a Fingerprint,
@@ -356,10 +220,10 @@ pub struct Recalled {
 
 /// Keeps the budgets.
 pub trait Ledger {
-    /// Takes a hold within `within`, if there is room for it under every limit.
+    /// Takes the holds within `within`, if there is room for all of them under every limit.
     ///
-    /// The check and the hold are one atomic step. Repeating a call with the same id finds
-    /// the same hold.
+    /// The check and the holds are one atomic step: all are taken or none is. Repeating a call
+    /// with the same ids finds the same holds. No two of them share a lane.
     ///
     /// # Errors
     ///
@@ -368,24 +232,25 @@ pub trait Ledger {
     /// [`ReserveError::OtherUser`] when a user has come with a request of the session, and this
     /// one comes with another or with none.
     /// [`ReserveError::Repeated`] when the fingerprint was seen `max_repeats` times.
-    /// [`ReserveError::AlreadySettled`] when the hold has been taken and settled before.
+    /// [`ReserveError::AlreadySettled`] when one of the holds has been taken and settled before.
     /// [`ReserveError::Unusable`] when the session's item is not as it must be.
     /// [`ReserveError::Unavailable`] when the table gave no answer.
     fn reserve(
         &self,
         reservation: &Reservation<'_>,
         within: Duration,
-    ) -> impl Future<Output = Result<Hold, ReserveError>> + Send;
+    ) -> impl Future<Output = Result<Holds, ReserveError>> + Send;
 
-    /// Replaces a hold by what was used, within `within`. A second settlement of the same
-    /// hold changes nothing.
+    /// Replaces holds of the payer's session by what was used, within `within`, in one write. A
+    /// second settlement of the same hold changes nothing, and keeps none of the others.
     ///
     /// # Errors
     ///
     /// [`SettleError`] when the table gave no answer.
     fn settle(
         &self,
-        settlement: &Settlement<'_>,
+        payer: &Payer<'_>,
+        settlements: &[Settlement<'_>],
         within: Duration,
     ) -> impl Future<Output = Result<(), SettleError>> + Send;
 
@@ -416,109 +281,22 @@ pub trait Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doubles::{account, policy};
-    use crate::policy::Policy;
-    use crate::units::Moment;
-
-    fn charge(tokens: u64, micro_usd: u64) -> Charge {
-        Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
-    }
-
-    fn exhausted(account: Account, ask: Charge, purpose: Purpose) -> Option<Limit> {
-        exhausted_with(&policy(), account, ask, purpose).map(|exhausted| exhausted.limit)
-    }
-
-    fn exhausted_with(
-        policy: &Policy,
-        account: Account,
-        ask: Charge,
-        purpose: Purpose,
-    ) -> Option<Exhausted> {
-        let reservation = Reservation {
-            id: &HoldId::new("r", 0, 0),
-            session: &RootSession::parse("sessionId", "s").unwrap(),
-            limits: &policy.session,
-            tenant: &Tenant::default(),
-            user: None,
-            tenant_day: &policy.tenant_day,
-            fingerprint: None,
-            specialist: &policy.fallback().name,
-            ask,
-            purpose,
-            now: Timestamp(0),
-            asked: Learnt::at(Timestamp(0), Moment::default()),
-            expires: Timestamp(0),
-        };
-        account.exhausted_by(&reservation)
-    }
-
-    // The policy of the tests: 12 steps, 80,000 tokens, 0.50 USD, 2 hand-offs.
 
     #[test]
-    fn a_reservation_may_take_all_that_is_left_and_nothing_more() {
-        let account = Account { steps: 11, committed: charge(72_000, 380_000), ..account() };
-        let invocation = Purpose::Invocation;
-        assert_eq!(exhausted(account, charge(8_000, 120_000), invocation), None);
-        assert_eq!(exhausted(account, charge(8_001, 120_000), invocation), Some(Limit::Tokens));
-        assert_eq!(exhausted(account, charge(8_000, 120_001), invocation), Some(Limit::Cost));
-        let account = Account { steps: 12, ..account };
-        assert_eq!(exhausted(account, charge(8_000, 120_000), invocation), Some(Limit::Steps));
+    fn the_first_holds_of_sixteen_tasks_have_a_place_each() {
+        for execution in ["r", "request-1", "6f0a-3"] {
+            let mut places: Vec<u64> =
+                (0..16).map(|task| HoldId::new(execution, task, 0).place()).collect();
+            places.sort_unstable();
+            assert_eq!(places, (0..crate::ids::RECENT_IDS).collect::<Vec<u64>>());
+        }
     }
 
     #[test]
-    fn a_retry_needs_tokens_and_money_and_no_step() {
-        let account = Account { steps: 12, committed: charge(72_000, 0), ..account() };
-        assert_eq!(exhausted(account, charge(8_000, 120_000), Purpose::Retry), None);
-        assert_eq!(exhausted(account, charge(8_001, 0), Purpose::Retry), Some(Limit::Tokens));
-    }
-
-    #[test]
-    fn hand_offs_are_limited_where_they_are_made() {
-        let account = Account { handoffs: 2, ..account() };
-        assert_eq!(exhausted(account, charge(1, 1), Purpose::Invocation), None);
-        assert_eq!(exhausted(account, charge(1, 1), Purpose::Handoff), Some(Limit::Handoffs));
-    }
-
-    #[test]
-    fn settling_replaces_the_hold_by_the_use() {
-        let account = Account { steps: 1, committed: charge(8_000, 120_000), ..account() };
-        let settled = account.settled(charge(8_000, 120_000), charge(340, 1_500));
-        assert_eq!((settled.committed, settled.spent), (charge(340, 1_500), charge(340, 1_500)));
-        assert_eq!(settled.steps, 1);
-    }
-
-    #[test]
-    fn utilization_is_that_of_the_limit_nearest_to_its_end() {
-        let account = Account { steps: 3, committed: charge(8_000, 250_000), ..account() };
-        assert_eq!(account.utilization_percent(), 50.0);
-    }
-
-    #[test]
-    fn a_share_is_reached_by_any_limit() {
-        let account = Account { committed: charge(64_000, 0), ..account() };
-        assert!(account.has_reached(Share(800_000)));
-        assert!(!account.has_reached(Share(800_001)));
-        let account = Account { steps: 11, ..account };
-        assert!(account.has_reached(Share(900_000)));
-        assert!(!account.before(Charge::default()).has_reached(Share(900_000)));
-    }
-
-    #[test]
-    fn a_limit_is_used_up_for_good_by_what_is_settled_alone() {
-        let held = Account { committed: charge(79_000, 0), ..account() };
-        let settled = Account { spent: charge(79_000, 0), ..held };
-        let policy = policy();
-        let of = |account: Account| {
-            exhausted_with(&policy, account, charge(8_000, 0), Purpose::Invocation)
-        };
-        assert!(!of(held).unwrap().is_for_good());
-        assert!(of(settled).unwrap().is_for_good());
-    }
-
-    #[test]
-    fn an_overrun_leaves_nothing_and_no_less() {
-        let account = Account { steps: 13, committed: charge(90_000, 600_000), ..account() };
-        let left = account.left();
-        assert_eq!((left.steps_left, left.tokens_left, left.cost_left), (0, 0, MicroUsd(0)));
+    fn neighbouring_holds_of_one_task_have_different_places() {
+        for invocation in 0..20 {
+            let places = [0, 1, 2].map(|next| HoldId::new("r", 3, invocation + next).place());
+            assert!(places[0] != places[1] && places[1] != places[2] && places[0] != places[2]);
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::invocation::Charge;
-use router_core::ledger::HoldId;
+use router_core::charge::Charge;
+use router_core::ids::HoldId;
 use router_core::units::{MicroUsd, Tokens};
 
 /// An item as the SDK sees it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Tokens and micro-dollars.
-pub(crate) fn charge(tokens: u64, micro_usd: u64) -> Charge {
+pub(crate) const fn charge(tokens: u64, micro_usd: u64) -> Charge {
     Charge { tokens: Tokens(tokens), cost: MicroUsd(micro_usd) }
 }
 

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use router_aws::DynamoCircuits;
 use router_core::circuit::{Change, Changed, Circuit, CircuitStore, Forced, Probe, State};
-use router_core::policy::SpecialistName;
-use router_core::session::{RootSession, SessionMark};
+use router_core::ids::{RootSession, SessionMark, SpecialistName};
 use router_core::units::Timestamp;
 use stand_ins::table_faults::Fault::{CloseAfterApplying, HangAfterApplying, ServerError};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use router_aws::DynamoLedger;
-use router_core::invocation::Charge;
+use router_core::charge::Charge;
 use router_core::ledger::{Account, Limit, ReserveError};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 use stand_ins::table_faults::Fault;

@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use router_aws::DynamoLedger;
-use router_core::invocation::Charge;
-use router_core::ledger::{Hold, ReserveError};
+use router_core::charge::Charge;
+use router_core::ledger::{Holds, ReserveError};
 use stand_ins::table_faults::Fault::{self, *};
 
 use crate::books::charge;
@@ -74,7 +74,7 @@ async fn begun(table: &TableUnderTest, with_money: bool) -> (Payer, DynamoLedger
 async fn assert_reserved(
     (table, payer, ledger): (&TableUnderTest, &Payer, &DynamoLedger),
     ending: Ending,
-    result: Result<Hold, ReserveError>,
+    result: Result<Holds, ReserveError>,
     before: Charge,
 ) {
     let steps = u64::from(before != Charge::default());
@@ -356,7 +356,8 @@ async fn a_reservation_ends_within_the_time_that_it_is_given() {
     table.faults().script(Hang.on(UPDATE).times(3));
     table.faults().forget_requests();
     let (number, ask) = (id(1), charge(100, 100));
-    let reservation = payer.reservation(&number, ask, at(1));
+    let holds = [payer.invocation(&number, ask)];
+    let reservation = payer.reservation(&holds, at(1));
     let error = ledger.reserve(&reservation, std::time::Duration::from_millis(200)).await;
     assert!(matches!(error, Err(ReserveError::Unavailable(_))), "{error:?}");
     // Another attempt would have come after a second.

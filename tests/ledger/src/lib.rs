@@ -26,6 +26,7 @@ mod property;
 mod repeats;
 mod requests;
 mod retries;
+mod several;
 mod size;
 mod table;
 mod tenants;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::ledger::{Limit, ReserveError};
+use router_core::ledger::{Limit, Purpose, ReserveError};
 
 use crate::books::{charge, number};
 use crate::payer::{Payer, START, at, id, refused_by};
@@ -41,7 +41,9 @@ async fn a_limit_set_in_the_item_replaces_the_policys_upwards_and_downwards() {
         let mut turns = 0..;
         let mut hand_over = async || {
             let turn = turns.next().unwrap();
-            let result = payer.hand_over(&ledger, &id(turn), ask, at(10 * turn as u64)).await;
+            let result = payer
+                .reserve_as(Purpose::Handoff, &ledger, &id(turn), ask, at(10 * turn as u64))
+                .await;
             if result.is_ok() {
                 payer.settle(&ledger, &id(turn), ask, ask).await.unwrap();
             }
@@ -172,7 +174,7 @@ async fn a_limit_that_is_none_refuses_at_once_and_says_which_it_is() {
         table.faults().forget_requests();
         let refused = payer.reserve(&ledger, &id(1), ask, START).await.unwrap_err();
         let ReserveError::Unusable(why) = refused else { panic!("{refused:?}") };
-        assert!(why.to_string().contains("`limit_tokens`"), "{why}");
+        assert!(why.to_string().contains("(limit_tokens)"), "{why}");
         assert_eq!(table.faults().requests(), BTreeMap::from([("UpdateItem".to_owned(), 1)]));
     }
 }

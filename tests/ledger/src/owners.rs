@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use router_core::invocation::Charge;
-use router_core::ledger::{Hold, Ledger, Limit, Repeat, Reservation, ReserveError};
-use router_core::session::Fingerprint;
+use router_core::charge::Charge;
+use router_core::ids::Fingerprint;
+use router_core::ledger::{Holds, Ledger, Limit, Repeat, Reservation, ReserveError};
 use router_core::units::{Learnt, MicroUsd, Moment, Tokens};
 
 use crate::books::{charge, number};
@@ -16,7 +16,7 @@ use crate::table::TableUnderTest;
 /// What a step holds and uses.
 const ONE: Charge = Charge { tokens: Tokens(10), cost: MicroUsd(10) };
 
-fn is_of_another_user(result: &Result<Hold, ReserveError>) -> bool {
+fn is_of_another_user(result: &Result<Holds, ReserveError>) -> bool {
     matches!(result, Err(ReserveError::OtherUser))
 }
 
@@ -112,7 +112,8 @@ async fn a_clock_that_is_set_back_does_not_make_a_refusal_last() {
     // An hour back, and six seconds on by the steady clock.
     let id = id(2);
     let asked = Learnt::at(START, Moment(Duration::from_secs(3_606)));
-    let reservation = Reservation { asked, ..payer.reservation(&id, ONE, START) };
+    let holds = [payer.invocation(&id, ONE)];
+    let reservation = Reservation { asked, ..payer.reservation(&holds, START) };
     ledger.reserve(&reservation, PLENTY).await.unwrap();
 }
 
@@ -124,10 +125,7 @@ async fn a_kept_answer_is_given_to_its_user_in_a_session_that_is_still_theirs() 
     payer.step(&ledger, &id(0), ONE, ONE, START).await;
     let fingerprint = Fingerprint::of(&payer.specialist, "Where is it?");
     let repeat = Repeat {
-        session: &payer.session,
-        tenant: &payer.tenant,
-        user: None,
-        limits: &payer.limits,
+        payer: payer.payer(),
         specialist: &payer.specialist,
         fingerprint: &fingerprint,
         identity: "nobody",

@@ -1,15 +1,16 @@
-//! Whoever reserves and settles in the tests: a session under its limits.
+//! A session under limits of its own, that reserves and settles in the tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use router_aws::DynamoLedger;
-use router_core::invocation::Charge;
+use router_core::charge::Charge;
+use router_core::ids::{Fingerprint, HoldId, RootSession, SpecialistName, Tenant, UserMark};
 use router_core::ledger::{
-    Hold, HoldId, Ledger, Limit, Purpose, Reservation, ReserveError, SettleError, Settlement,
+    self, HoldRequest, Holds, Ledger, Limit, Purpose, Reservation, ReserveError, SettleError,
+    Settlement,
 };
-use router_core::policy::{Policy, SessionLimits, SpecialistName, TenantDay};
-use router_core::session::{Fingerprint, RootSession, Tenant, UserMark};
+use router_core::policy::{Policy, SessionLimits, TenantDay};
 use router_core::units::{Learnt, MicroUsd, Moment, Timestamp, Tokens};
 
 /// Limits that no test reaches unless it sets others.
@@ -96,27 +97,40 @@ impl Payer {
         Self { specialist: specialist(name), ..self }
     }
 
-    pub(crate) fn reservation<'a>(
-        &'a self,
-        id: &'a HoldId,
-        ask: Charge,
-        now: Timestamp,
-    ) -> Reservation<'a> {
-        Reservation {
-            id,
+    /// What the ledger knows of it.
+    pub(crate) fn payer(&self) -> ledger::Payer<'_> {
+        ledger::Payer {
             session: &self.session,
             limits: &self.limits,
             tenant: &self.tenant,
             user: self.user.as_ref(),
             tenant_day: &self.day,
-            fingerprint: None,
-            specialist: &self.specialist,
-            ask,
-            purpose: Purpose::Invocation,
-            now,
-            asked: Learnt::at(now, Moment(now.since(START))),
-            expires: now.after(self.hold_life),
         }
+    }
+
+    /// An invocation of its specialist.
+    pub(crate) fn invocation<'a>(&'a self, id: &'a HoldId, ask: Charge) -> HoldRequest<'a> {
+        let (specialist, purpose) = (&self.specialist, Purpose::Invocation);
+        HoldRequest { id, specialist, fingerprint: None, ask, purpose }
+    }
+
+    pub(crate) fn reservation<'a>(
+        &'a self,
+        holds: &'a [HoldRequest<'a>],
+        now: Timestamp,
+    ) -> Reservation<'a> {
+        let asked = Learnt::at(now, Moment(now.since(START)));
+        Reservation { payer: self.payer(), holds, now, asked, expires: now.after(self.hold_life) }
+    }
+
+    /// Takes holds, all or none.
+    pub(crate) async fn reserve_all(
+        &self,
+        ledger: &DynamoLedger,
+        holds: &[HoldRequest<'_>],
+        now: Timestamp,
+    ) -> Result<Holds, ReserveError> {
+        ledger.reserve(&self.reservation(holds, now), PLENTY).await
     }
 
     /// Takes a hold.
@@ -126,8 +140,8 @@ impl Payer {
         id: &HoldId,
         ask: Charge,
         now: Timestamp,
-    ) -> Result<Hold, ReserveError> {
-        ledger.reserve(&self.reservation(id, ask, now), PLENTY).await
+    ) -> Result<Holds, ReserveError> {
+        self.reserve_all(ledger, &[self.invocation(id, ask)], now).await
     }
 
     /// Takes a hold for a request with this fingerprint.
@@ -137,23 +151,22 @@ impl Payer {
         id: &HoldId,
         ask: Charge,
         fingerprint: &Fingerprint,
-    ) -> Result<Hold, ReserveError> {
-        let reservation =
-            Reservation { fingerprint: Some(fingerprint), ..self.reservation(id, ask, START) };
-        ledger.reserve(&reservation, PLENTY).await
+    ) -> Result<Holds, ReserveError> {
+        let hold = HoldRequest { fingerprint: Some(fingerprint), ..self.invocation(id, ask) };
+        self.reserve_all(ledger, &[hold], START).await
     }
 
-    /// Takes a hold for a hand-off.
-    pub(crate) async fn hand_over(
+    /// Takes a hold for this purpose.
+    pub(crate) async fn reserve_as(
         &self,
+        purpose: Purpose,
         ledger: &DynamoLedger,
         id: &HoldId,
         ask: Charge,
         now: Timestamp,
-    ) -> Result<Hold, ReserveError> {
-        let reservation =
-            Reservation { purpose: Purpose::Handoff, ..self.reservation(id, ask, now) };
-        ledger.reserve(&reservation, PLENTY).await
+    ) -> Result<Holds, ReserveError> {
+        let hold = HoldRequest { purpose, ..self.invocation(id, ask) };
+        self.reserve_all(ledger, &[hold], now).await
     }
 
     /// Replaces a hold of `held` by what was `used`.
@@ -174,11 +187,11 @@ impl Payer {
         id: &HoldId,
         held: Charge,
         used: Charge,
-        forget: &[Fingerprint],
+        stale: &[Fingerprint],
     ) -> Result<(), SettleError> {
-        let Self { session, specialist, .. } = self;
-        let settlement = Settlement { id, session, specialist, held, used, forget, left: None };
-        ledger.settle(&settlement, PLENTY).await
+        let specialist = &self.specialist;
+        let settlement = Settlement { id, specialist, held, used, stale, left: None };
+        ledger.settle(&self.payer(), &[settlement], PLENTY).await
     }
 
     /// A whole step: a hold, and its use.
@@ -189,7 +202,7 @@ impl Payer {
         ask: Charge,
         used: Charge,
         now: Timestamp,
-    ) -> Hold {
+    ) -> Holds {
         let hold = self.reserve(ledger, id, ask, now).await.unwrap();
         self.settle(ledger, id, ask, used).await.unwrap();
         hold

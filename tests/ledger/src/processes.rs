@@ -30,7 +30,7 @@ block_usd = 0.01
 description = "orders"
 requires_verified_identity = false
 max_tokens_per_call = 1000
-price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0 }
+price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0, cache_write_usd_per_mtok = 1.0 }
 "#;
 
 const AGENTS: &str = r#"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use router_aws::DynamoLedger;
-use router_core::invocation::Charge;
+use router_core::charge::Charge;
 use router_core::ledger::ReserveError;
 use router_core::units::Timestamp;
 

@@ -1,7 +1,7 @@
 //! The same request again and again.
 
-use router_core::ledger::{Hold, ReserveError};
-use router_core::session::Fingerprint;
+use router_core::ids::Fingerprint;
+use router_core::ledger::{Holds, ReserveError};
 
 use crate::books::charge;
 use crate::payer::{Payer, id};
@@ -24,7 +24,7 @@ impl Asking {
     }
 
     /// Asks for this, and forgets what is to be forgotten.
-    async fn ask(&mut self, request: &str) -> Result<Hold, ReserveError> {
+    async fn ask(&mut self, request: &str) -> Result<Holds, ReserveError> {
         self.asked += 1;
         let (id, ask) = (id(self.asked), charge(10, 10));
         let fingerprint = Fingerprint::of(&self.payer.specialist, request);

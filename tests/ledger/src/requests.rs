@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use router_core::ledger::{HoldId, Limit};
+use router_core::ids::HoldId;
+use router_core::ledger::Limit;
 
 use crate::books::{charge, number};
 use crate::payer::{Payer, START, at, id, refused_by};

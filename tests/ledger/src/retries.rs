@@ -1,16 +1,15 @@
 //! Holds for further attempts of an invocation that has its step already.
 
 use router_aws::DynamoLedger;
-use router_core::ledger::{Hold, HoldId, Ledger, Limit, Purpose, Reservation, ReserveError};
+use router_core::ids::HoldId;
+use router_core::ledger::{Holds, Limit, Purpose, ReserveError};
 
 use crate::books::charge;
-use crate::payer::{PLENTY, Payer, at, id, refused_by};
+use crate::payer::{Payer, at, id, refused_by};
 use crate::table::TableUnderTest;
 
-async fn retry(payer: &Payer, ledger: &DynamoLedger, id: &HoldId) -> Result<Hold, ReserveError> {
-    let reservation =
-        Reservation { purpose: Purpose::Retry, ..payer.reservation(id, charge(100, 100), at(1)) };
-    ledger.reserve(&reservation, PLENTY).await
+async fn retry(payer: &Payer, ledger: &DynamoLedger, id: &HoldId) -> Result<Holds, ReserveError> {
+    payer.reserve_as(Purpose::Retry, ledger, id, charge(100, 100), at(1)).await
 }
 
 #[tokio::test]
@@ -22,7 +21,7 @@ async fn a_retry_takes_tokens_and_money_and_neither_a_step_nor_a_turn() {
     payer.step(&ledger, &id(0), ask, ask, at(0)).await;
     let first = retry(&payer, &ledger, &id(1)).await.unwrap();
     assert_eq!((first.account.steps, first.account.committed), (1, charge(200, 200)));
-    assert_eq!(first.lane.generation, 0);
+    assert_eq!(first.lanes[0].generation, 0);
     payer.settle(&ledger, &id(1), ask, ask).await.unwrap();
     retry(&payer, &ledger, &id(2)).await.unwrap();
     assert_eq!(refused_by(retry(&payer, &ledger, &id(3)).await), Limit::Tokens);
@@ -50,13 +49,13 @@ async fn a_retry_that_finds_its_specialist_taken_has_a_lane_of_its_own() {
     payer.step(&ledger, &id(0), ask, ask, at(0)).await;
     // While nothing was held, two others came.
     let others = [
-        payer.reserve(&ledger, &id(10), ask, at(1)).await.unwrap().lane.number,
-        payer.reserve(&ledger, &id(11), ask, at(1)).await.unwrap().lane.number,
+        payer.reserve(&ledger, &id(10), ask, at(1)).await.unwrap().lanes[0].number,
+        payer.reserve(&ledger, &id(11), ask, at(1)).await.unwrap().lanes[0].number,
     ];
-    let lane = retry(&payer, &ledger, &id(1)).await.unwrap().lane;
+    let lane = retry(&payer, &ledger, &id(1)).await.unwrap().lanes[0];
     assert!(!others.contains(&lane.number), "{others:?} and {}", lane.number);
     let again = retry(&payer, &ledger, &id(1)).await.unwrap();
     assert_eq!(again.account.committed, charge(400, 400), "the same hold is found again");
-    let next = payer.reserve(&ledger, &id(12), ask, at(1)).await.unwrap().lane.number;
+    let next = payer.reserve(&ledger, &id(12), ask, at(1)).await.unwrap().lanes[0].number;
     assert!(next != lane.number && !others.contains(&next));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use router_core::session::Fingerprint;
+use router_core::ids::Fingerprint;
 
 use crate::books::charge;
 use crate::payer::{Payer, id};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use router_core::invocation::Charge;
+use router_core::charge::Charge;
 use router_core::ledger::{Limit, ReserveError};
 use stand_ins::table_faults::Fault;
 

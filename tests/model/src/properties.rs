@@ -203,14 +203,14 @@ fn every_hold_ends(world: &World, state: &State) -> bool {
 
 /// The table after one more reservation at `now`, which nobody disturbs.
 fn after_a_request(world: &World, table: &Table, now: u8) -> Table {
-    let World { setup, desk } = world;
+    let World { setup } = world;
     let mut table = table.clone();
     let mut router = Router::new();
     router.begin(world.ask(setup.hold_ids() - 1, now), setup);
     while let Phase::Reserving(_) = router.phase {
         let write = router.write();
         let answer = write.map_or(Answer::Done, |write| table.apply(&write, setup));
-        router.answered(&answer, &table, desk, setup);
+        router.answered(&answer, &table, setup);
     }
     table
 }

@@ -3,15 +3,9 @@
 //! Mirrors `DynamoLedger::take` with all that it calls, and the settlement after it. Each
 //! request to the table is a step of its own.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use router_core::ledger::Account;
 
-use router_core::ledger::{Account, HoldId, Purpose, Reservation};
-use router_core::policy::{OnLedgerFailure, SessionLimits, SpecialistName, TenantDay};
-use router_core::session::{RootSession, Tenant};
-use router_core::units::{Learnt, MicroUsd, Moment, Share, Timestamp, Tokens};
-
-use crate::table::{Answer, Ask, Fold, Session, Table, Terms, Write, charge, limits, signed};
+use crate::table::{Answer, Ask, Fold, Session, Table, Terms, Write, limits, signed};
 use crate::{Flaw, Setup};
 
 /// A router: one invocation of the function at a time.
@@ -74,17 +68,6 @@ enum Next {
     Send(Write),
 }
 
-/// What every reservation is made of beside its amounts, as `router-core` has it.
-#[derive(Clone, Debug)]
-pub struct Desk {
-    id: HoldId,
-    session: RootSession,
-    limits: SessionLimits,
-    tenant: Tenant,
-    tenant_day: TenantDay,
-    specialist: SpecialistName,
-}
-
 impl Router {
     /// A router that has done nothing.
     pub(crate) fn new() -> Self {
@@ -138,9 +121,9 @@ impl Router {
     }
 
     /// Goes on after an answer, which shows the table as it is.
-    pub(crate) fn answered(&mut self, answer: &Answer, table: &Table, desk: &Desk, setup: &Setup) {
+    pub(crate) fn answered(&mut self, answer: &Answer, table: &Table, setup: &Setup) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Reserving(reserving) => reserving.answered(answer, table, desk, setup),
+            Phase::Reserving(reserving) => reserving.answered(answer, table, setup),
             // Mirrors `DynamoLedger::settle`: a hold that is gone was settled, or has expired.
             Phase::Settling { .. } => Phase::Idle,
             phase @ (Phase::Idle | Phase::Invoking(_)) => phase,
@@ -149,17 +132,17 @@ impl Router {
 }
 
 impl Reserving {
-    fn answered(self, answer: &Answer, table: &Table, desk: &Desk, setup: &Setup) -> Phase {
+    fn answered(self, answer: &Answer, table: &Table, setup: &Setup) -> Phase {
         let session = table.session.as_ref();
         match &self.step {
             Step::Check => {
-                let next = self.next_after_check(session, desk, setup);
+                let next = self.next_after_check(session, setup);
                 self.go_on(next, setup)
             }
             Step::Write(Write::Take { .. }) => {
                 let next = match answer {
                     Answer::Done => Next::Granted,
-                    _ => self.next_move(session, desk, setup),
+                    _ => self.next_move(session, setup),
                 };
                 self.charge_expired(session, next, setup)
             }
@@ -196,8 +179,8 @@ impl Reserving {
     }
 
     /// Mirrors `next_move`, with the preparations of `DynamoLedger::open` and `fund`.
-    fn next_move(&self, session: Option<&Session>, desk: &Desk, setup: &Setup) -> Next {
-        let Some(session) = session else { return self.open(desk, setup) };
+    fn next_move(&self, session: Option<&Session>, setup: &Setup) -> Next {
+        let Some(session) = session else { return self.open(setup) };
         if session.holds.contains_key(&self.ask.id) {
             return Next::Granted;
         }
@@ -205,7 +188,7 @@ impl Reserving {
             return Next::Refused;
         }
         if session.expires_at <= self.ask.now {
-            return self.open(desk, setup);
+            return self.open(setup);
         }
         let terms = Terms {
             limit: session.limit.unwrap_or(setup.limit),
@@ -217,7 +200,7 @@ impl Reserving {
             return Next::TakeAgain(terms);
         }
         let account = session.account(terms.limit, setup.max_steps);
-        if account.exhausted_by(&desk.reservation(&self.ask)).is_some() {
+        if account.exhausted_by(&self.ask.demand()).is_some() {
             return Next::Refused;
         }
         let missing = signed(self.ask.amount) - session.room;
@@ -229,10 +212,10 @@ impl Reserving {
     }
 
     /// Mirrors the beginning of `DynamoLedger::open`.
-    fn open(&self, desk: &Desk, setup: &Setup) -> Next {
+    fn open(&self, setup: &Setup) -> Next {
         let limits = limits(self.terms.limit, setup.max_steps);
         let empty = Account { limits, ..Account::default() };
-        if empty.exhausted_by(&desk.reservation(&self.ask)).is_some() {
+        if empty.exhausted_by(&self.ask.demand()).is_some() {
             return Next::Refused;
         }
         let draw = setup.block.max(self.ask.amount);
@@ -266,9 +249,9 @@ impl Reserving {
     }
 
     /// The check of the flawed protocol. A session that is not there is begun as ever.
-    fn next_after_check(&self, session: Option<&Session>, desk: &Desk, setup: &Setup) -> Next {
+    fn next_after_check(&self, session: Option<&Session>, setup: &Setup) -> Next {
         let account = session.map(|session| session.account(self.terms.limit, setup.max_steps));
-        match account.and_then(|account| account.exhausted_by(&desk.reservation(&self.ask))) {
+        match account.and_then(|account| account.exhausted_by(&self.ask.demand())) {
             Some(_) => Next::Refused,
             None => Next::Send(Write::Take { ask: self.ask, terms: self.terms }),
         }
@@ -285,55 +268,6 @@ impl Reserving {
                 let step = Step::Write(Write::Take { ask: self.ask, terms });
                 Phase::Reserving(Self { terms, round: self.round + 1, step, ..self })
             }
-        }
-    }
-}
-
-impl Desk {
-    /// The desk for a setup.
-    #[expect(clippy::unwrap_used, reason = "the names are fixed and valid")]
-    pub(crate) fn new(setup: &Setup) -> Self {
-        Self {
-            id: HoldId::new("request", 0, 0),
-            session: RootSession::parse("sessionId", "session").unwrap(),
-            limits: SessionLimits {
-                max_steps: setup.max_steps.into(),
-                max_tokens: Tokens(0),
-                max_cost: MicroUsd(setup.limit.into()),
-                max_handoffs: 0,
-                max_turns_per_specialist: 1,
-                warn_at: Share(1_000_000),
-                degrade_at: Share(1_000_000),
-                idle_ttl: Duration::from_secs(setup.idle_ttl.into()),
-                on_ledger_failure: OnLedgerFailure::Refuse,
-                max_repeats: None,
-                repeat_window: None,
-            },
-            tenant: Tenant::default(),
-            tenant_day: TenantDay {
-                max_cost: MicroUsd(setup.day_limit.into()),
-                block: MicroUsd(setup.block.into()),
-                tenants: BTreeSet::new(),
-            },
-            specialist: SpecialistName::parse("general").unwrap(),
-        }
-    }
-
-    fn reservation(&self, ask: &Ask) -> Reservation<'_> {
-        Reservation {
-            id: &self.id,
-            session: &self.session,
-            limits: &self.limits,
-            tenant: &self.tenant,
-            user: None,
-            tenant_day: &self.tenant_day,
-            fingerprint: None,
-            specialist: &self.specialist,
-            ask: charge(ask.amount),
-            purpose: Purpose::Invocation,
-            now: Timestamp(ask.now.into()),
-            asked: Learnt::at(Timestamp(ask.now.into()), Moment::default()),
-            expires: Timestamp(ask.expires.into()),
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use router_core::invocation::Charge;
-use router_core::ledger::{Account, Limits};
+use router_core::charge::Charge;
+use router_core::ledger::{Account, Demand, Limits};
 use router_core::units::{MicroUsd, Tokens};
 
 use crate::{Flaw, Setup};
@@ -228,7 +228,12 @@ impl Ask {
         Held { amount: self.amount, expires: self.expires }
     }
 
-    /// Mirrors `writes::session_expiry`.
+    /// What is asked of each limit.
+    pub(crate) fn demand(&self) -> Demand {
+        Demand { steps: 1, handoffs: 0, charge: charge(self.amount) }
+    }
+
+    /// Mirrors `Reservation::session_expiry`.
     fn session_expiry(&self, setup: &Setup) -> u8 {
         self.expires.max(self.now + setup.idle_ttl)
     }

@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::history::History;
-use crate::router::{Desk, Phase, Router};
+use crate::router::{Phase, Router};
 use crate::setup::in_turn;
 use crate::table::{Answer, Ask, Table, Write};
 use crate::{Setup, properties};
@@ -13,7 +13,6 @@ use crate::{Setup, properties};
 pub struct World {
     /// Its bounds.
     pub setup: Setup,
-    pub(crate) desk: Desk,
 }
 
 /// A state of the world.
@@ -82,7 +81,7 @@ pub enum Action {
 impl World {
     /// The world within the bounds of `setup`.
     pub fn new(setup: Setup) -> Self {
-        Self { desk: Desk::new(&setup), setup }
+        Self { setup }
     }
 
     /// The reservation for hold `id`, made now.
@@ -199,7 +198,7 @@ impl Model for World {
                 let write = state.routers[index].write();
                 let answer = write.map_or(Answer::Done, |write| self.apply(&mut state, &write));
                 let State { routers, table, .. } = &mut state;
-                routers[index].answered(&answer, table, &self.desk, &self.setup);
+                routers[index].answered(&answer, table, &self.setup);
                 if let Phase::Invoking(ask) = routers[index].phase {
                     state.history.note_call(ask.id, &self.setup);
                 }

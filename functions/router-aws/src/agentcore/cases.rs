@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use aws_smithy_types::base64;
-use router_core::invocation::Outcome;
 use router_core::charge::Usage;
+use router_core::invocation::Outcome;
 use router_core::units::Tokens;
 use serde::Deserialize;
 use serde_json::Value;

@@ -90,8 +90,8 @@ mod tests {
 
 #[cfg(test)]
 mod testing {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
 
     use super::*;
 

@@ -2,8 +2,8 @@
 
 use std::mem;
 
-use router_core::invocation::{InvokeError, Outcome};
 use router_core::charge::Usage;
+use router_core::invocation::{InvokeError, Outcome};
 use router_core::units::Tokens;
 use serde_json::Value;
 

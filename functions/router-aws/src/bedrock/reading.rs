@@ -1,7 +1,7 @@
 //! What is gathered from the events of one answer's stream.
 
-use router_core::invocation::{InvokeError, Outcome};
 use router_core::charge::Usage;
+use router_core::invocation::{InvokeError, Outcome};
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 

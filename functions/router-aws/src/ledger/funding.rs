@@ -17,8 +17,9 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem, Update,
 };
-use router_core::ledger::{Account, Exhausted, Hold, Limit, Limits, Reservation, ReserveError};
-use router_core::session::Lane;
+use router_core::ledger::{
+    Account, Exhausted, HoldRequest, Holds, Limit, Limits, Payer, Reservation, ReserveError,
+};
 use router_core::units::Timestamp;
 
 use super::item::{
@@ -45,27 +46,29 @@ enum Cancelled {
 }
 
 impl DynamoLedger {
-    /// Begins a session with its first hold. `None`: somebody else did.
+    /// Begins a session with its first holds. `None`: another router did.
     pub(super) async fn open(
         &self,
         reservation: &Reservation<'_>,
-    ) -> Result<Option<Hold>, ReserveError> {
-        let limits = Limits::from(reservation.limits);
+    ) -> Result<Option<Holds>, ReserveError> {
+        let limits = Limits::from(reservation.payer.limits);
         let empty = Account { limits, ..Account::default() };
-        if let Some(exhausted) = empty.exhausted_by(reservation) {
+        let empty_item = SessionItem::new(Attributes::new(), &limits);
+        if let Some(times) = empty_item.times_seen(reservation) {
+            return Err(ReserveError::Repeated { times });
+        }
+        let demand = reservation.demand();
+        if let Some(exhausted) = empty.exhausted_by(&demand) {
             return Err(ReserveError::Exhausted(exhausted));
         }
-        let needed = reservation.ask.cost.0;
+        let needed = demand.charge.cost.0;
         let mut draw = block(reservation, needed);
         loop {
-            let (put, account) = self.first_item(reservation, &empty, draw);
+            let (put, begun) = self.first_item(reservation, &limits, draw);
             let tenant = self.tenant_update(reservation, draw, 0);
             let items = vec![put, tenant];
             match self.transact(items).await? {
-                Ok(()) => {
-                    let lane = Lane::default();
-                    return Ok(Some(Hold { account, lane, expired_holds: 0, stale: Vec::new() }));
-                }
+                Ok(()) => return Ok(Some(begun.holds(reservation))),
                 Err(Cancelled::BeginAgain) => return Ok(None),
                 Err(Cancelled::NotEnough(day)) => {
                     draw = exact_draw(reservation, &day, needed, draw, &empty)?;
@@ -74,22 +77,23 @@ impl DynamoLedger {
         }
     }
 
-    /// Takes a hold together with a block of the tenant's money. `None`: begin again.
+    /// Takes the holds together with a block of the tenant's money. `None`: begin again.
     pub(super) async fn fund(
         &self,
         reservation: &Reservation<'_>,
         terms: &Terms,
         item: &SessionItem,
         round: u32,
-    ) -> Result<Option<Hold>, ReserveError> {
-        let missing = i128::from(reservation.ask.cost.0) - item.tenant_room();
+    ) -> Result<Option<Holds>, ReserveError> {
+        let cost = reservation.demand().charge.cost.0;
+        let missing = i128::from(cost) - item.tenant_room();
         let needed = u64::try_from(missing).unwrap_or(0);
         let mut draw = block(reservation, needed);
         // Where many draw at once, only the first round folds: folding needs the item unchanged.
         let fold = round == 0;
         loop {
             let mut session = writes::take_whatever_is_drawn(reservation, terms);
-            let change = i128::from(draw) - i128::from(reservation.ask.cost.0);
+            let change = i128::from(draw) - i128::from(cost);
             session.add("tenant_room_micro_usd", change);
             // Somebody may have used the room since it was read.
             let rest = AttributeValue::N((-change).to_string());
@@ -110,7 +114,7 @@ impl DynamoLedger {
             let unfolded = i128::from(draw) - i128::from(spent.today);
             session.add(&unfolded_attribute(&today), unfolded);
             let mut items = vec![
-                self.update_in_transaction(session_key(reservation.session), session),
+                self.update_in_transaction(session_key(reservation.payer.session), session),
                 self.tenant_update(reservation, draw, spent.today),
             ];
             items.extend(others);
@@ -130,59 +134,64 @@ impl DynamoLedger {
         &self,
         reservation: &Reservation<'_>,
         limits: &Limits,
-    ) -> Result<Hold, ReserveError> {
+    ) -> Result<Holds, ReserveError> {
         let read = self
             .table
             .client
             .get_item()
             .table_name(&self.table.name)
-            .set_key(Some(session_key(reservation.session)))
+            .set_key(Some(session_key(reservation.payer.session)))
             .consistent_read(true)
             .send()
             .await
             .map_err(|error| ReserveError::Unavailable(table::cause(error)))?;
-        Ok(SessionItem::new(read.item.unwrap_or_default(), limits).hold_found(reservation))
+        Ok(SessionItem::new(read.item.unwrap_or_default(), limits).holds_found(reservation))
     }
 
     /// The item of a session that begins, in place of one that is over, if there is one.
     fn first_item(
         &self,
         reservation: &Reservation<'_>,
-        empty: &Account,
+        limits: &Limits,
         draw: u64,
-    ) -> (TransactWriteItem, Account) {
-        let (steps, handoffs) = (reservation.purpose.steps(), reservation.purpose.handoffs());
-        let account = Account { steps, handoffs, committed: reservation.ask, ..*empty };
-        let mut attributes = session_key(reservation.session);
+    ) -> (TransactWriteItem, SessionItem) {
+        let demand = reservation.demand();
+        let Payer { session, tenant, user, .. } = reservation.payer;
+        let mut attributes = session_key(session);
         for (name, value) in [
-            ("steps", steps),
-            ("handoffs", handoffs),
-            ("committed_tokens", reservation.ask.tokens.0),
-            ("committed_micro_usd", reservation.ask.cost.0),
+            ("steps", demand.steps),
+            ("handoffs", demand.handoffs),
+            ("committed_tokens", demand.charge.tokens.0),
+            ("committed_micro_usd", demand.charge.cost.0),
             ("spent_tokens", 0),
             ("spent_micro_usd", 0),
             ("drawn_micro_usd", draw),
-            ("tenant_room_micro_usd", draw - reservation.ask.cost.0),
-            ("expires_at", writes::session_expiry(reservation)),
+            ("tenant_room_micro_usd", draw - demand.charge.cost.0),
+            ("expires_at", reservation.session_expiry()),
             // Tells this session from one before it, whose folding may still be under way.
             ("folds", reservation.now.0),
         ] {
             attributes.insert(name.to_owned(), number(value));
         }
         attributes.insert(unfolded_attribute(&date(reservation.now)), number(draw));
-        attributes.insert(turns_attribute(reservation.specialist), number(steps));
-        attributes.insert(hold_attribute(reservation.id), writes::hold(reservation));
-        attributes.insert("tenant".to_owned(), text(reservation.tenant.as_str()));
-        if let Some(user) = reservation.user {
+        for (specialist, turns) in writes::turns(reservation) {
+            attributes.insert(turns_attribute(specialist), number(turns));
+        }
+        for request @ HoldRequest { id, .. } in reservation.holds {
+            attributes.insert(hold_attribute(id), writes::hold(request, reservation));
+        }
+        attributes.insert("tenant".to_owned(), text(tenant.as_str()));
+        if let Some(user) = user {
             attributes.insert("user".to_owned(), text(user.as_str()));
         }
-        if let Some(fingerprint) = reservation.fingerprint {
-            attributes.insert(seen_attribute(fingerprint), number(1));
+        for (fingerprint, times) in reservation.fingerprints() {
+            attributes.insert(seen_attribute(fingerprint), number(times));
             attributes.insert(asked_at_attribute(fingerprint), number(0));
         }
+        let begun = SessionItem::new(attributes.clone(), limits);
         let mut condition = Expression::default();
         condition.compare_if_there("expires_at", "<=", number(reservation.now.0 / 1_000));
-        // An item without an expiry is a session that somebody set up by hand.
+        // An item without an expiry is a session that an operator set up by hand.
         let absent = "attribute_not_exists(#pk) OR attribute_exists(#expires)";
         let mut names = condition.names.clone();
         names.insert("#pk".to_owned(), "pk".to_owned());
@@ -195,7 +204,7 @@ impl DynamoLedger {
             .set_expression_attribute_values(Some(condition.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build();
-        (TransactWriteItem::builder().set_put(put.ok()).build(), account)
+        (TransactWriteItem::builder().set_put(put.ok()).build(), begun)
     }
 
     /// Draws from the tenant's day, and adds what the session has spent of earlier draws.
@@ -206,7 +215,7 @@ impl DynamoLedger {
         spent: u64,
     ) -> TransactWriteItem {
         let mut write = Expression::default();
-        let max = reservation.tenant_day.max_cost.0;
+        let max = reservation.payer.tenant_day.max_cost.0;
         match max.checked_sub(draw) {
             Some(room) => write.compare_if_there("drawn_micro_usd", "<=", number(room)),
             None => write.compare("drawn_micro_usd", "<", number(0)),
@@ -320,7 +329,7 @@ struct Spent {
 
 /// The key of a day of the tenant who pays.
 fn day_key(reservation: &Reservation<'_>, date: &str) -> Attributes {
-    let payer = reservation.tenant_day.payer(reservation.tenant);
+    let payer = reservation.payer.tenant_day.payer(reservation.payer.tenant);
     key(format!("TENANT#{payer}"), format!("DAY#{date}"))
 }
 
@@ -359,7 +368,7 @@ fn fold_session(session: &mut Expression, item: &SessionItem, today: &str) -> Sp
 
 /// What to draw: a block, or more where more is needed.
 fn block(reservation: &Reservation<'_>, needed: u64) -> u64 {
-    reservation.tenant_day.block.0.max(needed)
+    reservation.payer.tenant_day.block.0.max(needed)
 }
 
 /// What is drawn when the day has less than a block left: exactly what is needed, if it has
@@ -373,7 +382,7 @@ fn exact_draw(
 ) -> Result<u64, ReserveError> {
     let drawn = read_number(day.get("drawn_micro_usd"));
     let spent = read_number(day.get("spent_micro_usd"));
-    let max = reservation.tenant_day.max_cost.0;
+    let max = reservation.payer.tenant_day.max_cost.0;
     if needed < drawn_in_vain && drawn.saturating_add(needed) <= max {
         return Ok(needed);
     }

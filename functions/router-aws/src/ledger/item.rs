@@ -1,14 +1,12 @@
 //! The attributes of a session's item.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::invocation::Charge;
-use router_core::ledger::{Account, Hold, HoldId, Limits, Purpose, Reservation};
-use router_core::policy::SpecialistName;
-use router_core::session::{Fingerprint, Lane, RootSession, Tenant, UserMark};
+use router_core::charge::Charge;
+use router_core::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
+use router_core::ledger::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
 use router_core::units::{MicroUsd, Timestamp, Tokens};
 
 use super::terms::{SetByHand, Terms};
-use super::writes::session_expiry;
 use crate::table::{Attributes, key, read_number};
 
 /// How the names of all holds begin.
@@ -21,10 +19,6 @@ const SEEN: &str = "seen#";
 /// The attributes in which an operator sets limits: steps, hand-offs, tokens, micro-dollars.
 const LIMITS: [&str; 4] = ["limit_steps", "limit_handoffs", "limit_tokens", "limit_micro_usd"];
 
-/// Ids of settled holds are remembered in this many attributes, so that the item stays
-/// small. A duplicate that arrives after its place was used again becomes a hold that
-/// expires: charged too much, never too little.
-const RECENT_IDS: u64 = 16;
 /// The item remembers this many different requests.
 const SEEN_REQUESTS: usize = 16;
 /// At most this many expired holds are moved by one write, which has to stay small.
@@ -81,8 +75,8 @@ impl SessionItem {
     /// The terms that a reservation has to go by: the policy's limits, where an operator has set
     /// no others in the item, and the session's end, where it is later.
     pub(super) fn terms(&self, reservation: &Reservation<'_>) -> Terms {
-        let (limits, set_by_hand) = self.limits_over(&Limits::from(reservation.limits));
-        let ends_later = self.expires_at() > session_expiry(reservation);
+        let (limits, set_by_hand) = self.limits_over(&Limits::from(reservation.payer.limits));
+        let ends_later = self.expires_at() > reservation.session_expiry();
         Terms { limits, set_by_hand, ends_later }
     }
 
@@ -112,40 +106,46 @@ impl SessionItem {
         (limits, set_by_hand)
     }
 
-    /// The hold that was just written, in an item that shows who else is there.
-    pub(super) fn hold(&self, reservation: &Reservation<'_>) -> Hold {
-        let account = self.account();
-        let number = match reservation.purpose {
-            Purpose::Invocation | Purpose::Handoff => Lane::number_of(
-                account.steps,
-                self.home(reservation),
-                self.is_occupied(reservation),
-            ),
-            Purpose::Retry => self.number_without_a_step(reservation),
-        };
-        let lane = Lane { generation: self.generation(reservation), number };
-        Hold { account, lane, expired_holds: 0, stale: self.stale_fingerprints() }
+    /// The holds that were just written, in an item that shows who else is there.
+    pub(super) fn holds(&self, reservation: &Reservation<'_>) -> Holds {
+        let mut step = self.account().steps.saturating_sub(reservation.demand().steps);
+        self.holds_with(reservation, |place, HoldRequest { purpose, .. }| {
+            step += purpose.steps();
+            match purpose {
+                Purpose::Invocation | Purpose::Handoff => step,
+                Purpose::Retry => without_a_step(reservation.holds[place].id),
+            }
+        })
     }
 
-    /// A hold that was written earlier. Who came in between cannot be told any more, so an
-    /// occupied specialist is asked in a lane that nobody else can have.
-    pub(super) fn hold_found(&self, reservation: &Reservation<'_>) -> Hold {
-        let hold = self.hold(reservation);
-        let number = self.number_without_a_step(reservation);
-        Hold { lane: Lane { number, ..hold.lane }, ..hold }
+    /// Holds that were written earlier. Who came in between cannot be told any more, so an
+    /// occupied specialist is asked in a lane that no other can have.
+    pub(super) fn holds_found(&self, reservation: &Reservation<'_>) -> Holds {
+        self.holds_with(reservation, |_, request| without_a_step(request.id))
     }
 
-    /// The number of a lane that does not come from a step that was just taken.
-    fn number_without_a_step(&self, reservation: &Reservation<'_>) -> u64 {
-        if !self.is_occupied(reservation) {
-            return self.home(reservation);
+    /// The holds, each in the lane of its own that `number` gives it where its specialist is
+    /// occupied.
+    fn holds_with(
+        &self,
+        reservation: &Reservation<'_>,
+        mut number: impl FnMut(usize, &HoldRequest<'_>) -> u64,
+    ) -> Holds {
+        let lanes = reservation.holds.iter().enumerate().map(|(place, request)| {
+            let is_occupied = self.is_occupied(reservation, place);
+            let number = Lane::number_of(number(place, request), self.home(request), is_occupied);
+            Lane { generation: self.generation(reservation, place), number }
+        });
+        Holds {
+            account: self.account(),
+            lanes: lanes.collect(),
+            expired_holds: 0,
+            stale: self.stale_fingerprints(),
         }
-        // No step leads here, and two ids hardly ever lead to the same number.
-        fnv1a(reservation.id.as_str()) | 1 << 63
     }
 
-    fn home(&self, reservation: &Reservation<'_>) -> u64 {
-        Lane::home(self.number(&times_left_attribute(reservation.specialist)))
+    fn home(&self, request: &HoldRequest<'_>) -> u64 {
+        Lane::home(self.number(&times_left_attribute(request.specialist)))
     }
 
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {
@@ -165,7 +165,7 @@ impl SessionItem {
         self.number("expires_at")
     }
 
-    pub(super) fn belongs_to(&self, tenant: &Tenant) -> bool {
+    pub(super) fn belongs_to_tenant(&self, tenant: &Tenant) -> bool {
         self.text("tenant").is_none_or(|owner| owner == tenant.as_str())
     }
 
@@ -182,8 +182,11 @@ impl SessionItem {
 
     /// How often the same was asked, when that is as often as it may be.
     pub(super) fn times_seen(&self, reservation: &Reservation<'_>) -> Option<u64> {
-        let times = self.number(&seen_attribute(reservation.fingerprint?));
-        (times >= reservation.limits.max_repeats?).then_some(times)
+        let max = reservation.payer.limits.max_repeats?;
+        reservation.fingerprints().into_iter().find_map(|(fingerprint, asked)| {
+            let times = self.number(&seen_attribute(fingerprint));
+            (times.saturating_add(asked) > max).then_some(times)
+        })
     }
 
     /// What was drawn from days before `today` and is not in their items as spent yet, by date,
@@ -243,25 +246,34 @@ impl SessionItem {
         self.attributes.get(name)?.as_s().ok().map(String::as_str)
     }
 
-    /// Whether another live invocation of the same specialist is under way.
-    fn is_occupied(&self, reservation: &Reservation<'_>) -> bool {
-        let own = hold_attribute(reservation.id);
-        self.attributes.iter().any(|(name, value)| {
-            name.starts_with(HOLD)
-                && *name != own
-                && value.as_m().is_ok_and(|hold| {
-                    let specialist = hold.get("specialist").and_then(|name| name.as_s().ok());
-                    let expires = Timestamp(read_number(hold.get("expires_at_ms")));
-                    specialist.is_some_and(|name| name == reservation.specialist.as_str())
-                        && expires > reservation.now
-                })
-        })
+    /// Whether another live invocation of the same specialist is under way: one that is not of the
+    /// reservation, or one that comes before this one in it.
+    fn is_occupied(&self, reservation: &Reservation<'_>, place: usize) -> bool {
+        let (before, rest) = reservation.holds.split_at(place);
+        let Some(request) = rest.first() else { return false };
+        let own: Vec<String> = reservation.holds.iter().map(|own| hold_attribute(own.id)).collect();
+        before.iter().any(|other| other.specialist == request.specialist)
+            || self.attributes.iter().any(|(name, value)| {
+                name.starts_with(HOLD)
+                    && !own.contains(name)
+                    && value.as_m().is_ok_and(|hold| {
+                        let specialist = hold.get("specialist").and_then(|name| name.as_s().ok());
+                        let expires = Timestamp(read_number(hold.get("expires_at_ms")));
+                        specialist.is_some_and(|name| name == request.specialist.as_str())
+                            && expires > reservation.now
+                    })
+            })
     }
 
     /// Which of the specialist's sessions the turn that was just counted belongs to.
-    fn generation(&self, reservation: &Reservation<'_>) -> u64 {
-        let turns = self.number(&turns_attribute(reservation.specialist));
-        turns.saturating_sub(1) / reservation.limits.max_turns_per_specialist.max(1)
+    fn generation(&self, reservation: &Reservation<'_>, place: usize) -> u64 {
+        let (_, rest) = reservation.holds.split_at(place);
+        let Some((request, later)) = rest.split_first() else { return 0 };
+        let of_later = later.iter().filter(|other| other.specialist == request.specialist);
+        let turns_of_later: u64 = of_later.map(|other| other.purpose.steps()).sum();
+        let turns = self.number(&turns_attribute(request.specialist));
+        let turns = turns.saturating_sub(turns_of_later);
+        turns.saturating_sub(1) / reservation.payer.limits.max_turns_per_specialist.max(1)
     }
 
     /// The requests that were asked longest ago, where there are more than are kept.
@@ -287,7 +299,7 @@ pub(super) fn hold_attribute(id: &HoldId) -> String {
 
 /// The attribute in which the id of a settled hold is remembered.
 pub(super) fn recent_attribute(id: &HoldId) -> String {
-    format!("recent_{}", fnv1a(id.as_str()) % RECENT_IDS)
+    format!("recent_{}", id.place())
 }
 
 /// The attribute with what was drawn from a day and is not in its item as spent yet.
@@ -326,9 +338,8 @@ pub(super) fn asked_at_attribute(fingerprint: &Fingerprint) -> String {
     format!("asked_at#{}", fingerprint.as_str())
 }
 
-/// Spreads ids over places (FNV-1a, 64 bits).
-pub(super) fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// The number of a lane that does not come from a step that was just taken. No step leads to it,
+/// and two ids hardly ever lead to the same number.
+fn without_a_step(id: &HoldId) -> u64 {
+    id.spread() | 1 << 63
 }

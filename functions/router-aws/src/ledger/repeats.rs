@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::causes::Cause;
+use router_core::error::Cause;
 use router_core::ledger::{Limits, Recalled, Repeat};
 use router_core::units::Timestamp;
 use tokio::try_join;
@@ -22,18 +22,18 @@ const MAX_KEPT_BYTES: usize = 300_000;
 impl DynamoLedger {
     pub(super) async fn find_answer(&self, repeat: &Repeat<'_>) -> Result<Option<Recalled>, Cause> {
         let (kept, session) =
-            try_join!(self.get(repeat_key(repeat)), self.get(session_key(repeat.session)))?;
+            try_join!(self.get(repeat_key(repeat)), self.get(session_key(repeat.payer.session)))?;
         let (Some(kept), Some(session)) = (kept, session) else { return Ok(None) };
-        let policy = Limits::from(repeat.limits);
+        let policy = Limits::from(repeat.payer.limits);
         let session = SessionItem::new(session, &policy).under_its_own_limits();
         let turns = session.number(&turns_attribute(repeat.specialist));
-        let generation = turns / repeat.limits.max_turns_per_specialist.max(1);
+        let generation = turns / repeat.payer.limits.max_turns_per_specialist.max(1);
         let text = |name: &str| kept.get(name).and_then(|value| value.as_s().ok());
         let holds = Timestamp(read_number(kept.get("until_ms"))) > repeat.now
             && text("identity").is_some_and(|identity| identity == repeat.identity)
             && read_number(kept.get("generation")) == generation
-            && session.belongs_to(repeat.tenant)
-            && session.belongs_to_user(repeat.user)
+            && session.belongs_to_tenant(repeat.payer.tenant)
+            && session.belongs_to_user(repeat.payer.user)
             && !session.is_over(repeat.now);
         let answer = text("answer").filter(|_| holds).cloned();
         Ok(answer.map(|answer| Recalled { answer, account: session.account() }))
@@ -77,5 +77,5 @@ impl DynamoLedger {
 
 fn repeat_key(repeat: &Repeat<'_>) -> Attributes {
     let sk = format!("REPEAT#{}", repeat.fingerprint.as_str());
-    key(format!("SESSION#{}", repeat.session), sk)
+    key(format!("SESSION#{}", repeat.payer.session), sk)
 }

@@ -28,7 +28,7 @@ impl Terms {
     /// The terms of a session of which nothing is known.
     pub(super) fn of_policy(reservation: &Reservation<'_>) -> Self {
         Self {
-            limits: Limits::from(reservation.limits),
+            limits: Limits::from(reservation.payer.limits),
             set_by_hand: SetByHand::default(),
             ends_later: false,
         }

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use router_core::ledger::{Exhausted, Limit, Reservation};
-use router_core::session::{RootSession, Tenant, UserMark};
+use router_core::ids::{RootSession, Tenant, UserMark};
+use router_core::ledger::{Exhausted, Limit, Payer, Reservation};
 use router_core::units::Learnt;
 
 /// How long a refusal is remembered.
@@ -54,7 +54,7 @@ impl UsedUp {
 }
 
 fn asker(reservation: &Reservation<'_>) -> Asker {
-    let Reservation { session, tenant, user, .. } = *reservation;
+    let Payer { session, tenant, user, .. } = reservation.payer;
     (session.clone(), tenant.clone(), user.cloned())
 }
 
@@ -65,10 +65,11 @@ fn is_fresh(learnt: &Learnt, reservation: &Reservation<'_>) -> bool {
 /// What the reservation asks of a limit. Hand-offs are asked of some invocations only, and a
 /// tenant's money is not the session's; neither is remembered.
 fn asked_of(limit: Limit, reservation: &Reservation<'_>) -> Option<u64> {
+    let demand = reservation.demand();
     match limit {
-        Limit::Steps => Some(reservation.purpose.steps()),
-        Limit::Tokens => Some(reservation.ask.tokens.0),
-        Limit::Cost => Some(reservation.ask.cost.0),
+        Limit::Steps => Some(demand.steps),
+        Limit::Tokens => Some(demand.charge.tokens.0),
+        Limit::Cost => Some(demand.charge.cost.0),
         Limit::Handoffs | Limit::Tenant => None,
     }
 }

@@ -1,11 +1,10 @@
 //! The writes of the ledger: what each changes, and on which condition.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::ledger::{Reservation, Settlement};
-use router_core::session::Lane;
-use router_core::units::Timestamp;
+use router_core::ids::{Lane, SpecialistName};
+use router_core::ledger::{HoldRequest, Payer, Reservation, Settlement};
 
 use super::item::{
     ExpiredHold, asked_at_attribute, hold_attribute, micro_usd_attribute, recent_attribute,
@@ -14,10 +13,10 @@ use super::item::{
 use super::terms::Terms;
 use crate::table::{Expression, number, text};
 
-/// Takes a hold in a session that has begun, with money that it has drawn already.
+/// Takes the holds in a session that has begun, with money that it has drawn already.
 pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
     let mut write = take_whatever_is_drawn(reservation, terms);
-    let cost = reservation.ask.cost.0;
+    let cost = reservation.demand().charge.cost.0;
     if cost > 0 {
         write.compare("tenant_room_micro_usd", ">=", number(cost));
     }
@@ -25,26 +24,28 @@ pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
     write
 }
 
-/// Takes a hold in a session that has begun. What it means for the money that the session
+/// Takes the holds in a session that has begun. What it means for the money that the session
 /// has drawn from its tenant is the caller's to add.
 pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
     let mut write = Expression::default();
+    let Payer { tenant, user, limits, .. } = reservation.payer;
     let now_seconds = reservation.now.0 / 1_000;
     write.require("pk");
     write.compare_if_there("expires_at", ">", number(now_seconds));
-    let tenant = text(reservation.tenant.as_str());
+    let tenant = text(tenant.as_str());
     write.compare_if_there("tenant", "=", tenant.clone());
     write.set_if_absent("tenant", tenant);
-    match reservation.user {
+    match user {
         Some(user) => {
             write.compare_if_there("user", "=", text(user.as_str()));
             write.set_if_absent("user", text(user.as_str()));
         }
         None => write.require_absent("user"),
     }
-    write.require_absent(&hold_attribute(reservation.id));
-    let id = AttributeValue::S(reservation.id.as_str().to_owned());
-    write.compare_if_there(&recent_attribute(reservation.id), "<>", id);
+    for HoldRequest { id, .. } in reservation.holds {
+        write.require_absent(&hold_attribute(id));
+        write.compare_if_there(&recent_attribute(id), "<>", text(id.as_str()));
+    }
 
     for Counter { name, asked, limit, limit_name, limit_is_set } in counters(reservation, terms) {
         write.add(name, i128::from(asked));
@@ -63,19 +64,26 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
             None => write.compare(name, "<", number(0)),
         }
     }
-    if let (Some(fingerprint), Some(max)) =
-        (reservation.fingerprint, reservation.limits.max_repeats)
-    {
+    for (fingerprint, times) in reservation.fingerprints() {
+        let Some(max) = limits.max_repeats else { continue };
         let seen = seen_attribute(fingerprint);
-        write.compare_if_there(&seen, "<", number(max));
-        write.add(&seen, 1);
+        match max.checked_sub(times - 1) {
+            Some(room) => write.compare_if_there(&seen, "<", number(room)),
+            // It is asked more often than it may be in the reservation alone.
+            None => write.compare(&seen, "<", number(0)),
+        }
+        write.add(&seen, i128::from(times));
         write.copy("steps", &asked_at_attribute(fingerprint));
     }
-    write.set(&hold_attribute(reservation.id), hold(reservation));
-    write.add(&turns_attribute(reservation.specialist), i128::from(reservation.purpose.steps()));
+    for request in reservation.holds {
+        write.set(&hold_attribute(request.id), hold(request, reservation));
+    }
+    for (specialist, turns) in turns(reservation) {
+        write.add(&turns_attribute(specialist), i128::from(turns));
+    }
     write.add("spent_tokens", 0);
     write.add("spent_micro_usd", 0);
-    let end = number(session_expiry(reservation));
+    let end = number(reservation.session_expiry());
     if terms.ends_later {
         write.compare("expires_at", ">", end);
     } else {
@@ -85,29 +93,44 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
     write
 }
 
-/// Replaces a hold by what was used.
-pub(super) fn settle(settlement: &Settlement<'_>) -> Expression {
-    let Settlement { id, specialist, held, used, forget, left, .. } = settlement;
-    let used_tokens = i128::from(used.tokens.0);
-    let used_micro_usd = i128::from(used.cost.0);
+/// Replaces holds by what was used. Of two that have one place, the place keeps the last.
+pub(super) fn settle(settlements: &[Settlement<'_>]) -> Expression {
     let mut write = Expression::default();
-    write.require(&hold_attribute(id));
-    write.remove(&hold_attribute(id));
-    write.set(&recent_attribute(id), AttributeValue::S(id.as_str().to_owned()));
-    write.add("committed_tokens", used_tokens - i128::from(held.tokens.0));
-    write.add("committed_micro_usd", used_micro_usd - i128::from(held.cost.0));
-    write.add("tenant_room_micro_usd", i128::from(held.cost.0) - used_micro_usd);
-    write.add("spent_tokens", used_tokens);
-    write.add("spent_micro_usd", used_micro_usd);
-    write.add(&tokens_attribute(specialist), used_tokens);
-    write.add(&micro_usd_attribute(specialist), used_micro_usd);
-    if let Some(times_left) = left.and_then(Lane::times_left_now) {
-        write.set(&times_left_attribute(specialist), number(times_left));
+    let mut totals = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    let mut left_lanes = BTreeMap::new();
+    let mut stale = BTreeSet::new();
+    for settlement in settlements {
+        let Settlement { id, specialist, held, used, left, .. } = settlement;
+        write.require(&hold_attribute(id));
+        write.remove(&hold_attribute(id));
+        places.insert(recent_attribute(id), text(id.as_str()));
+        let (tokens, held_tokens) = (i128::from(used.tokens.0), i128::from(held.tokens.0));
+        let (micro_usd, held_micro_usd) = (i128::from(used.cost.0), i128::from(held.cost.0));
+        for (name, amount) in [
+            ("committed_tokens".to_owned(), tokens - held_tokens),
+            ("committed_micro_usd".to_owned(), micro_usd - held_micro_usd),
+            ("tenant_room_micro_usd".to_owned(), held_micro_usd - micro_usd),
+            ("spent_tokens".to_owned(), tokens),
+            ("spent_micro_usd".to_owned(), micro_usd),
+            (tokens_attribute(specialist), tokens),
+            (micro_usd_attribute(specialist), micro_usd),
+        ] {
+            *totals.entry(name).or_insert(0_i128) += amount;
+        }
+        if let Some(times_left) = left.and_then(Lane::times_left_now) {
+            let most = left_lanes.entry(times_left_attribute(specialist)).or_insert(0);
+            *most = times_left.max(*most);
+        }
+        for fingerprint in settlement.stale {
+            stale.insert(seen_attribute(fingerprint));
+            stale.insert(asked_at_attribute(fingerprint));
+        }
     }
-    for fingerprint in *forget {
-        write.remove(&seen_attribute(fingerprint));
-        write.remove(&asked_at_attribute(fingerprint));
-    }
+    places.into_iter().for_each(|(name, id)| write.set(&name, id));
+    totals.into_iter().for_each(|(name, total)| write.add(&name, total));
+    left_lanes.into_iter().for_each(|(name, times_left)| write.set(&name, number(times_left)));
+    stale.into_iter().for_each(|name| write.remove(&name));
     write
 }
 
@@ -143,33 +166,33 @@ struct Counter {
 }
 
 fn counters(reservation: &Reservation<'_>, terms: &Terms) -> [Counter; 4] {
-    let Reservation { ask, purpose, .. } = reservation;
+    let demand = reservation.demand();
     let Terms { limits, set_by_hand, .. } = terms;
     [
         Counter {
             name: "steps",
-            asked: purpose.steps(),
+            asked: demand.steps,
             limit: limits.steps,
             limit_name: "limit_steps",
             limit_is_set: set_by_hand.steps,
         },
         Counter {
             name: "handoffs",
-            asked: purpose.handoffs(),
+            asked: demand.handoffs,
             limit: limits.handoffs,
             limit_name: "limit_handoffs",
             limit_is_set: set_by_hand.handoffs,
         },
         Counter {
             name: "committed_tokens",
-            asked: ask.tokens.0,
+            asked: demand.charge.tokens.0,
             limit: limits.tokens.0,
             limit_name: "limit_tokens",
             limit_is_set: set_by_hand.tokens,
         },
         Counter {
             name: "committed_micro_usd",
-            asked: ask.cost.0,
+            asked: demand.charge.cost.0,
             limit: limits.cost.0,
             limit_name: "limit_micro_usd",
             limit_is_set: set_by_hand.cost,
@@ -177,20 +200,24 @@ fn counters(reservation: &Reservation<'_>, terms: &Terms) -> [Counter; 4] {
     ]
 }
 
-/// What a hold says of itself.
-pub(super) fn hold(reservation: &Reservation<'_>) -> AttributeValue {
-    let specialist = reservation.specialist.as_str().to_owned();
-    AttributeValue::M(HashMap::from([
-        ("specialist".to_owned(), AttributeValue::S(specialist)),
-        ("tokens".to_owned(), number(reservation.ask.tokens.0)),
-        ("micro_usd".to_owned(), number(reservation.ask.cost.0)),
-        ("expires_at_ms".to_owned(), number(reservation.expires.0)),
-    ]))
+/// The turns of each specialist's that come with the holds.
+pub(super) fn turns<'a>(reservation: &Reservation<'a>) -> Vec<(&'a SpecialistName, u64)> {
+    let mut turns: Vec<(&SpecialistName, u64)> = Vec::new();
+    for HoldRequest { specialist, purpose, .. } in reservation.holds {
+        match turns.iter_mut().find(|(known, _)| known == specialist) {
+            Some((_, sum)) => *sum += purpose.steps(),
+            None => turns.push((specialist, purpose.steps())),
+        }
+    }
+    turns
 }
 
-/// When the session is over, in epoch seconds: after it has been idle for long enough, and
-/// not before its hold expires.
-pub(super) fn session_expiry(reservation: &Reservation<'_>) -> u64 {
-    let Timestamp(idle) = reservation.now.after(reservation.limits.idle_ttl);
-    Timestamp(idle.max(reservation.expires.0)).epoch_seconds()
+/// What a hold says of itself.
+pub(super) fn hold(request: &HoldRequest<'_>, reservation: &Reservation<'_>) -> AttributeValue {
+    AttributeValue::M(HashMap::from([
+        ("specialist".to_owned(), text(request.specialist.as_str())),
+        ("tokens".to_owned(), number(request.ask.tokens.0)),
+        ("micro_usd".to_owned(), number(request.ask.cost.0)),
+        ("expires_at_ms".to_owned(), number(reservation.expires.0)),
+    ]))
 }

@@ -12,7 +12,8 @@ use crate::error::chain;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::ledger::{
-    Account, HOLD_GRACE, Ledger, Purpose, Recalled, Repeat, Reservation, ReserveError, Settlement,
+    Account, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Purpose, Recalled, Repeat, Reservation,
+    ReserveError, Settlement,
 };
 use crate::policy::Specialist;
 use crate::ports::Ports;
@@ -22,6 +23,21 @@ use crate::units::{Clock, Learnt};
 /// The purse of a request.
 #[derive(Debug)]
 pub(crate) struct Purse<'r, P>(pub(crate) Request<'r, P>);
+
+/// A hold that is wanted for one call of a specialist.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The task that it is for.
+    pub(crate) task: usize,
+    /// The specialist that is to be called.
+    pub(crate) specialist: &'a Specialist,
+    /// What it is to be asked.
+    pub(crate) prompt: &'a str,
+    /// The identity of the hold.
+    pub(crate) id: &'a HoldId,
+    /// What the hold is for.
+    pub(crate) purpose: Purpose,
+}
 
 /// A hold that was taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,60 +74,97 @@ impl<P: Ports> Purse<'_, P> {
         purpose: Purpose,
         within: Duration,
     ) -> Result<Taken, ReserveError> {
-        let Request { policy, ports, caller, deadline, .. } = self.0;
-        let session = &policy.session;
-        let fingerprint = Fingerprint::of(&specialist.name, prompt);
-        let counts_repeats = session.max_repeats.is_some() && purpose != Purpose::Retry;
+        let wanted = Wanted { task, specialist, prompt, id, purpose };
+        let taken = self.take_all(&[wanted], within).await?;
+        taken.into_iter().next().ok_or(ReserveError::Unusable("the ledger took no hold".into()))
+    }
+
+    /// Takes all of the holds, each with a lane of its own, or none, in one write within
+    /// `within`.
+    pub(crate) async fn take_all(
+        &self,
+        wanted: &[Wanted<'_>],
+        within: Duration,
+    ) -> Result<Vec<Taken>, ReserveError> {
+        let Request { policy, ports, deadline, .. } = self.0;
+        let counts_repeats = policy.session.max_repeats.is_some();
+        let fingerprints: Vec<Option<Fingerprint>> = wanted
+            .iter()
+            .map(|Wanted { specialist, prompt, purpose, .. }| {
+                let counts = counts_repeats && *purpose != Purpose::Retry;
+                counts.then(|| Fingerprint::of(&specialist.name, prompt))
+            })
+            .collect();
+        let holds: Vec<HoldRequest<'_>> = wanted
+            .iter()
+            .zip(&fingerprints)
+            .map(|(Wanted { specialist, id, purpose, .. }, fingerprint)| HoldRequest {
+                id,
+                specialist: &specialist.name,
+                fingerprint: fingerprint.as_ref(),
+                ask: Charge::hold(specialist),
+                purpose: *purpose,
+            })
+            .collect();
+        for (Wanted { task, .. }, HoldRequest { id, specialist, ask, .. }) in
+            wanted.iter().zip(&holds)
+        {
+            let (id, specialist) = ((*id).clone(), (*specialist).clone());
+            self.0.note(*task, Fact::Reserving(Hold { id, specialist, ask: *ask }));
+        }
         let reservation = Reservation {
-            id,
-            session: &caller.root,
-            limits: session,
-            tenant: &caller.tenant,
-            user: caller.user.as_ref(),
-            tenant_day: &policy.tenant_day,
-            fingerprint: counts_repeats.then_some(&fingerprint),
-            specialist: &specialist.name,
-            ask: Charge::hold(specialist),
-            purpose,
+            payer: self.payer(),
+            holds: &holds,
             now: ports.clock().now(),
             asked: Learnt::now(ports.clock()),
             expires: deadline.after(HOLD_GRACE),
         };
-        let (id, name) = (id.clone(), specialist.name.clone());
-        let hold = Hold { id: id.clone(), specialist: name, ask: reservation.ask };
-        self.0.note(task, Fact::Reserving(hold));
         match ports.ledger().reserve(&reservation, within).await {
-            Ok(hold) => {
-                let crate::ledger::Hold { account, lane, expired_holds, stale } = hold;
-                self.0.note(task, Fact::Held { id, account, lane, expired_holds, stale });
-                Ok(Taken { account, lane })
-            }
+            Ok(taken) => Ok(self.note_taken(wanted, taken)),
             Err(error) => {
-                self.0.note(task, not_held(id, purpose, &error));
+                for (place, Wanted { task, id, purpose, .. }) in wanted.iter().enumerate() {
+                    self.0.note(*task, not_held((*id).clone(), *purpose, &error, place == 0));
+                }
                 Err(error)
             }
         }
     }
 
-    /// Settles what is no longer in use, within `within`: of one task, or of all. A hold whose
-    /// settlement the ledger does not answer expires, and stays charged.
+    /// Notes the holds. What was found on the way is noted with the first of them.
+    fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds) -> Vec<Taken> {
+        let Holds { account, lanes, mut expired_holds, mut stale } = taken;
+        let mut all = Vec::with_capacity(lanes.len());
+        for (Wanted { task, id, .. }, lane) in wanted.iter().zip(lanes) {
+            let (id, stale) = ((*id).clone(), std::mem::take(&mut stale));
+            let expired_holds = std::mem::take(&mut expired_holds);
+            self.0.note(*task, Fact::Held { id, account, lane, expired_holds, stale });
+            all.push(Taken { account, lane });
+        }
+        all
+    }
+
+    /// Settles what is no longer in use, in one write within `within`: of one task, or of all.
+    /// Holds whose settlement the ledger does not answer expire, and stay charged.
     pub(crate) async fn settle(&self, task: Option<usize>, within: Duration) {
-        let Request { journal, ports, caller, .. } = self.0;
-        let open = journal.read(open_holds);
-        for open in open.iter().filter(|open| task.is_none() || open.task == task) {
-            let Some(used) = open.used else { continue };
-            let Hold { id, specialist, ask } = &open.hold;
-            let forget = &open.stale;
-            let (session, held, left) = (&caller.root, *ask, open.left);
-            let settlement = Settlement { id, session, specialist, held, used, forget, left };
-            let note = |fact| {
-                let entry = Entry { at: self.0.now(), task: open.task, fact };
-                journal.push(entry);
-            };
-            note(Fact::Settling { id: id.clone(), used });
-            let settled = ports.ledger().settle(&settlement, within).await;
-            note(Fact::Settled { id: id.clone(), is_known: settled.is_ok() });
-            if let Err(error) = settled {
+        let Request { journal, ports, .. } = self.0;
+        let mut due = journal.read(open_holds);
+        due.retain(|open| open.used.is_some() && (task.is_none() || open.task == task));
+        let settlements: Vec<Settlement<'_>> =
+            due.iter().filter_map(OpenHold::settlement).collect();
+        if settlements.is_empty() {
+            return;
+        }
+        let note = |fact: &dyn Fn(&Settlement<'_>) -> Fact| {
+            for (open, settlement) in due.iter().zip(&settlements) {
+                journal.push(Entry { at: self.0.now(), task: open.task, fact: fact(settlement) });
+            }
+        };
+        note(&|settlement| Fact::Settling { id: settlement.id.clone(), used: settlement.used });
+        let settled = ports.ledger().settle(&self.payer(), &settlements, within).await;
+        let is_known = settled.is_ok();
+        note(&|settlement| Fact::Settled { id: settlement.id.clone(), is_known });
+        if let Err(error) = settled {
+            for Settlement { id, .. } in &settlements {
                 warn!(error = chain(&error), hold = id.as_str(), "hold left to expire");
             }
         }
@@ -181,21 +234,32 @@ impl<P: Ports> Purse<'_, P> {
         fingerprint: &'a Fingerprint,
         identity: &'a str,
     ) -> Repeat<'a> {
+        Repeat { payer: self.payer(), specialist, fingerprint, identity, now: self.0.now() }
+    }
+
+    fn payer(&self) -> Payer<'_> {
         let Request { policy, caller, .. } = self.0;
-        Repeat {
+        Payer {
             session: &caller.root,
+            limits: &policy.session,
             tenant: &caller.tenant,
             user: caller.user.as_ref(),
-            limits: &policy.session,
-            specialist,
-            fingerprint,
-            identity,
-            now: self.0.now(),
+            tenant_day: &policy.tenant_day,
         }
     }
 }
 
-fn not_held(id: HoldId, purpose: Purpose, error: &ReserveError) -> Fact {
+impl OpenHold {
+    /// How it is settled, if it is no longer in use.
+    fn settlement(&self) -> Option<Settlement<'_>> {
+        let Self { hold: Hold { id, specialist, ask }, left, stale, .. } = self;
+        let used = self.used?;
+        Some(Settlement { id, specialist, held: *ask, used, stale, left: *left })
+    }
+}
+
+/// Why there is no hold. What was found on the way is noted with the first of a reservation.
+fn not_held(id: HoldId, purpose: Purpose, error: &ReserveError, is_first: bool) -> Fact {
     let (why, account, expired_holds) = match error {
         ReserveError::Exhausted(exhausted) => {
             (NotHeld::Exhausted(exhausted.limit), Some(exhausted.account), exhausted.expired_holds)
@@ -207,6 +271,7 @@ fn not_held(id: HoldId, purpose: Purpose, error: &ReserveError) -> Fact {
         ReserveError::AlreadySettled(_) => (NotHeld::AlreadySettled, None, 0),
         ReserveError::Unavailable(_) => (NotHeld::Unavailable, None, 0),
     };
+    let expired_holds = if is_first { expired_holds } else { 0 };
     Fact::NotHeld { id, purpose, why, account, expired_holds }
 }
 
@@ -239,4 +304,95 @@ pub(crate) fn open_holds(entries: &[Entry]) -> Vec<OpenHold> {
 
 fn of<'o>(open: &'o mut [OpenHold], id: &'o HoldId) -> impl Iterator<Item = &'o mut OpenHold> {
     open.iter_mut().filter(move |open| open.hold.id == *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::{
+        Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, RecordingLog, RecordingSink,
+        ScriptedInvoker, account, policy, verified_caller,
+    };
+    use crate::journal::Journal;
+    use crate::policy::Policy;
+    use crate::retry::RetryBudget;
+    use crate::units::Timestamp;
+
+    const WITHIN: Duration = Duration::from_secs(1);
+
+    /// What a test finds in the purse of a request, which has this ledger.
+    async fn with_purse<T>(
+        ledger: &InMemoryLedger,
+        policy: &Policy,
+        test: impl AsyncFnOnce(Purse<'_, Doubles<'_, ScriptedInvoker<'_>>>, &Journal) -> T,
+    ) -> T {
+        let (clock, journal) = (ManualClock::default(), Journal::default());
+        let ports = Doubles {
+            ledger,
+            invoker: &ScriptedInvoker::new(&clock, []),
+            circuits: &crate::circuit::Circuits::new(InMemoryCircuits::default()),
+            incidents: &RecordingLog::default(),
+            metrics: &RecordingSink::default(),
+            clock: &clock,
+        };
+        let request = Request {
+            policy,
+            ports: &ports,
+            retries: &RetryBudget::default(),
+            journal: &journal,
+            caller: &verified_caller(),
+            id: "r",
+            deadline: Timestamp(60_000),
+            wants_steps: false,
+        };
+        test(Purse(request), &journal).await
+    }
+
+    fn ids() -> [HoldId; 3] {
+        [0, 1, 2].map(|task| HoldId::new("r", task, 0))
+    }
+
+    fn wanted<'a>(ids: &'a [HoldId], policy: &'a Policy) -> Vec<Wanted<'a>> {
+        let specialist = policy.find("orders").unwrap();
+        let of = |(task, id)| {
+            let purpose = Purpose::Invocation;
+            Wanted { task, specialist, prompt: "Where is it?", id, purpose }
+        };
+        ids.iter().enumerate().map(of).collect()
+    }
+
+    #[tokio::test]
+    async fn what_several_tasks_are_due_is_settled_at_once_and_once() {
+        let (ledger, policy, ids) = (InMemoryLedger::default(), policy(), ids());
+        with_purse(&ledger, &policy, async |purse, _| {
+            let taken = purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap();
+            let lanes: Vec<u64> = taken.iter().map(|taken| taken.lane.number).collect();
+            assert_eq!(lanes, [0, 2, 3]);
+            let held = Charge::hold(policy.find("orders").unwrap());
+            for (task, id) in ids.iter().take(2).enumerate() {
+                purse.charge(task, id, held, Charge::default(), None);
+            }
+            purse.settle(None, WITHIN).await;
+            assert_eq!((ledger.settlements(), ledger.holds()), (1, 1));
+            purse.settle(None, WITHIN).await;
+            assert_eq!(ledger.settlements(), 1, "nothing more is due");
+            assert_eq!(ledger.account().committed, held);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn holds_that_have_no_room_together_are_not_taken_and_none_is_left_to_settle() {
+        let steps = policy().session.max_steps - 2;
+        let ledger = InMemoryLedger::with(Account { steps, ..account() });
+        let (policy, ids) = (policy(), ids());
+        with_purse(&ledger, &policy, async |purse, journal| {
+            let refused = purse.take_all(&wanted(&ids, &policy), WITHIN).await;
+            assert!(matches!(refused, Err(ReserveError::Exhausted(_))), "{refused:?}");
+            assert_eq!(journal.read(open_holds), []);
+            purse.take_all(&wanted(&ids[..2], &policy), WITHIN).await.unwrap();
+            assert_eq!((ledger.holds(), ledger.account().steps), (2, steps + 2));
+        })
+        .await;
+    }
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use router_core::circuit::{
     Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings,
 };
-use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist, SpecialistName};
-use router_core::session::SessionMark;
+use router_core::ids::{SessionMark, SpecialistName};
+use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist};
 use router_core::units::{Clock, MicroUsd, Moment, Price, Timestamp, Tokens};
 
 use super::process::Word;

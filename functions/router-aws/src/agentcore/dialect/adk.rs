@@ -78,8 +78,8 @@ fn hear_model(response: &Value, candidate: &Value, heard: &mut Heard) {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::{TokenUse, Tokens};
     use serde_json::json;
 

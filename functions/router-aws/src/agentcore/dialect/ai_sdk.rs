@@ -63,8 +63,8 @@ fn hear_reason(fields: &Value, heard: &mut Heard) {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::TokenUse;
     use serde_json::json;
 

@@ -155,8 +155,8 @@ fn hear_message(message: &Value, heard: &mut Heard) {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::TokenUse;
     use serde_json::json;
 

@@ -124,8 +124,8 @@ fn read_completion(value: &Value, choices: &[Value], heard: &mut Heard) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::{TokenUse, Tokens};
     use serde_json::json;
 

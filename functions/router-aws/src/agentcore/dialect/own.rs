@@ -219,8 +219,8 @@ pub(in crate::agentcore) fn is_structured(object: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::TokenUse;
     use serde_json::json;
 

@@ -110,8 +110,8 @@ fn is_class_of_event(kind: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::InvokeError;
     use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::TokenUse;
     use serde_json::json;
 
