@@ -26,7 +26,7 @@ mod usage;
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentcore::Client;
 use aws_sdk_bedrockagentcore::config::retry::RetryConfig;
-use aws_sdk_bedrockagentcore::config::{Builder, Region, StalledStreamProtectionConfig};
+use aws_sdk_bedrockagentcore::config::{Builder, Region};
 use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeOutput;
 use aws_sdk_bedrockagentcore::primitives::Blob;
 use reading::Reading;
@@ -50,9 +50,6 @@ impl AgentCoreInvoker {
         let config = Builder::from(config)
             .retry_config(RetryConfig::disabled())
             .interceptor(XrayHeader)
-            // It ends streams that are silent for 5 seconds; how long an agent may be silent is
-            // the policy's to say.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Self { client: Client::from_conf(config) }
     }

@@ -28,3 +28,10 @@ fn decisions_know_nothing_of_aws_of_a_runtime_or_of_the_network() {
     assert!(foreign.is_empty(), "router-core needs {foreign:?}");
     assert!(needs("router-aws").iter().any(|name| name == "aws-sdk-dynamodb"));
 }
+
+#[test]
+fn ports_know_nothing_of_lambdas_runtime() {
+    let needs_runtime =
+        |package| needs(package).iter().any(|name| name.starts_with("lambda_runtime"));
+    assert!(needs_runtime("router-lambda") && !needs_runtime("router-aws"));
+}
