@@ -93,7 +93,8 @@ async fn serve(
         let clock = InvocationClock::start();
         xray_header::set(invocation.xray_trace.as_deref());
         let span = environment.span(&invocation);
-        let answering = AssertUnwindSafe(function.answer(&invocation, environment)).catch_unwind();
+        let answering = Box::pin(function.answer(&invocation, environment));
+        let answering = AssertUnwindSafe(answering).catch_unwind();
         let result = answering.instrument(span.clone()).await.unwrap_or_else(|_| {
             let error_message = "the function panicked".to_owned();
             Err(Diagnostic { error_type: "Panic".to_owned(), error_message })

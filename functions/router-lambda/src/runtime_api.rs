@@ -51,8 +51,8 @@ pub(crate) enum RuntimeApiError {
 impl RuntimeApi {
     /// The API at `address`, a host with a port.
     pub(crate) fn new(address: &str) -> Result<Self, RuntimeApiError> {
-        let base: Uri =
-            format!("http://{address}").parse().map_err(|_| RuntimeApiError::Address)?;
+        let base = Uri::builder().scheme("http").authority(address).path_and_query("/").build();
+        let base = base.map_err(|_| RuntimeApiError::Address)?;
         let client = legacy::Client::builder(TokioExecutor::new())
             .http1_max_buf_size(MAX_HEADER_BYTES)
             .http1_ignore_invalid_headers_in_responses(true)
