@@ -29,6 +29,7 @@ NOT_SET = {
     "AWS_LAMBDA_LOG_LEVEL": "POWERTOOLS_LOG_LEVEL goes first",
     "AWS_LAMBDA_LOG_STREAM_NAME": "Lambda sets it",
     "AWS_REGION": "Lambda sets it",
+    "METRICS_DELIVERY": "a call is the default, and what the role may do",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
     "OTEL_EXPORTER_OTLP_HEADERS": "would show a key to each reader of the function's settings",
@@ -42,6 +43,7 @@ NOT_SET = {
     "OTEL_SDK_DISABLED": "without an endpoint there are no traces",
     "OTEL_SERVICE_NAME": "POWERTOOLS_SERVICE_NAME says it",
     "OTEL_TRACES_EXPORTER": "without an endpoint there are no traces",
+    "POWERTOOLS_METRICS_NAMESPACE": "METRICS_NAMESPACE overrides it",
     "ROUTING_POLICY": "the policy is compiled in, and so belongs to a version",
 }
 

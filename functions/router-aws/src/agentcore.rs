@@ -26,11 +26,12 @@ mod usage;
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentcore::Client;
 use aws_sdk_bedrockagentcore::config::retry::RetryConfig;
-use aws_sdk_bedrockagentcore::config::{Builder, Region, StalledStreamProtectionConfig};
+use aws_sdk_bedrockagentcore::config::{Builder, Region};
 use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeOutput;
 use aws_sdk_bedrockagentcore::primitives::Blob;
 use reading::Reading;
-use router_core::invocation::{Attempt, InvokeError, Outcome, Usage};
+use router_core::charge::Usage;
+use router_core::invocation::{Attempt, InvokeError, Outcome};
 use router_core::policy::AgentRuntime;
 use serde_json::json;
 
@@ -50,9 +51,6 @@ impl AgentCoreInvoker {
         let config = Builder::from(config)
             .retry_config(RetryConfig::disabled())
             .interceptor(XrayHeader)
-            // It ends streams that are silent for 5 seconds; how long an agent may be silent is
-            // the policy's to say.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Self { client: Client::from_conf(config) }
     }

@@ -17,7 +17,8 @@ use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockagentruntime::types::SessionState;
 use frames::{Frames, TakesBody};
 use reading::Reading;
-use router_core::invocation::{Attempt, Outcome, Usage};
+use router_core::charge::Usage;
+use router_core::invocation::{Attempt, Outcome};
 use router_core::policy::AgentAlias;
 
 use crate::failure;

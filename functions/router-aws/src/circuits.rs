@@ -19,12 +19,11 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
-use router_core::causes::Cause;
 use router_core::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Probe, Readings, State,
 };
-use router_core::policy::SpecialistName;
-use router_core::session::SessionMark;
+use router_core::error::Cause;
+use router_core::ids::{SessionMark, SpecialistName};
 use router_core::units::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;

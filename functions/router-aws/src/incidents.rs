@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use router_core::causes::Cause;
+use router_core::error::Cause;
+use router_core::ids::SpecialistName;
 use router_core::incident::{Incident, IncidentLog};
-use router_core::policy::SpecialistName;
 use tokio::time::timeout;
 use tracing::warn;
 

@@ -25,6 +25,9 @@ mod timer;
 pub mod xray_header;
 
 pub use agents::AgentInvoker;
+/// Region, credentials and endpoints, as all clients share them.
+pub use aws_config::SdkConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 pub use circuits::DynamoCircuits;
 pub use clock::{InvocationClock, SystemClock};
 pub use incidents::DynamoIncidents;
@@ -32,10 +35,16 @@ pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
 pub use ports::{AwsPorts, InvocationPorts};
-pub use settings::Settings;
 pub use table::Table;
 
 /// What every client shares: region, credentials, endpoints.
-pub async fn aws_configuration() -> aws_config::SdkConfig {
-    aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await
+///
+/// The SDK would look after each body whether it stalls, and end a stream that is silent for some
+/// seconds. Here every call has a limit of its own, and how long an agent may be silent is the
+/// policy's to say.
+pub async fn aws_configuration() -> SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
 }

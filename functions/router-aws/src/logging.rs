@@ -21,14 +21,15 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::settings::LogSettings;
 use crate::{SystemClock, output};
 
-/// The crates whose lines are logged at the level of the settings.
-const OURS: [&str; 3] = ["router_core", "router_aws", "supervisor_router"];
+/// The libraries whose lines are logged at the level of the settings.
+const LIBRARIES: [&str; 3] = ["router_core", "router_aws", "router_lambda"];
 
-/// Sends everything that this process logs to standard output. Panics are logged too, with
-/// their place and without their message, which may quote what a user wrote.
-pub fn init(settings: &LogSettings) {
-    let subscriber =
-        tracing_subscriber::registry().with(JsonLines::new(settings, SystemClock, output::line));
+/// Sends everything that this process logs to standard output; `function` is the crate whose
+/// lines are logged as those of the libraries are. Panics are logged too, with their place and
+/// without their message, which may quote what a user wrote.
+pub fn init(settings: &LogSettings, function: &'static str) {
+    let layer = JsonLines::new(settings, function, SystemClock, output::line);
+    let subscriber = tracing_subscriber::registry().with(layer);
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         tracing::warn!("logs go to another subscriber, which was set before");
     }
@@ -44,20 +45,23 @@ type Rendering = Box<dyn FnOnce(u64) -> (String, bool)>;
 /// Writes each event as a line.
 struct JsonLines<C> {
     service: String,
+    function: &'static str,
     level: LevelFilter,
     clock: C,
     write: fn(Rendering),
 }
 
 impl<C> JsonLines<C> {
-    fn new(settings: &LogSettings, clock: C, write: fn(Rendering)) -> Self {
-        Self { service: settings.service.clone(), level: settings.level, clock, write }
+    fn new(settings: &LogSettings, function: &'static str, clock: C, write: fn(Rendering)) -> Self {
+        let LogSettings { service, level, .. } = settings;
+        Self { service: service.clone(), function, level: *level, clock, write }
     }
-}
 
-/// Whether the line or span is of this project.
-fn is_ours(metadata: &Metadata<'_>) -> bool {
-    OURS.iter().any(|name| metadata.target().starts_with(name))
+    /// Whether the line or span is of this project.
+    fn is_ours(&self, metadata: &Metadata<'_>) -> bool {
+        let mut crates = LIBRARIES.into_iter().chain([self.function]);
+        crates.any(|name| metadata.target().starts_with(name))
+    }
 }
 
 impl<S, C> Layer<S> for JsonLines<C>
@@ -66,7 +70,7 @@ where
     C: Clock + 'static,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
-        let is_ours = is_ours(metadata);
+        let is_ours = self.is_ours(metadata);
         let level = if is_ours { self.level } else { self.level.min(LevelFilter::WARN) };
         // A line at `ERROR` needs the fields of the spans around it, whatever their level.
         (metadata.is_span() && is_ours) || *metadata.level() <= level
@@ -103,7 +107,7 @@ where
                 line.0.extend(fields.0.clone());
             }
         }
-        if is_ours(metadata) {
+        if self.is_ours(metadata) {
             event.record(&mut line);
         } else {
             line.put("message", "another crate's line, whose words are left out".into());
@@ -183,7 +187,7 @@ mod tests {
 
     fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
         let settings = LogSettings { service: "test".to_owned(), level, mistake: None };
-        let layer = JsonLines::new(&settings, Noon, |rendering| {
+        let layer = JsonLines::new(&settings, "a_function", Noon, |rendering| {
             WRITTEN.with_borrow_mut(|written| written.push(rendering(0).0));
         });
         let subscriber = tracing_subscriber::registry().with(layer);

@@ -1,4 +1,4 @@
-//! Metrics to CloudWatch, or to the log where CloudWatch cannot be reached.
+//! Metrics to CloudWatch, by a call or through the log.
 
 mod emf;
 
@@ -11,33 +11,53 @@ use aws_sdk_cloudwatch::config::Builder;
 use aws_sdk_cloudwatch::config::retry::RetryConfig;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_smithy_types::DateTime;
+use router_core::error::Cause;
 use router_core::metrics::{Batch, Datum, MetricsSink};
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::failure::{self, NO_ANSWER};
 use crate::output;
+use crate::settings::{Delivery, MetricsSettings};
 use crate::xray_header::XrayHeader;
 
-/// Publishes to CloudWatch with one `PutMetricData` a batch.
+/// Publishes to CloudWatch: with one `PutMetricData` a batch, or in the embedded metric format on
+/// standard output, from which CloudWatch takes it.
 ///
-/// There is one attempt, since the reply waits for it. Where it fails, the same data goes to
-/// standard output in the embedded metric format, from which CloudWatch takes it. A call
-/// that timed out may have arrived all the same; its data then count twice.
+/// There is one attempt of a call, since the reply waits for it. Where it fails, the same data go
+/// to standard output. A call that timed out may have arrived all the same; its data then count
+/// twice.
 #[derive(Clone, Debug)]
 pub struct CloudWatchMetrics {
-    client: Client,
+    /// `None`: all goes to standard output.
+    client: Option<Client>,
     namespace: String,
 }
 
 impl CloudWatchMetrics {
-    /// Publishes in `namespace`, with the region, credentials and endpoint of `config`.
-    pub fn new(config: &SdkConfig, namespace: impl Into<String>) -> Self {
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .interceptor(XrayHeader)
-            .build();
-        Self { client: Client::from_conf(config), namespace: namespace.into() }
+    /// Publishes as `settings` say, with the region, credentials and endpoint of `config`.
+    pub fn new(config: &SdkConfig, settings: MetricsSettings) -> Self {
+        let MetricsSettings { namespace, delivery } = settings;
+        let client = || {
+            let config = Builder::from(config)
+                .retry_config(RetryConfig::disabled())
+                .interceptor(XrayHeader)
+                .build();
+            Client::from_conf(config)
+        };
+        Self { client: (delivery == Delivery::Api).then(client), namespace }
+    }
+
+    /// Publishes with a call.
+    async fn put(&self, client: &Client, batch: &Batch<'_>, within: Duration) -> Result<(), Cause> {
+        let data = batch.data.iter().map(|datum| metric_datum(batch, datum)).collect();
+        let sending =
+            client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data));
+        match timeout(within, sending.send()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failure::cause("CloudWatch", error)),
+            Err(_) => Err(NO_ANSWER.into()),
+        }
     }
 }
 
@@ -46,17 +66,12 @@ impl MetricsSink for CloudWatchMetrics {
         if batch.data.is_empty() {
             return;
         }
-        let data = batch.data.iter().map(|datum| metric_datum(batch, datum)).collect();
-        let sending =
-            self.client.put_metric_data().namespace(&self.namespace).set_metric_data(Some(data));
-        let failure = match timeout(within, sending.send()).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(error)) => failure::cause("CloudWatch", error),
-            Err(_) => NO_ANSWER.into(),
-        };
-        warn!(error = %failure, "metrics go to the log");
+        if let Some(client) = &self.client {
+            let Err(failure) = self.put(client, batch, within).await else { return };
+            warn!(error = %failure, "metrics go to the log");
+        }
         for line in emf::lines(&self.namespace, batch) {
-            output::line(|_| (line.to_string(), false));
+            output::line(|_| (line, false));
         }
     }
 }

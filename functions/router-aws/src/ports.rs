@@ -4,6 +4,7 @@ use aws_config::SdkConfig;
 use router_core::Ports;
 use router_core::circuit::Circuits;
 
+use crate::settings::{MetricsSettings, TableSettings};
 use crate::{
     AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger,
     InvocationClock, Table,
@@ -21,20 +22,18 @@ pub struct AwsPorts {
 }
 
 impl AwsPorts {
-    /// The ports over `table`, with the region, credentials and endpoints of `config`; metrics go
-    /// to `namespace`.
-    pub fn new(config: &SdkConfig, table: Table, namespace: &str) -> Self {
+    /// The ports over a table, with the region, credentials and endpoints of `config`.
+    pub fn new(config: &SdkConfig, table: &TableSettings, metrics: MetricsSettings) -> Self {
+        let table = Table::new(config, &table.name);
         Self {
             ledger: DynamoLedger::new(table.clone()),
             invoker: AgentInvoker::new(config),
             circuits: Circuits::new(DynamoCircuits::new(table.clone())),
             incidents: DynamoIncidents::new(table),
-            metrics: CloudWatchMetrics::new(config, namespace),
+            metrics: CloudWatchMetrics::new(config, metrics),
         }
     }
-}
 
-impl AwsPorts {
     /// The ports of an invocation that begins now.
     pub fn of_invocation(&self) -> InvocationPorts<'_> {
         InvocationPorts { kept: self, clock: InvocationClock::start() }

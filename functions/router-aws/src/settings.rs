@@ -1,135 +1,87 @@
-//! The function's settings, read from the environment and checked once, at cold start.
+//! The functions' settings, read from the environment and checked once, at cold start.
 //!
-//! Every mistake is reported at once, with the setting's name, what was found and the rule.
-//! There is no falling back to something harmless: a function that is set up wrongly does
-//! not start.
+//! There is a type for each concern, and a function reads those that it needs: one without
+//! specialists needs no policy. Every mistake of all of them is reported at once, with the
+//! setting's name, what was found and the rule. There is no falling back to something harmless: a
+//! function that is set up wrongly does not start.
 
-mod endpoints;
+pub mod endpoints;
+mod log;
+mod metrics;
+pub mod routing;
 mod traces;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use router_core::json::kind;
-use router_core::policy::{Mistake, NOT_SHOWN, Policy, may_be_secret};
-use serde_json::Value;
+pub use log::LogSettings;
+pub use metrics::{Delivery, MetricsSettings};
+use router_core::policy::{Mistake, NOT_SHOWN, may_be_secret};
 pub use traces::{Headers, Sampler, TraceSettings};
-use tracing::level_filters::LevelFilter;
 
-/// The checked settings of a function.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// The routing policy, with an agent for each specialist.
-    pub policy: Policy,
-    /// The table with the budgets.
-    pub budget_table: String,
-    /// Whether an interceptor of the gateway vouches for the session in the arguments.
-    pub gateway_injects_session: bool,
-    /// CloudWatch's namespace of the metrics.
-    pub metrics_namespace: String,
-    /// How traces are exported; `None`: there are none.
-    pub traces: Option<TraceSettings>,
-}
+/// Looks an environment variable up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// All that is wrong with the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsError(pub Vec<Mistake>);
+/// What is wrong with the settings, over all concerns.
+#[derive(Debug, Default)]
+pub struct Mistakes(pub Vec<Mistake>);
 
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mistakes: Vec<String> = self.0.iter().map(Mistake::to_string).collect();
-        write!(f, "{} wrong in the settings: {}", mistakes.len(), mistakes.join("; "))
+impl Mistakes {
+    /// The settings of a concern; its mistakes where there are some.
+    pub fn take<T>(&mut self, settings: Result<T, Vec<Mistake>>) -> Option<T> {
+        settings.map_err(|found| self.0.extend(found)).ok()
     }
 }
 
-impl std::error::Error for SettingsError {}
+/// Where budgets, circuits and incidents are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSettings {
+    /// The table's name, or its ARN.
+    pub name: String,
+}
 
-impl Settings {
-    /// Reads the settings through `var`, which looks an environment variable up, and
-    /// `read_file`, which a policy of the form `file:<path>` is read with. Where
-    /// `ROUTING_POLICY` is unset, `default_policy` is the policy.
+impl TableSettings {
+    /// Reads `BUDGET_TABLE_NAME`.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] with every mistake there is.
-    pub fn from_vars(
-        var: impl Fn(&str) -> Option<String>,
-        read_file: impl Fn(&str) -> std::io::Result<String>,
-        default_policy: &str,
-    ) -> Result<Self, SettingsError> {
-        // A template can leave a variable empty, but not leave it out.
-        let var = |name: &str| var(name).filter(|value| !value.is_empty());
-        let mut mistakes = Vec::new();
-        let budget_table =
-            budget_table(var("BUDGET_TABLE_NAME")).unwrap_or_else(noted(&mut mistakes));
-        let gateway_injects_session = gateway_injects_session(var("GATEWAY_INJECTS_SESSION"))
-            .unwrap_or_else(noted(&mut mistakes));
-        let metrics_namespace =
-            metrics_namespace(var("METRICS_NAMESPACE")).unwrap_or_else(noted(&mut mistakes));
-        mistakes.extend(endpoints::mistakes(var));
-        let traces = TraceSettings::from_vars(var);
-        let traces = traces.unwrap_or_else(|found| {
-            mistakes.extend(found);
-            None
-        });
-        let agents = agents(var("SPECIALIST_AGENTS"));
-        let policy = policy_text(var("ROUTING_POLICY"), read_file, default_policy);
-        let agents = agents.map_err(|mistake| mistakes.push(mistake)).ok();
-        let policy = policy.map_err(|mistake| vec![mistake]);
-        match policy.and_then(|text| Policy::parse(&text, agents.as_ref())) {
-            Ok(policy) if mistakes.is_empty() => Ok(Self {
-                policy,
-                budget_table,
-                gateway_injects_session,
-                metrics_namespace,
-                traces,
-            }),
-            policy => {
-                mistakes.extend(policy.err().into_iter().flatten());
-                Err(SettingsError(mistakes))
-            }
-        }
+    /// Every mistake there is.
+    pub fn from_vars(var: Lookup<'_>) -> Result<Self, Vec<Mistake>> {
+        let name = budget_table(set(var, "BUDGET_TABLE_NAME")).map_err(|mistake| vec![mistake])?;
+        Ok(Self { name })
     }
 }
 
-/// How the function logs. Read apart from the settings, whose mistakes go to the log.
+/// What the gateway in front of the function does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// The name under which the function logs.
-    pub service: String,
-    /// The least severe level that is logged.
-    pub level: LevelFilter,
-    /// What is wrong with the level, if something is; then it is `INFO`.
-    pub mistake: Option<Mistake>,
+pub struct GatewaySettings {
+    /// Whether an interceptor vouches for the session in the arguments.
+    pub injects_session: bool,
 }
 
-impl LogSettings {
-    /// Reads `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_LOG_LEVEL`, or `AWS_LAMBDA_LOG_LEVEL`.
-    pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {
-        let var = |name: &str| var(name).filter(|value| !value.is_empty());
-        let service =
-            var("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| "service_undefined".to_owned());
-        let names = ["POWERTOOLS_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"];
-        let given = names.into_iter().find_map(|name| var(name).map(|value| (name, value)));
-        let Some((name, value)) = given else {
-            return Self { service, level: LevelFilter::INFO, mistake: None };
-        };
-        let level = match value.to_ascii_uppercase().as_str() {
-            "TRACE" => Some(LevelFilter::TRACE),
-            "DEBUG" => Some(LevelFilter::DEBUG),
-            "INFO" => Some(LevelFilter::INFO),
-            "WARN" | "WARNING" => Some(LevelFilter::WARN),
-            "ERROR" | "CRITICAL" | "FATAL" => Some(LevelFilter::ERROR),
-            "SILENT" => Some(LevelFilter::OFF),
-            _ => None,
-        };
-        let rule = "it must be TRACE, DEBUG, INFO, WARN, ERROR, CRITICAL or SILENT";
-        let mistake = level.is_none().then(|| mistake(name, &value, rule));
-        Self { service, level: level.unwrap_or(LevelFilter::INFO), mistake }
+impl GatewaySettings {
+    /// Reads `GATEWAY_INJECTS_SESSION`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake there is.
+    pub fn from_vars(var: Lookup<'_>) -> Result<Self, Vec<Mistake>> {
+        let injects_session = gateway_injects_session(set(var, "GATEWAY_INJECTS_SESSION"));
+        Ok(Self { injects_session: injects_session.map_err(|mistake| vec![mistake])? })
     }
 }
 
-/// Takes a mistake down and goes on with a value that nobody will see.
+/// The value of a variable. A template can leave one empty, but not leave it out.
+fn set(var: impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    var(name).filter(|value| !value.is_empty())
+}
+
+/// The first of `names` that is set, with its value.
+fn first_set(
+    var: impl Fn(&str) -> Option<String>,
+    names: [&'static str; 2],
+) -> Option<(&'static str, String)> {
+    names.into_iter().find_map(|name| set(&var, name).map(|value| (name, value)))
+}
+
+/// Takes a mistake down and goes on with a value that is not used.
 fn noted<T: Default>(mistakes: &mut Vec<Mistake>) -> impl FnOnce(Mistake) -> T {
     |mistake| {
         mistakes.push(mistake);
@@ -155,49 +107,6 @@ fn gateway_injects_session(value: Option<String>) -> Result<bool, Mistake> {
     }
 }
 
-fn metrics_namespace(value: Option<String>) -> Result<String, Mistake> {
-    let Some(name) = value else { return Ok("BedrockSupervisor".to_owned()) };
-    // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_./#-: ".contains(&byte);
-    let is_reserved = name.starts_with("AWS/") || name.starts_with(':');
-    if name.len() <= 255 && name.bytes().all(is_allowed) && !is_reserved {
-        return Ok(name);
-    }
-    let rule = "it must be up to 255 letters, digits, blanks and ._/#-:, and must not start with \
-                `AWS/` or `:`";
-    Err(mistake("METRICS_NAMESPACE", &name, rule))
-}
-
-fn agents(value: Option<String>) -> Result<BTreeMap<String, String>, Mistake> {
-    let Some(text) = value else { return Ok(BTreeMap::new()) };
-    let found = match serde_json::from_str(&text) {
-        Ok(Value::Object(agents)) => {
-            let text = |value: Value| value.as_str().map(str::to_owned);
-            let agents = agents.into_iter().map(|(name, value)| Some((name, text(value)?)));
-            match agents.collect() {
-                Some(agents) => return Ok(agents),
-                None => "an object with a value that is no text",
-            }
-        }
-        Ok(other) => kind(&other),
-        Err(_) => "not JSON",
-    };
-    let rule = "it must be a JSON object that gives each specialist a text";
-    Err(told("SPECIALIST_AGENTS", found, rule))
-}
-
-fn policy_text(
-    value: Option<String>,
-    read_file: impl Fn(&str) -> std::io::Result<String>,
-    default_policy: &str,
-) -> Result<String, Mistake> {
-    let Some(text) = value else { return Ok(default_policy.to_owned()) };
-    let Some(path) = text.strip_prefix("file:") else { return Ok(text) };
-    read_file(path).map_err(|error| {
-        mistake("ROUTING_POLICY", &text, &format!("the file cannot be read, {error}"))
-    })
-}
-
 /// A mistake with what was found, unless that may be a credential.
 fn mistake(setting: &str, found: &str, rule: &str) -> Mistake {
     if may_be_secret(found) || found.contains('=') {
@@ -218,6 +127,8 @@ fn missing(setting: &str, rule: &str) -> Mistake {
 
 #[cfg(test)]
 mod tests {
+    use router_core::policy::Policy;
+
     use super::*;
 
     const POLICY: &str = r#"
@@ -233,39 +144,48 @@ mod tests {
         price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0 }
     "#;
 
-    fn read(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let var = |name: &str| {
-            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
+    /// Reads all concerns, as a function does that has them all.
+    fn read(vars: &[(&str, &str)]) -> Result<(GatewaySettings, Policy), Vec<Mistake>> {
+        let var: Lookup<'_> =
+            &|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let read_file = |path: &str| match path {
             "policy.toml" => Ok(POLICY.replace("max_steps = 1", "max_steps = 7")),
             _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         };
-        Settings::from_vars(var, read_file, POLICY)
+        let mut mistakes = Mistakes::default();
+        mistakes.take(TableSettings::from_vars(var));
+        let gateway = mistakes.take(GatewaySettings::from_vars(var));
+        mistakes.take(MetricsSettings::from_vars(var));
+        mistakes.take(endpoints::check_all(var));
+        mistakes.take(TraceSettings::from_vars(var));
+        let policy = mistakes.take(routing::policy(var, read_file, POLICY));
+        match (gateway, policy) {
+            (Some(gateway), Some(policy)) if mistakes.0.is_empty() => Ok((gateway, policy)),
+            _ => Err(mistakes.0),
+        }
     }
 
     const TABLE: (&str, &str) = ("BUDGET_TABLE_NAME", "budget");
     const AGENTS: (&str, &str) = ("SPECIALIST_AGENTS", r#"{"general": "GENERAL001/LIVE000001"}"#);
 
     fn messages(vars: &[(&str, &str)]) -> Vec<String> {
-        read(vars).unwrap_err().0.iter().map(Mistake::to_string).collect()
+        read(vars).unwrap_err().iter().map(Mistake::to_string).collect()
     }
 
     #[test]
     fn what_is_not_set_has_its_documented_value() {
-        let settings = read(&[TABLE, AGENTS, ("METRICS_NAMESPACE", "")]).unwrap();
-        assert_eq!(settings.metrics_namespace, "BedrockSupervisor");
-        assert!(!settings.gateway_injects_session);
-        assert_eq!(settings.policy.session.max_steps, 1);
+        let (gateway, policy) = read(&[TABLE, AGENTS, ("ROUTING_POLICY", "")]).unwrap();
+        assert!(!gateway.injects_session);
+        assert_eq!(policy.session.max_steps, 1);
     }
 
     #[test]
     fn a_policy_is_given_as_a_text_or_as_a_file() {
         let text = POLICY.replace("max_steps = 1", "max_steps = 3");
-        let settings = read(&[TABLE, AGENTS, ("ROUTING_POLICY", &text)]).unwrap();
-        assert_eq!(settings.policy.session.max_steps, 3);
-        let settings = read(&[TABLE, AGENTS, ("ROUTING_POLICY", "file:policy.toml")]).unwrap();
-        assert_eq!(settings.policy.session.max_steps, 7);
+        let (_, policy) = read(&[TABLE, AGENTS, ("ROUTING_POLICY", &text)]).unwrap();
+        assert_eq!(policy.session.max_steps, 3);
+        let (_, policy) = read(&[TABLE, AGENTS, ("ROUTING_POLICY", "file:policy.toml")]).unwrap();
+        assert_eq!(policy.session.max_steps, 7);
         let found = messages(&[TABLE, AGENTS, ("ROUTING_POLICY", "file:absent.toml")]);
         assert!(found[0].starts_with("`ROUTING_POLICY` is \"file:absent.toml\": the file"));
     }
@@ -273,8 +193,11 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once_and_by_name() {
         let found = messages(&[
+            ("AWS_ENDPOINT_URL_STS", "sts"),
             ("GATEWAY_INJECTS_SESSION", "yes"),
+            ("METRICS_DELIVERY", "mail"),
             ("METRICS_NAMESPACE", "AWS/Bedrock"),
+            ("OTEL_SDK_DISABLED", "perhaps"),
             ("SPECIALIST_AGENTS", "{}"),
         ]);
         let names: Vec<&str> = found.iter().map(|text| text.split(' ').next().unwrap()).collect();
@@ -284,6 +207,9 @@ mod tests {
                 "`BUDGET_TABLE_NAME`",
                 "`GATEWAY_INJECTS_SESSION`",
                 "`METRICS_NAMESPACE`",
+                "`METRICS_DELIVERY`",
+                "`AWS_ENDPOINT_URL_STS`",
+                "`OTEL_SDK_DISABLED`",
                 "`specialists.general.agent`"
             ]
         );
@@ -295,7 +221,9 @@ mod tests {
         let names = [
             "BUDGET_TABLE_NAME",
             "GATEWAY_INJECTS_SESSION",
+            "METRICS_DELIVERY",
             "METRICS_NAMESPACE",
+            "POWERTOOLS_METRICS_NAMESPACE",
             "ROUTING_POLICY",
             "SPECIALIST_AGENTS",
             "AWS_ENDPOINT_URL",
@@ -325,8 +253,9 @@ mod tests {
             for name in names {
                 let otlp = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
                 let vars = [(name, value), TABLE, AGENTS, otlp];
-                let Err(error) = read(&vars) else { continue };
-                assert!(!error.to_string().contains("SECRET"), "{name} {value}: {error}");
+                let Err(found) = read(&vars) else { continue };
+                let found: Vec<String> = found.iter().map(Mistake::to_string).collect();
+                assert!(!found.concat().contains("SECRET"), "{name} {value}: {found:?}");
             }
             let mistake = LogSettings::from_vars(|_| Some(value.to_owned())).mistake.unwrap();
             assert!(!mistake.to_string().contains("SECRET"), "{mistake}");
@@ -358,23 +287,7 @@ mod tests {
             let found = messages(&vars);
             assert!(found[0].starts_with("`SPECIALIST_AGENTS`"), "{found:?}");
             assert!(found[1].starts_with("`session.max_steps`"), "the policy is read too");
-            assert_eq!(found.len(), 2, "and nothing is said of agents that nobody could read");
+            assert_eq!(found.len(), 2, "and nothing is said of agents that could not be read");
         }
-    }
-
-    #[test]
-    fn a_log_level_is_one_of_powertools_names() {
-        let level = |vars: &[(&str, &str)]| {
-            let var = |name: &str| {
-                vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            };
-            LogSettings::from_vars(var)
-        };
-        assert_eq!(level(&[]).level, LevelFilter::INFO);
-        assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "debug")]).level, LevelFilter::DEBUG);
-        let both = [("POWERTOOLS_LOG_LEVEL", "WARNING"), ("AWS_LAMBDA_LOG_LEVEL", "DEBUG")];
-        assert_eq!(level(&both).level, LevelFilter::WARN);
-        let wrong = level(&[("POWERTOOLS_LOG_LEVEL", "loud")]);
-        assert_eq!(wrong.mistake.unwrap().setting, "POWERTOOLS_LOG_LEVEL");
     }
 }

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 pub(crate) use expression::Expression;
-use router_core::causes::Cause;
+use router_core::error::Cause;
 use router_core::units::Timestamp;
 
 use crate::failure;

@@ -94,7 +94,8 @@ impl<P: Ports> Handler<'_, P> {
             reason = field::Empty,
         );
         let journal = Journal::default();
-        let (body, reprompt) = self.answer(event, request, &journal).instrument(span).await;
+        let answering = Box::pin(self.answer(event, request, &journal));
+        let (body, reprompt) = answering.instrument(span).await;
         let mut session_attributes = event.session_attributes.clone();
         if let Ok(caller) = &event.caller {
             let id = || caller.root.id().to_owned();
@@ -254,7 +255,8 @@ impl Kept {
 /// Runs a part of a request. A panic in it is logged by the panic hook, and takes nothing else of
 /// the request with it.
 async fn guarded<T>(part: &'static str, work: impl Future<Output = T>) -> Option<T> {
-    let worked = AssertUnwindSafe(work).catch_unwind().await;
+    // Boxed, since futures around calls of an SDK are many kilobytes, moved at each layer.
+    let worked = AssertUnwindSafe(Box::pin(work)).catch_unwind().await;
     if worked.is_err() {
         error!(part, "a part of the request panicked");
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-pub use crate::charge::{Charge, Usage};
+use crate::charge::Usage;
 use crate::circuit::Verdict;
 use crate::error::Cause;
 use crate::outcome::Reason;

@@ -40,7 +40,5 @@ pub mod wire;
 #[cfg(test)]
 mod doubles;
 
-pub use error as causes;
 pub use handler::Handler;
 pub use ports::Ports;
-pub use wire::{caller as session, event, reply, tools as arguments};

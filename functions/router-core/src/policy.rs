@@ -16,7 +16,7 @@ pub use agent::{AgentAlias, AgentRef, AgentRuntime};
 use reader::{Mistakes, Section};
 use tables::{Known, read_session, read_specialists, read_tenant_day};
 
-pub use crate::ids::SpecialistName;
+use crate::ids::SpecialistName;
 use crate::ids::Tenant;
 use crate::units::{MicroUsd, Price, Share, Tokens};
 

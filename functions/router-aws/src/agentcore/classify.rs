@@ -7,7 +7,8 @@
 use aws_sdk_bedrockagentcore::config::http::HttpResponse;
 use aws_sdk_bedrockagentcore::error::SdkError;
 use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeError;
-use router_core::invocation::{InvokeError, Outcome, Usage};
+use router_core::charge::Usage;
+use router_core::invocation::{InvokeError, Outcome};
 
 use crate::failure;
 

@@ -6,18 +6,24 @@
 use aws_smithy_runtime_api::http::Request;
 use router_core::policy::Mistake;
 
-use super::mistake;
+use super::{Lookup, mistake, set};
 
 /// The services that the function calls, itself or for its credentials, as the SDK names them:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
 const SERVICES: [&str; 5] =
     ["BEDROCK_AGENTCORE", "BEDROCK_AGENT_RUNTIME", "CLOUDWATCH", "DYNAMODB", "STS"];
 
-/// Every mistake in `AWS_ENDPOINT_URL` and its variants for one service.
-pub(super) fn mistakes(var: impl Fn(&str) -> Option<String>) -> impl Iterator<Item = Mistake> {
+/// Checks `AWS_ENDPOINT_URL` and its variants for one service.
+///
+/// # Errors
+///
+/// Every mistake there is.
+pub fn check_all(var: Lookup<'_>) -> Result<(), Vec<Mistake>> {
     let of_services = SERVICES.map(|service| format!("AWS_ENDPOINT_URL_{service}"));
     let names = std::iter::once("AWS_ENDPOINT_URL".to_owned()).chain(of_services);
-    names.filter_map(move |name| check(&name, &var(&name)?).err())
+    let mistakes: Vec<Mistake> =
+        names.filter_map(|name| check(&name, &set(var, &name)?).err()).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// Checks that the value of a setting is a URL to which requests can be sent.
@@ -97,11 +103,11 @@ mod tests {
 
     #[test]
     fn every_endpoint_of_the_sdk_is_looked_at() {
-        let found = mistakes(|name| Some(format!("user:SECRET@{name}")));
-        let found: Vec<String> = found.map(|mistake| mistake.to_string()).collect();
+        let found = check_all(&|name| Some(format!("user:SECRET@{name}"))).unwrap_err();
+        let found: Vec<String> = found.iter().map(Mistake::to_string).collect();
         assert_eq!(found.len(), 6);
         assert!(found.iter().all(|text| text.starts_with("`AWS_ENDPOINT_URL")), "{found:?}");
         assert!(found.iter().all(|text| !text.contains("SECRET")), "{found:?}");
-        assert_eq!(mistakes(|_| None).count(), 0);
+        assert_eq!(check_all(&|_| None), Ok(()));
     }
 }

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use router_core::policy::{Mistake, NOT_SHOWN};
 use router_core::trace::{TraceId, Value};
 
-use super::{endpoints, mistake, noted, told};
+use super::{endpoints, mistake, noted, set, told};
 
 /// How long an export may take where nothing else is set.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -82,8 +82,7 @@ impl TraceSettings {
     ///
     /// Every mistake there is.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Vec<Mistake>> {
-        // An empty variable is as good as one that is not set.
-        let var = &|name: &str| var(name).filter(|value| !value.is_empty());
+        let var = &|name: &str| set(&var, name);
         let mut mistakes = Vec::new();
         let is_off = is_off(var).unwrap_or_else(noted(&mut mistakes));
         let endpoint = endpoint(var).unwrap_or_else(noted(&mut mistakes));
@@ -242,7 +241,7 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::session::RootSession;
+    use router_core::ids::RootSession;
 
     use super::*;
 

@@ -6,10 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::hex_digest;
-pub use crate::ids::{
-    Fingerprint, Lane, MAX_SESSION_ID_BYTES, RootSession, SessionError, SessionMark, Tenant,
-    UserMark, specialist_session_id,
-};
+use crate::ids::{RootSession, SessionError, Tenant, UserMark};
 
 /// String attributes of a Bedrock session.
 pub type Attributes = BTreeMap<String, String>;
@@ -112,6 +109,7 @@ fn parse_hops(text: &str) -> Result<u64, SessionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::MAX_SESSION_ID_BYTES;
 
     fn attributes<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

@@ -6,7 +6,7 @@
 
 mod envelope;
 
-pub use crate::outcome::{Reason, Status};
+use crate::outcome::{Reason, Status};
 pub use envelope::{MAX_REPLY_BYTES, Reply};
 use serde::{Serialize, Serializer};
 

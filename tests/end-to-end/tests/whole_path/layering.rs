@@ -90,3 +90,10 @@ fn each_room_of_the_core_uses_only_what_stands_below_it() {
     let rooms: BTreeSet<String> = FLOORS.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(looked_at, rooms, "a room that is gone, or that stands on no floor");
 }
+
+#[test]
+fn ports_know_nothing_of_lambdas_runtime() {
+    let needs_runtime =
+        |package| needs(package).iter().any(|name| name.starts_with("lambda_runtime"));
+    assert!(needs_runtime("router-lambda") && !needs_runtime("router-aws"));
+}

@@ -296,3 +296,104 @@ async fn what_cloudwatch_does_not_take_goes_to_the_log_as_the_same_metrics() {
     }
     assert_eq!(world.errors(), [""; 0]);
 }
+
+/// A setting by which metrics go this way.
+fn delivered_by(delivery: &str) -> BTreeMap<String, String> {
+    [("METRICS_DELIVERY".to_owned(), delivery.to_owned())].into()
+}
+
+#[tokio::test]
+async fn metrics_that_are_delivered_by_the_log_are_the_same_and_cloudwatch_is_not_called() {
+    let agents = agents_with([("[throttled]", "fault = 'in-stream:throttlingException'")]);
+    let world_with = |delivery| {
+        let agents = Some(agents.clone());
+        let env = delivered_by(delivery);
+        World::start(Options { agents, env, ..World::options(Limits::NONE) })
+    };
+    let (by_call, by_log) = (world_with("api").await, world_with("log").await);
+    // A call would fail, and the log would say so.
+    by_log.metrics().set_health(Health::Failing);
+    let asks: [fn() -> Ask; 6] = [
+        // The first request of a process has a metric of its own.
+        || Ask::orders("Where is it?").argument("intent", "delivery"),
+        || Ask::orders("[throttled]"),
+        || Ask::of("billing", "[suggest orders] [throttled]").verified(),
+        || Ask::of("billing", "Who am I?"),
+        || Ask::orders("Where is it?").attribute("router_hops", "3"),
+        || Ask::orders("Where is it?").without("request"),
+    ];
+    for ask in asks {
+        let (told, logged) = (by_call.ask(&ask()).await, by_log.ask(&ask()).await);
+        assert_eq!(logged.outcome(), told.outcome());
+        let expected = told_to_cloudwatch(&told.batches);
+        assert!(!expected.is_empty());
+        assert_eq!(told_to_the_log(&logged.lines), expected);
+        assert_eq!(told_to_the_log(&told.lines), Told::new(), "nothing is told twice");
+    }
+    assert_eq!(by_log.metrics().batches(), []);
+    assert!(by_log.logs().iter().all(|line| !line.contains("metrics go to the log")));
+    assert_eq!(by_log.errors(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_request_that_tells_more_than_one_call_or_one_document_can_hold_loses_nothing() {
+    const SPECIALISTS: usize = 120;
+    let name = |place: usize| format!("s{place:03}");
+    let mut policy = policy_with(Limits::NONE, "");
+    let mut agents = agents_with([]);
+    for place in 0..SPECIALISTS {
+        let others: Vec<String> = (1..SPECIALISTS).map(name).collect();
+        let fallback = if place == 0 { format!("fallback = {others:?}") } else { String::new() };
+        policy += &format!(
+            "
+            [specialists.{name}]
+            description = \"one of many\"
+            requires_verified_identity = false
+            {fallback}
+            max_tokens_per_call = 10
+            price = {{ input_usd_per_mtok = 0.8, output_usd_per_mtok = 4.0 }}",
+            name = name(place)
+        );
+        agents += &format!(
+            "
+            [{name}]
+            agent = \"MANY{place:06}/LIVE000001\"
+            replies = [{{ fault = \"before:validationException\" }}]",
+            name = name(place)
+        );
+    }
+    // A call with so many data is refused as a whole.
+    for delivery in ["log", "api"] {
+        let world = World::start(Options {
+            policy: Some(policy.clone()),
+            agents: Some(agents.clone()),
+            env: delivered_by(delivery),
+            lambda_timeout: std::time::Duration::from_secs(240),
+            ..Options::default()
+        })
+        .await;
+        let event = Ask::of(&name(0), "Where is it?").event().to_string();
+        let body = world.invoke(event, None).await.json().unwrap();
+        assert!(body.to_string().contains("agent_error"), "{body}");
+        // What the pipe had no room for is written by the time of the next event.
+        let batches = world.metrics().batches().len();
+        let lines = world.logs().len();
+        let next = Ask::orders("Where is it?").without("request").event().to_string();
+        world.invoke(next, None).await;
+        let told = told_to_the_log(&world.logs());
+        let values = |name: &str, set: &str| {
+            let named =
+                told.iter().filter(|((it, _, dimensions), _)| it == name && dimensions == set);
+            named.map(|(_, values)| values.len()).sum::<usize>()
+        };
+        for metric in ["SpecialistInvocations", "SpecialistErrors", "Cost", "SpecialistLatency"] {
+            assert_eq!(values(metric, ""), SPECIALISTS, "{delivery} {metric}");
+            for place in 0..SPECIALISTS {
+                let set = format!("Specialist={}", name(place));
+                assert_eq!(values(metric, &set), 1, "{delivery} {metric} {set}");
+            }
+        }
+        assert_eq!(batches, 0, "{delivery}");
+        assert!(lines > 0 && world.errors().is_empty());
+    }
+}

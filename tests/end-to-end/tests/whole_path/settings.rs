@@ -30,6 +30,7 @@ async fn a_wrong_setting_stops_the_function_and_its_log_names_every_mistake() {
         env: env([
             ("BUDGET_TABLE_NAME", "x"),
             ("GATEWAY_INJECTS_SESSION", "yes"),
+            ("METRICS_DELIVERY", "mail"),
             ("METRICS_NAMESPACE", "AWS/Bedrock"),
             ("POWERTOOLS_LOG_LEVEL", "loud"),
         ]),
@@ -39,6 +40,7 @@ async fn a_wrong_setting_stops_the_function_and_its_log_names_every_mistake() {
     for setting in [
         "BUDGET_TABLE_NAME",
         "GATEWAY_INJECTS_SESSION",
+        "METRICS_DELIVERY",
         "METRICS_NAMESPACE",
         "POWERTOOLS_LOG_LEVEL",
         "routing.fallback",
@@ -76,7 +78,12 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
         ),
         (env([("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "https://u:p@host")]), "not shown"),
         (env([("AWS_ENDPOINT_URL_CLOUDWATCH", "https://")]), "`AWS_ENDPOINT_URL_CLOUDWATCH` is"),
-        (env([("ROUTING_POLICY", "")]), ""),
+        (
+            env([("METRICS_DELIVERY", "Log")]),
+            r#"`METRICS_DELIVERY` is \"Log\": it must be api or log"#,
+        ),
+        (env([("POWERTOOLS_METRICS_NAMESPACE", ":x")]), "`POWERTOOLS_METRICS_NAMESPACE` is"),
+        (env([("ROUTING_POLICY", ""), ("METRICS_DELIVERY", "")]), ""),
     ];
     for (env, expected) in cases {
         let options = Options { env, ..World::options(Limits::NONE) };
@@ -101,6 +108,7 @@ async fn credentials_in_settings_are_never_told() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "api-key=SECRET"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=x,SECRET"),
         ("SPECIALIST_AGENTS", "{\"orders\": [\"https://user:SECRET@host\"]}"),
+        ("METRICS_DELIVERY", url),
         ("METRICS_NAMESPACE", url),
         ("BUDGET_TABLE_NAME", url),
         ("POWERTOOLS_LOG_LEVEL", url),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use router_core::session::RootSession;
+use router_core::ids::RootSession;
 use router_core::trace::TraceId;
 use stand_ins::Options;
 use stand_ins::clock::now;

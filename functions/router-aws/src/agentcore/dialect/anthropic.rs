@@ -86,7 +86,8 @@ fn hear_result(ending: &str, value: &Value, heard: &mut Heard) {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::{TokenUse, Tokens};
     use serde_json::json;
 

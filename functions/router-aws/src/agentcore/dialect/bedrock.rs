@@ -86,7 +86,8 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::{InvokeError, Usage};
+    use router_core::charge::Usage;
+    use router_core::invocation::InvokeError;
     use router_core::units::TokenUse;
     use serde_json::json;
 

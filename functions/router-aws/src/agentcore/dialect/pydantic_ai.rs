@@ -53,7 +53,7 @@ fn read(value: &Value, heard: &mut Heard) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    use router_core::invocation::Usage;
+    use router_core::charge::Usage;
     use router_core::units::TokenUse;
     use serde_json::json;
 

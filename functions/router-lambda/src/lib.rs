@@ -1,0 +1,116 @@
+//! What every function shares: Lambda's Runtime API, settings and logs at cold start, an
+//! invocation's span, errors with a fixed type, and the work after the reply.
+//!
+//! A binary is a [`Function`] and a `main` that calls [`run`]. What it reads from the environment,
+//! how it understands an event and what it answers is its own; the order in which things happen is
+//! the same for all and stands here.
+
+mod environment;
+mod invocation;
+mod runtime_api;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub use environment::Environment;
+use futures_util::FutureExt;
+pub use invocation::Invocation;
+pub use lambda_runtime::Diagnostic;
+pub use router_aws::SdkConfig;
+use router_aws::settings::{LogSettings, Lookup, Mistakes, TraceSettings, endpoints};
+use router_aws::{InvocationClock, OtlpTraces, aws_configuration, logging, output, xray_header};
+use router_core::deadline;
+use router_core::units::Clock;
+use runtime_api::{RuntimeApi, RuntimeApiError};
+use tracing::{Instrument, error};
+
+/// How long lines may wait for their reader when the reply is out. Lambda is paid for it.
+const LAST_LINES: Duration = Duration::from_millis(50);
+
+/// A Lambda function.
+pub trait Function: Sized {
+    /// What it is set up with, beside what all functions are.
+    type Settings;
+
+    /// Reads its settings; `None` where `mistakes` has got some.
+    fn settings(var: Lookup<'_>, mistakes: &mut Mistakes) -> Option<Self::Settings>;
+
+    /// Begins to work, with the region, credentials and endpoints of `config`.
+    fn new(settings: Self::Settings, config: &SdkConfig) -> Self;
+
+    /// Answers an invocation with the text of a reply, or with an error whose type is fixed, so
+    /// that it can be looked for. The error's message is logged.
+    fn answer(
+        &self,
+        invocation: &Invocation,
+        environment: &Environment,
+    ) -> impl Future<Output = Result<String, Diagnostic>>;
+}
+
+/// Runs a function for as long as Lambda has invocations for it. `name` is its crate's, whose lines
+/// are logged as those of the libraries are.
+pub async fn run<F: Function>(name: &'static str) -> ExitCode {
+    let var = |name: &str| std::env::var(name).ok();
+    let log_settings = LogSettings::from_vars(var);
+    logging::init(&log_settings, name);
+    let mut mistakes = Mistakes(log_settings.mistake.into_iter().collect());
+    mistakes.take(endpoints::check_all(&var));
+    let traces = mistakes.take(TraceSettings::from_vars(var));
+    match (F::settings(&var, &mut mistakes), traces) {
+        (Some(settings), Some(traces)) if mistakes.0.is_empty() => {
+            let config = aws_configuration().await;
+            let function = F::new(settings, &config);
+            let traces = traces.map(|traces| OtlpTraces::new(&config, traces));
+            let environment = Environment::new(&var, log_settings.service, traces);
+            let address = var("AWS_LAMBDA_RUNTIME_API").unwrap_or_default();
+            let Err(failure) = serve(&function, &environment, &address).await;
+            error!("the function stops: {failure}");
+        }
+        _ => {
+            for mistake in mistakes.0 {
+                error!(setting = mistake.setting, "{mistake}");
+            }
+        }
+    }
+    output::drain(LAST_LINES).await;
+    ExitCode::FAILURE
+}
+
+/// Answers one invocation after the other.
+async fn serve(
+    function: &impl Function,
+    environment: &Environment,
+    address: &str,
+) -> Result<Infallible, RuntimeApiError> {
+    let runtime_api = RuntimeApi::new(address)?;
+    let mut is_cold = true;
+    loop {
+        let mut invocation = runtime_api.next().await?;
+        invocation.is_cold = std::mem::take(&mut is_cold);
+        let clock = InvocationClock::start();
+        xray_header::set(invocation.xray_trace.as_deref());
+        let span = environment.span(&invocation);
+        let answering = Box::pin(function.answer(&invocation, environment));
+        let answering = AssertUnwindSafe(answering).catch_unwind();
+        let result = answering.instrument(span.clone()).await.unwrap_or_else(|_| {
+            let error_message = "the function panicked".to_owned();
+            Err(Diagnostic { error_type: "Panic".to_owned(), error_message })
+        });
+        if let Err(Diagnostic { error_message, .. }) = &result {
+            span.in_scope(|| error!("{error_message}"));
+        }
+        let status = runtime_api.end(&invocation, result).await?;
+        if !(200..300).contains(&status) {
+            span.in_scope(|| error!(status, "Lambda did not take the reply"));
+        }
+        // The caller has its answer: Lambda freezes the function only when it asks for the next
+        // invocation. Past the deadline Lambda would end the process, and the next start is a cold
+        // one.
+        let left = || deadline::time_to_finish(invocation.deadline.since(clock.now()));
+        environment.export_trace(left()).await;
+        output::drain(left().min(LAST_LINES)).await;
+    }
+}
