@@ -37,7 +37,7 @@ use used_up::UsedUp;
 use crate::failure::NO_ANSWER;
 use crate::table::{self, Attributes, Expression, Table};
 
-/// How often a reservation is begun again, because somebody else changed the session.
+/// How often a reservation is begun again, because another request changed the session.
 const ROUNDS: u32 = 12;
 
 /// Keeps the budgets in a DynamoDB table.
@@ -54,7 +54,7 @@ enum WriteError {
     Condition(Option<Attributes>),
     /// The item has something of a kind that it cannot be added to or compared with.
     Unusable(Cause),
-    /// Nobody answered, or not to the point.
+    /// No usable response.
     Unavailable(Cause),
 }
 
@@ -129,7 +129,7 @@ impl DynamoLedger {
     }
 
     /// Moves what dead invocations hold from held to spent, and answers with the item as it is
-    /// then. What they really used nobody knows, so it stays charged at the hold.
+    /// then. What they really used is unknown, so it stays charged at the hold.
     async fn charge_expired(
         &self,
         id: &HoldId,
@@ -147,7 +147,7 @@ impl DynamoLedger {
                 *expired_holds += expired.len() as u32;
                 item.with(new)
             }
-            // Somebody else has moved them, or will.
+            // Another request has moved them, or will.
             Err(_) => item,
         }
     }

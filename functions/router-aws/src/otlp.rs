@@ -1,6 +1,6 @@
-//! Traces to whoever takes OTLP over HTTP: X-Ray itself, or a collector.
+//! Traces over OTLP and HTTP: to X-Ray itself, or to a collector.
 //!
-//! A trace is kept until the reply is out and exported then: nobody waits for it but Lambda,
+//! A trace is kept until the reply is out and exported then: no caller waits for it, but Lambda does,
 //! which is paid for it. So there is one attempt within a time limit, and a receiver that does
 //! not answer in time is left alone for a while, in which nothing is gathered either. A trace
 //! that cannot be exported is lost, which the log says; no request ever learns of it.

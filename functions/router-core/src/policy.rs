@@ -181,7 +181,7 @@ pub struct CircuitRules {
 
 impl Policy {
     /// Reads a policy and gives each specialist its agent: the one of `agents`, which comes
-    /// from the environment, else the one that the policy names. Where nobody could read the
+    /// from the environment, else the one that the policy names. Where the reader could not read the
     /// environment's agents, there are none, and whether they fit is not asked.
     ///
     /// # Errors

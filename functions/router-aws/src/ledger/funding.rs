@@ -95,7 +95,7 @@ impl DynamoLedger {
             let mut session = writes::take_whatever_is_drawn(reservation, terms);
             let change = i128::from(draw) - i128::from(cost);
             session.add("tenant_room_micro_usd", change);
-            // Somebody may have used the room since it was read.
+            // Another request may have used the room since it was read.
             let rest = AttributeValue::N((-change).to_string());
             if change >= 0 {
                 session.compare_if_there("tenant_room_micro_usd", ">=", rest);
@@ -293,7 +293,7 @@ impl DynamoLedger {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                 cancelled.cancellation_reasons().to_vec()
             }
-            // Somebody else's transaction is under way with the same items.
+            // Another transaction is under way with the same items.
             Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
                 return Ok(Err(Cancelled::BeginAgain));
             }

@@ -169,7 +169,7 @@ impl SessionItem {
         self.text("tenant").is_none_or(|owner| owner == tenant.as_str())
     }
 
-    /// Whether the session is this user's, or still nobody's.
+    /// Whether the session is this user's, or still has none.
     pub(super) fn belongs_to_user(&self, user: Option<&UserMark>) -> bool {
         self.text("user").is_none_or(|owner| user.is_some_and(|user| owner == user.as_str()))
     }

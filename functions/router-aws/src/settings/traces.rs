@@ -36,7 +36,7 @@ pub struct TraceSettings {
     pub sampler: Sampler,
 }
 
-/// Headers whose values are nobody's business.
+/// Headers whose values are never shown.
 #[derive(Clone, PartialEq)]
 pub struct Headers(pub Vec<(String, String)>);
 

@@ -38,7 +38,7 @@ pub(crate) fn status(body: Option<&Value>, outcome: &Outcome) -> String {
 /// What the event cost, by the table, and what is left, by the reply:
 /// `2 attempts, 8,236 tokens (236 reported), $0.120272; left: …`.
 ///
-/// Where nobody knows what an invocation used, it is charged at its hold, so that more is charged
+/// Where it is unknown what an invocation used, it is charged at its hold, so that more is charged
 /// than was reported.
 pub(super) fn costs(played: &Played, body: Option<&Value>) -> String {
     let Charged { touched, tokens, micro_usd, holds_left } = played.charged;
