@@ -29,7 +29,7 @@ use aws_sdk_bedrockagentcore::config::retry::RetryConfig;
 use aws_sdk_bedrockagentcore::config::{Builder, Region};
 use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeOutput;
 use aws_sdk_bedrockagentcore::primitives::Blob;
-use reading::Reading;
+use reading::AnswerReader;
 use router_core::charge::Usage;
 use router_core::invocation::{Attempt, InvokeError, Outcome};
 use router_core::policy::AgentRuntime;
@@ -67,7 +67,7 @@ impl AgentCoreInvoker {
         };
         // Dropping the body, which every return here does, closes the connection.
         let mut body = output.response;
-        let mut reading = Reading::new(&output.content_type, attempt.max_tokens);
+        let mut reading = AnswerReader::new(&output.content_type, attempt.max_tokens);
         loop {
             let bytes = match timer.next(body.next()).await {
                 Ok(Some(Ok(bytes))) => bytes,

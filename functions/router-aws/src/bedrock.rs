@@ -7,7 +7,7 @@ mod frames;
 mod guardrail;
 mod reading;
 mod steps;
-mod told;
+mod trace_event;
 mod usage;
 
 use aws_config::SdkConfig;
@@ -16,7 +16,7 @@ use aws_sdk_bedrockagentruntime::config::Builder;
 use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockagentruntime::types::SessionState;
 use frames::{Frames, TakesBody};
-use reading::Reading;
+use reading::AnswerReader;
 use router_core::charge::Usage;
 use router_core::invocation::{Attempt, Outcome};
 use router_core::policy::AgentAlias;
@@ -52,7 +52,7 @@ impl BedrockInvoker {
             Err(late) => return Outcome::new(Err(late), Usage::UNKNOWN),
         };
         // Dropping the frames, which every return here does, closes the connection.
-        let mut reading = Reading::new(attempt.wants_steps);
+        let mut reading = AnswerReader::new(attempt.wants_steps);
         loop {
             let event = match timer.next(frames.next()).await {
                 Ok(Ok(Some(event))) => event,

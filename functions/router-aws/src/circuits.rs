@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use router_core::circuit::{
-    Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Probe, Readings, State,
+    Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, Probe, State,
 };
 use router_core::error::Cause;
 use router_core::ids::{SessionMark, SpecialistName};
@@ -57,10 +57,10 @@ impl DynamoCircuits {
         Self { table }
     }
 
-    async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<Readings, Cause> {
+    async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<CircuitSnapshot, Cause> {
         let names = specialists.iter().map(|name| name.as_str()).chain([ALL]);
         let keys: Vec<Attributes> = names.map(circuit_key).collect();
-        let mut readings = Readings::default();
+        let mut snapshot = CircuitSnapshot::default();
         for keys in keys.chunks(KEYS_AT_ONCE) {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(keys.to_vec()))
@@ -71,7 +71,7 @@ impl DynamoCircuits {
                 self.table.client.batch_get_item().request_items(&self.table.name, wanted);
             let answer = request
                 .customize()
-                .config_override(impatient())
+                .config_override(short_timeouts())
                 .send()
                 .await
                 .map_err(table::cause)?;
@@ -79,10 +79,10 @@ impl DynamoCircuits {
                 return Err("the table was too busy to tell of all circuits".into());
             }
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                take(&item, &mut readings);
+                take(&item, &mut snapshot);
             }
         }
-        Ok(readings)
+        Ok(snapshot)
     }
 
     async fn write(&self, change: &Change<'_>) -> Result<Changed, Cause> {
@@ -99,7 +99,7 @@ impl DynamoCircuits {
             .set_expression_attribute_values(Some(write.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .customize()
-            .config_override(impatient())
+            .config_override(short_timeouts())
             .send()
             .await;
         match sent {
@@ -119,9 +119,9 @@ impl CircuitStore for DynamoCircuits {
         &self,
         specialists: &[&SpecialistName],
         within: Duration,
-    ) -> Result<Readings, CircuitError> {
+    ) -> Result<CircuitSnapshot, CircuitError> {
         match timeout(within, self.read_all(specialists)).await {
-            Ok(readings) => readings.map_err(CircuitError),
+            Ok(snapshot) => snapshot.map_err(CircuitError),
             Err(_) => Err(CircuitError(NO_ANSWER.into())),
         }
     }
@@ -135,7 +135,7 @@ impl CircuitStore for DynamoCircuits {
 }
 
 /// Circuits are asked about while a request waits: a second try has to fit into its second.
-fn impatient() -> Builder {
+fn short_timeouts() -> Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     Config::builder().timeout_config(timeouts)
 }
@@ -197,13 +197,13 @@ fn found(item: &Attributes, change: &Change<'_>) -> Changed {
     Changed::Lost(circuit)
 }
 
-fn take(item: &Attributes, readings: &mut Readings) {
+fn take(item: &Attributes, snapshot: &mut CircuitSnapshot) {
     let name = read_text(item.get("pk")).and_then(|pk| pk.strip_prefix(CIRCUIT));
     match name {
-        Some(ALL) => readings.all = forced(item),
+        Some(ALL) => snapshot.all = forced(item),
         Some(name) => {
             if let Some(name) = SpecialistName::parse(name) {
-                readings.circuits.push((name, circuit(item)));
+                snapshot.circuits.push((name, circuit(item)));
             }
         }
         None => {}
@@ -327,13 +327,13 @@ mod tests {
             item.insert("forced".to_owned(), text(forced));
             item
         };
-        let mut readings = Readings::default();
+        let mut snapshot = CircuitSnapshot::default();
         for item in [item("billing", "open"), item("*", "closed"), item("orders", "ajar")] {
-            take(&item, &mut readings);
+            take(&item, &mut snapshot);
         }
-        assert_eq!(readings.all, Some(Forced::Closed));
+        assert_eq!(snapshot.all, Some(Forced::Closed));
         let forced: Vec<Option<Forced>> =
-            readings.circuits.iter().map(|(_, circuit)| circuit.forced).collect();
+            snapshot.circuits.iter().map(|(_, circuit)| circuit.forced).collect();
         assert_eq!(forced, [Some(Forced::Open), None]);
     }
 }

@@ -9,12 +9,12 @@
 //! A probe can vanish when Lambda ends its environment, so a circuit that is half open says who
 //! has the probe and until when. The next attempt after that may take its place.
 
-mod keeper;
+mod registry;
 
 use std::future::Future;
 use std::time::Duration;
 
-pub use keeper::{Admission, Circuits, REMEMBERED};
+pub use registry::{Admission, Circuits, REMEMBERED};
 
 use crate::error::Cause;
 use crate::ids::{SessionMark, SpecialistName};
@@ -196,7 +196,7 @@ impl State {
 
 /// What the table says of circuits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readings {
+pub struct CircuitSnapshot {
     /// The operator's word for all specialists.
     pub all: Option<Forced>,
     /// The circuits that have ever been changed.
@@ -244,7 +244,7 @@ pub trait CircuitStore {
         &self,
         specialists: &[&SpecialistName],
         within: Duration,
-    ) -> impl Future<Output = Result<Readings, CircuitError>> + Send;
+    ) -> impl Future<Output = Result<CircuitSnapshot, CircuitError>> + Send;
 
     /// Changes a circuit, if its stamp is still the one that was seen. The check and the change
     /// are one atomic step.

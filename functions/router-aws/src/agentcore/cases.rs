@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::classify;
-use super::reading::Reading;
+use super::reading::AnswerReader;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/end-to-end/cases");
 
@@ -62,7 +62,7 @@ impl Case {
             let message = format!("Received error ({}) from runtime.", self.status.unwrap());
             return Outcome::new(Err(classify::of_the_runtime(&message)), Usage::UNKNOWN);
         }
-        let mut reading = Reading::new(&self.content_type, Tokens(100_000));
+        let mut reading = AnswerReader::new(&self.content_type, Tokens(100_000));
         for bytes in self.body().chunks(size) {
             if let Err(error) = reading.take(bytes) {
                 return reading.broken_off(error);

@@ -1,4 +1,4 @@
-//! Reading the body of one answer: from bytes to values, which the dialects hear.
+//! AnswerReader the body of one answer: from bytes to values, which the dialects hear.
 
 use std::mem;
 
@@ -22,7 +22,7 @@ const MOST_UNREAD_BYTES: usize = 4 * MOST_BYTES;
 
 /// An answer as far as it was read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct AnswerReader {
     form: Form,
     max_tokens: Tokens,
     heard: Heard,
@@ -52,7 +52,7 @@ enum Place {
     Inside,
 }
 
-impl Reading {
+impl AnswerReader {
     /// Begins to read a body of this content type.
     pub(super) fn new(content_type: &str, max_tokens: Tokens) -> Self {
         let content_type = content_type.trim().to_ascii_lowercase();
@@ -321,7 +321,7 @@ mod tests {
 
     /// Reads a body that comes in pieces of `size` bytes and ends in order.
     fn read_split(content_type: &str, body: &[u8], size: usize) -> Outcome {
-        let mut reading = Reading::new(content_type, Tokens(1_000));
+        let mut reading = AnswerReader::new(content_type, Tokens(1_000));
         for bytes in body.chunks(size) {
             if let Err(error) = reading.take(bytes) {
                 return reading.broken_off(error);
@@ -593,7 +593,7 @@ mod tests {
         let text = events(&[&format!("{:?}", "x".repeat(MOST_BYTES / 8))]);
         let tool = events(&[&format!("{{\"type\": \"tool\", \"result\": {text:?}}}")]);
         let takes = |event: &str, times: usize| {
-            let mut reading = Reading::new(EVENTS, Tokens(1_000));
+            let mut reading = AnswerReader::new(EVENTS, Tokens(1_000));
             (0..times).position(|_| reading.take(event.as_bytes()).is_err())
         };
         assert_eq!(takes(&text, 10), Some(8));
@@ -612,7 +612,7 @@ mod tests {
         };
         let event_of: [&dyn Fn(usize) -> String; 2] = [&usage, &long_id];
         for event in event_of {
-            let mut reading = Reading::new(EVENTS, Tokens(u64::MAX));
+            let mut reading = AnswerReader::new(EVENTS, Tokens(u64::MAX));
             let mut take = |number| reading.take(events(&[&event(number)]).as_bytes());
             let error = (0..50_000).find_map(|number| take(number).err());
             assert!(matches!(error, Some(InvokeError::TooLong { .. })), "{}", event(0));
@@ -625,7 +625,7 @@ mod tests {
         for (content_type, begin) in
             [(EVENTS, "data: "), (EVENTS, "data: y\n\ndata: "), (JSON, "\"")]
         {
-            let mut reading = Reading::new(content_type, Tokens(1_000));
+            let mut reading = AnswerReader::new(content_type, Tokens(1_000));
             reading.take(begin.as_bytes()).unwrap();
             let failure = (0..10).find_map(|_| reading.take(&piece).err()).unwrap();
             assert!(matches!(failure, InvokeError::TooLong { limit: MOST_UNREAD_BYTES }));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::frames::Event;
 use super::guardrail;
 use super::steps::Steps;
-use super::told::Told;
+use super::trace_event::TraceEvent;
 use super::usage::Report;
 use crate::failure;
 
@@ -17,7 +17,7 @@ const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// An answer as far as it was read.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct AnswerReader {
     /// The answer's bytes. A character may be split over two chunks, so they become a string
     /// only at the end.
     bytes: Vec<u8>,
@@ -34,7 +34,7 @@ pub(super) struct Reading {
     steps: Steps,
 }
 
-impl Reading {
+impl AnswerReader {
     /// An answer of which nothing was read, with or without what the agent does meanwhile.
     pub(super) fn new(wants_steps: bool) -> Self {
         Self { steps: Steps::wanted(wants_steps), ..Self::default() }
@@ -98,20 +98,22 @@ impl Reading {
     /// Whether this event begins a model invocation that `max` tokens do not allow any more.
     pub(super) fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
         let Event::Trace(part) = event else { return false };
-        self.used.total() > max && matches!(Told::by(part), Some(Told::ModelBegins(_)))
+        self.used.total() > max && matches!(TraceEvent::by(part), Some(TraceEvent::ModelBegins(_)))
     }
 
     fn take_trace(&mut self, part: &Value) {
         // A collaborator's mishap is its supervisor's to mend; the tokens count all the same.
         let is_own = part["collaboratorName"].is_null()
             && part["callerChain"].as_array().is_none_or(|chain| chain.len() <= 1);
-        match Told::by(part) {
-            Some(Told::Failure(trace)) if is_own => self.failed = Some(failure_told_by(trace)),
-            Some(Told::Guardrail(trace)) if is_own => {
+        match TraceEvent::by(part) {
+            Some(TraceEvent::Failure(trace)) if is_own => {
+                self.failed = Some(failure_told_by(trace))
+            }
+            Some(TraceEvent::Guardrail(trace)) if is_own => {
                 self.guardrail_blocked |= guardrail::has_blocked(trace);
             }
-            Some(Told::ModelBegins(_)) => self.begun += 1,
-            Some(Told::ModelEnds(output)) => {
+            Some(TraceEvent::ModelBegins(_)) => self.begun += 1,
+            Some(TraceEvent::ModelEnds(output)) => {
                 let report = Report::of(&output["metadata"]["usage"]);
                 self.used = self.used.plus(report.used);
                 self.reported += u64::from(report.is_whole);
@@ -177,8 +179,8 @@ mod tests {
         guardrail(json!([]))
     }
 
-    fn read(events: impl IntoIterator<Item = Event>) -> Reading {
-        let mut reading = Reading::default();
+    fn read(events: impl IntoIterator<Item = Event>) -> AnswerReader {
+        let mut reading = AnswerReader::default();
         events.into_iter().for_each(|event| reading.take(event).unwrap());
         reading
     }
@@ -198,14 +200,14 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_limit_however_many_chunks_it_comes_in() {
-        let mut reading = Reading::default();
+        let mut reading = AnswerReader::default();
         for _ in 0..2 {
             reading.take(chunk(&vec![b'a'; MOST_ANSWER_BYTES / 2])).unwrap();
         }
         let error = reading.take(chunk(b"a")).unwrap_err();
         assert!(matches!(error, InvokeError::TooLong { limit: MOST_ANSWER_BYTES }));
         assert_eq!(reading.broken_off(error).usage, Usage::UNKNOWN);
-        let huge = Reading::default().take(chunk(&vec![b'a'; MOST_ANSWER_BYTES + 1]));
+        let huge = AnswerReader::default().take(chunk(&vec![b'a'; MOST_ANSWER_BYTES + 1]));
         assert!(matches!(huge, Err(InvokeError::TooLong { .. })));
     }
 

@@ -10,7 +10,7 @@ use router_core::trace::{Step, ToolKind, Work};
 use router_core::units::Timestamp;
 use serde_json::Value;
 
-use super::told::Told;
+use super::trace_event::TraceEvent;
 use super::usage::Report;
 
 /// An agent that goes in circles must not fill the memory.
@@ -39,18 +39,18 @@ impl Steps {
         if !self.are_wanted {
             return;
         }
-        let (Some(told), Some(at)) = (Told::by(part), timestamp(&part["eventTime"])) else {
+        let (Some(told), Some(at)) = (TraceEvent::by(part), timestamp(&part["eventTime"])) else {
             return;
         };
         match told {
-            Told::ModelBegins(input) => {
+            TraceEvent::ModelBegins(input) => {
                 let model = input["foundationModel"].as_str().and_then(|model| {
                     // An inference profile is named by an ARN, which names the account.
                     name(model.rsplit('/').next().unwrap_or(model))
                 });
                 self.begin(part, trace_id(input), Work::Model { model, usage: None }, at);
             }
-            Told::ModelEnds(output) => {
+            TraceEvent::ModelEnds(output) => {
                 let (trace_id, metadata) = (trace_id(output), &output["metadata"]);
                 let of_model = |work: &Work| matches!(work, Work::Model { .. });
                 if !self.is_open(trace_id, of_model) {
@@ -65,18 +65,18 @@ impl Steps {
                         .then(|| (used.all_input(), used.all_output()));
                 }
             }
-            Told::InvocationBegins(input) => {
+            TraceEvent::InvocationBegins(input) => {
                 if let Some(work) = work(input) {
                     self.begin(part, trace_id(input), work, at);
                 }
             }
-            Told::Observed(observation) => {
+            TraceEvent::Observed(observation) => {
                 if let Some(metadata) = output(observation) {
                     let of_invocation = |work: &Work| !matches!(work, Work::Model { .. });
                     self.end(trace_id(observation), metadata, at, of_invocation);
                 }
             }
-            Told::Guardrail(_) | Told::Failure(_) => {}
+            TraceEvent::Guardrail(_) | TraceEvent::Failure(_) => {}
         }
     }
 

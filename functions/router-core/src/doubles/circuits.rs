@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Trap;
 use crate::circuit::{
-    Change, Changed, Circuit, CircuitError, CircuitStore, Forced, Readings, State,
+    Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, State,
 };
 use crate::ids::SpecialistName;
 use crate::incident::{Incident, IncidentLog};
@@ -16,7 +16,7 @@ use crate::incident::{Incident, IncidentLog};
 pub(crate) struct InMemoryCircuits {
     pub(crate) trap: Trap,
     is_down: AtomicBool,
-    readings: Mutex<Readings>,
+    snapshot: Mutex<CircuitSnapshot>,
     reads: AtomicU64,
     changes: AtomicU64,
 }
@@ -31,7 +31,7 @@ impl InMemoryCircuits {
     }
 
     pub(crate) fn force_all(&self, forced: Forced) {
-        self.readings.lock().unwrap().all = Some(forced);
+        self.snapshot.lock().unwrap().all = Some(forced);
     }
 
     /// Changes a circuit as another process would.
@@ -55,7 +55,7 @@ impl InMemoryCircuits {
     }
 
     fn edit<T>(&self, specialist: &str, edit: impl FnOnce(&mut Circuit) -> T) -> T {
-        let circuits = &mut self.readings.lock().unwrap().circuits;
+        let circuits = &mut self.snapshot.lock().unwrap().circuits;
         let known = circuits.iter().position(|(name, _)| name.as_str() == specialist);
         let place = known.unwrap_or_else(|| {
             circuits.push((SpecialistName::parse(specialist).unwrap(), Circuit::default()));
@@ -70,13 +70,13 @@ impl CircuitStore for InMemoryCircuits {
         &self,
         _specialists: &[&SpecialistName],
         _within: Duration,
-    ) -> Result<Readings, CircuitError> {
+    ) -> Result<CircuitSnapshot, CircuitError> {
         self.trap.pass("read");
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
             return Err(CircuitError("the table is down".into()));
         }
-        Ok(self.readings.lock().unwrap().clone())
+        Ok(self.snapshot.lock().unwrap().clone())
     }
 
     async fn change(

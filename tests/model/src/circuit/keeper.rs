@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use router_core::circuit::{
-    Admission, Change, Changed, Circuit, CircuitError, CircuitStore, Circuits, Readings,
+    Admission, Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Circuits,
 };
 use router_core::ids::{SessionMark, SpecialistName};
 use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist};
@@ -131,7 +131,10 @@ impl Desk {
         });
         let name = &self.specialist.name;
         let script = Script {
-            readings: Readings { all: None, circuits: vec![(name.clone(), Circuit::from(seen))] },
+            snapshot: CircuitSnapshot {
+                all: None,
+                circuits: vec![(name.clone(), Circuit::from(seen))],
+            },
             answer: Mutex::new(answer),
             asked: Mutex::new(None),
         };
@@ -159,7 +162,7 @@ impl Clock for Stopped {
 
 /// A table that says what it is told to.
 struct Script {
-    readings: Readings,
+    snapshot: CircuitSnapshot,
     answer: Mutex<Option<Result<Changed, CircuitError>>>,
     asked: Mutex<Option<Write>>,
 }
@@ -169,8 +172,8 @@ impl CircuitStore for Script {
         &self,
         _specialists: &[&SpecialistName],
         _within: Duration,
-    ) -> Result<Readings, CircuitError> {
-        Ok(self.readings.clone())
+    ) -> Result<CircuitSnapshot, CircuitError> {
+        Ok(self.snapshot.clone())
     }
 
     async fn change(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Something that a trace part tells.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told<'t> {
+pub(super) enum TraceEvent<'t> {
     /// A model invocation begins.
     ModelBegins(&'t Value),
     /// A model invocation has ended. Its `metadata` has its usage; other parts of a trace may
@@ -23,7 +23,7 @@ pub(super) enum Told<'t> {
     Failure(&'t Value),
 }
 
-impl<'t> Told<'t> {
+impl<'t> TraceEvent<'t> {
     /// What the `trace` of `part` tells, if it is of one of these kinds.
     pub(super) fn by(part: &'t Value) -> Option<Self> {
         let (phase, told) = member(&part["trace"])?;

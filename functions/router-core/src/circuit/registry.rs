@@ -12,7 +12,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::{
-    Change, Changed, Circuit, CircuitStore, Forced, Gate, Probe, Readings, State, Verdict,
+    Change, Changed, Circuit, CircuitSnapshot, CircuitStore, Forced, Gate, Probe, State, Verdict,
 };
 use crate::error::chain;
 use crate::ids::{SessionMark, SpecialistName};
@@ -54,12 +54,12 @@ pub enum Admission {
 #[derive(Debug, Default)]
 pub struct Circuits<S> {
     store: S,
-    memory: Mutex<Memory>,
+    cache: Mutex<Cache>,
 }
 
 /// What a process knows, and since when.
 #[derive(Debug, Default)]
-struct Memory {
+struct Cache {
     read_at: Option<Learnt>,
     all: Option<Forced>,
     circuits: BTreeMap<SpecialistName, Known>,
@@ -72,7 +72,7 @@ struct Known {
     seen_at: Moment,
 }
 
-impl Memory {
+impl Cache {
     /// Whether it is time to read. Others who come while that goes on go by what is known.
     fn claim_read(&mut self, now: Learnt) -> bool {
         let is_fresh = self.read_at.is_some_and(|read_at| now.since(&read_at) < REMEMBERED);
@@ -83,11 +83,11 @@ impl Memory {
     }
 
     /// Takes in what the table says to a read that began at `began`.
-    fn take_all(&mut self, readings: Readings, began: Moment, now: Moment) {
-        self.all = readings.all;
+    fn take_all(&mut self, snapshot: CircuitSnapshot, began: Moment, now: Moment) {
+        self.all = snapshot.all;
         let is_newer = |known: &Known| known.seen_at >= began;
         self.circuits.retain(|_, known| is_newer(known));
-        for (name, read) in readings.circuits {
+        for (name, read) in snapshot.circuits {
             self.take(&name, read, began, now);
         }
     }
@@ -127,7 +127,7 @@ fn forced(all: Option<Forced>, circuit: &Circuit) -> Option<Admission> {
 impl<S: CircuitStore> Circuits<S> {
     /// The circuits that `store` keeps.
     pub fn new(store: S) -> Self {
-        Self { store, memory: Mutex::default() }
+        Self { store, cache: Mutex::default() }
     }
 
     /// Where they are kept.
@@ -145,14 +145,14 @@ impl<S: CircuitStore> Circuits<S> {
         within: Duration,
     ) {
         let now = Learnt::now(clock);
-        if !self.with_memory(|memory| memory.claim_read(now)) {
+        if !self.with_cache(|cache| cache.claim_read(now)) {
             return;
         }
         let began = clock.moment();
         let names: Vec<&SpecialistName> = specialists.collect();
         match self.store.read(&names, within.min(LONGEST_WAIT)).await {
-            Ok(readings) => {
-                self.with_memory(|memory| memory.take_all(readings, began, clock.moment()));
+            Ok(snapshot) => {
+                self.with_cache(|cache| cache.take_all(snapshot, began, clock.moment()));
             }
             Err(error) => warn!(error = chain(&error), "circuits are not known"),
         }
@@ -280,17 +280,17 @@ impl<S: CircuitStore> Circuits<S> {
     }
 
     fn remember(&self, specialist: &SpecialistName, circuit: Circuit, began: Moment, now: Moment) {
-        self.with_memory(|memory| memory.take(specialist, circuit, began, now));
+        self.with_cache(|cache| cache.take(specialist, circuit, began, now));
     }
 
     fn known(&self, specialist: &SpecialistName) -> (Option<Forced>, Circuit) {
-        self.with_memory(|memory| {
-            let known = memory.circuits.get(specialist).map(|known| known.circuit.clone());
-            (memory.all, known.unwrap_or_default())
+        self.with_cache(|cache| {
+            let known = cache.circuits.get(specialist).map(|known| known.circuit.clone());
+            (cache.all, known.unwrap_or_default())
         })
     }
 
-    fn with_memory<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
-        look(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_cache<T>(&self, look: impl FnOnce(&mut Cache) -> T) -> T {
+        look(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
