@@ -1,4 +1,4 @@
-//! AnswerReader the body of one answer: from bytes to values, which the dialects hear.
+//! Reading the body of one answer: from bytes to values, which the dialects hear.
 
 use std::mem;
 
