@@ -23,6 +23,12 @@ POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
 
 # Variables that the function reads and the template does not set.
 NOT_SET = {
+    "AWS_ENDPOINT_URL": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_CLOUDWATCH": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_DYNAMODB": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_STS": "the SDK finds AWS by itself",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "Lambda sets it",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
     "AWS_LAMBDA_FUNCTION_VERSION": "Lambda sets it",
@@ -203,7 +209,7 @@ def check_the_routers_permissions(template):
 
 def tools_of_function():
     """The tools that the function carries out, and their arguments: whether each is required."""
-    text = code(FUNCTIONS / "router-core/src/arguments.rs")
+    text = code(FUNCTIONS / "router-core/src/wire/tools.rs")
     tools = re.findall(r'^\s+"(\w+)" => \{?\s*Ok\(', text, re.MULTILINE)
     names = set(re.findall(r'(?:\.text|\.get)\("(\w+)"\)', text))
     required = set(re.findall(r'let Some\(\w+\) = arguments\.text\("(\w+)"\)\?', text))

@@ -9,8 +9,6 @@
 //! As with `InvokeAgent`, a repeated call is a second agent run, so the SDK's own retries are
 //! off.
 
-#[cfg(test)]
-mod cases;
 mod classify;
 mod dialect;
 mod event_stream;
@@ -106,3 +104,6 @@ impl AgentCoreInvoker {
             .map_err(classify::before_the_body)
     }
 }
+
+#[cfg(test)]
+mod cases;

@@ -8,10 +8,17 @@ use router_core::policy::Mistake;
 
 use super::{Lookup, mistake, set};
 
-/// The services that the function calls, itself or for its credentials, as the SDK names them:
+/// The endpoint of all services, and those of the services that the function calls, itself or for
+/// its credentials:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
-const SERVICES: [&str; 5] =
-    ["BEDROCK_AGENTCORE", "BEDROCK_AGENT_RUNTIME", "CLOUDWATCH", "DYNAMODB", "STS"];
+const NAMES: [&str; 6] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE",
+    "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
+    "AWS_ENDPOINT_URL_CLOUDWATCH",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_STS",
+];
 
 /// Checks `AWS_ENDPOINT_URL` and its variants for one service.
 ///
@@ -19,10 +26,8 @@ const SERVICES: [&str; 5] =
 ///
 /// Every mistake there is.
 pub fn check_all(var: Lookup<'_>) -> Result<(), Vec<Mistake>> {
-    let of_services = SERVICES.map(|service| format!("AWS_ENDPOINT_URL_{service}"));
-    let names = std::iter::once("AWS_ENDPOINT_URL".to_owned()).chain(of_services);
-    let mistakes: Vec<Mistake> =
-        names.filter_map(|name| check(&name, &set(var, &name)?).err()).collect();
+    let checked = |name| check(name, &set(var, name)?).err();
+    let mistakes: Vec<Mistake> = NAMES.into_iter().filter_map(checked).collect();
     if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
