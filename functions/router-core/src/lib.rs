@@ -1,12 +1,10 @@
 //! What the supervisor router decides, and the ports through which it acts.
 //!
-//! The router stands between a supervisor agent and its specialists. This crate holds
-//! everything about that which needs neither AWS nor a clock nor any other I/O: the event
-//! forms and replies of the action group, the routing policy, the decision which specialist
-//! is asked, the arithmetic of the budget, and [`Router`], which puts them together over
-//! six ports: [`ledger::Ledger`], [`circuit::CircuitStore`], [`invocation::SpecialistInvoker`],
-//! [`incident::IncidentLog`], [`metrics::MetricsSink`] and [`units::Clock`]. `router-aws`
-//! implements the ports.
+//! The router stands between a supervisor agent and its specialists. This crate holds everything
+//! about that which needs neither AWS nor a clock nor any other I/O: the event forms and replies of
+//! the action group, the routing policy, the decision which specialist is asked, the arithmetic of
+//! the budget, and [`Handler`], which puts them together over the [`Ports`]. `router-aws` implements
+//! the ports. `docs/architecture.md` shows which room stands on which.
 //!
 //! Nothing that a model wrote is trusted here: arguments are parsed into checked types, and
 //! who the caller is comes from session attributes only, which the application sets.
