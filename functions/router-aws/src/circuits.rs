@@ -17,26 +17,20 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Config;
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use router_core::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, Probe, State,
 };
 use router_core::error::Cause;
 use router_core::ids::{SessionMark, SpecialistName};
+use router_core::store::{Answer, Item, ItemKey, Update, Value, Version, Written};
 use router_core::units::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::failure::NO_ANSWER;
-use crate::table::{
-    self, Attributes, Expression, Table, key, number, read_number, read_text, text,
-};
+use crate::table::{self, Table, answer_to_update, item_of, key_attributes};
 
-/// How the partition keys of all circuits begin.
-const CIRCUIT: &str = "CIRCUIT#";
-/// Stands for all specialists in a key.
-const ALL: &str = "*";
 /// One attempt of a request takes at most this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 /// As many items as one `BatchGetItem` may ask for (Amazon DynamoDB API Reference).
@@ -58,8 +52,8 @@ impl DynamoCircuits {
     }
 
     async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<CircuitSnapshot, Cause> {
-        let names = specialists.iter().map(|name| name.as_str()).chain([ALL]);
-        let keys: Vec<Attributes> = names.map(circuit_key).collect();
+        let all = specialists.iter().map(|name| Some(*name)).chain([None]);
+        let keys: Vec<_> = all.map(|one| key_attributes(&ItemKey::circuit(one))).collect();
         let mut snapshot = CircuitSnapshot::default();
         for keys in keys.chunks(KEYS_AT_ONCE) {
             let wanted = KeysAndAttributes::builder()
@@ -79,37 +73,23 @@ impl DynamoCircuits {
                 return Err("the table was too busy to tell of all circuits".into());
             }
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                take(&item, &mut snapshot);
+                take(&item_of(item), &mut snapshot);
             }
         }
         Ok(snapshot)
     }
 
     async fn write(&self, change: &Change<'_>) -> Result<Changed, Cause> {
-        let write = expression(change);
-        let sent = self
-            .table
-            .client
-            .update_item()
-            .table_name(&self.table.name)
-            .set_key(Some(circuit_key(change.specialist.as_str())))
-            .update_expression(write.update())
-            .condition_expression(write.condition())
-            .set_expression_attribute_names(Some(write.names))
-            .set_expression_attribute_values(Some(write.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .customize()
-            .config_override(short_timeouts())
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(Changed::Stored),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
-                    Ok(found(&failure.item.clone().unwrap_or_default(), change))
-                }
-                _ => Err(table::cause(error)),
-            },
+        let version = version(change);
+        let request = self.table.update(&update(change, version)).customize();
+        let sent = request.config_override(short_timeouts()).send().await;
+        match version.outcome(answer_to_update(sent)) {
+            Ok(Written::Stored) => Ok(Changed::Stored),
+            Ok(Written::Overtaken(item)) => {
+                Ok(Changed::Lost(circuit(&item, change.specialist.as_str())))
+            }
+            Err(Answer::Unusable(cause) | Answer::Unavailable(cause)) => Err(cause),
+            Err(_) => Err("the circuit was being written by another request".into()),
         }
     }
 }
@@ -140,45 +120,37 @@ fn short_timeouts() -> Builder {
     Config::builder().timeout_config(timeouts)
 }
 
-fn circuit_key(specialist: &str) -> Attributes {
-    key(format!("{CIRCUIT}{specialist}"), "STATE".to_owned())
+fn version<'a>(change: &Change<'a>) -> Version<'a> {
+    Version { seen: change.seen, author: change.author }
 }
 
-fn expression(change: &Change<'_>) -> Expression {
-    let mut write = Expression::default();
-    if change.seen == 0 {
-        // An operator's item has no stamp.
-        write.require_absent("stamp");
-    } else {
-        write.compare("stamp", "=", number(change.seen));
-    }
-    write.set("stamp", number(change.seen + 1));
-    write.set("state", text(change.state.as_str()));
-    write.set("changed_at_ms", number(change.now.0));
-    write.set("written_by", text(change.author));
-    let mut attributes = Attributes::new();
-    let mut has = |name: &str, value| attributes.insert(name.to_owned(), value);
+fn update(change: &Change<'_>, version: Version<'_>) -> Update {
+    let mut write = version.update(ItemKey::circuit(Some(change.specialist)));
+    write.set("state", Value::text(change.state.as_str()));
+    write.set("changed_at_ms", Value::number(change.now.0));
+    let mut attributes = Item::default();
+    let mut has = |name: &str, value| attributes.set(name, value);
     match change.state {
         State::Closed { failures, sessions, .. } => {
-            has("failures", number(*failures));
+            has("failures", Value::number(*failures));
             if !sessions.is_empty() {
                 let marks: Vec<String> = sessions.iter().map(SessionMark::to_string).collect();
-                has("failed_sessions", text(marks.join(" ")));
+                has("failed_sessions", Value::text(marks.join(" ")));
             }
         }
         State::Open { until } => {
-            has("open_until_ms", number(until.0));
+            has("open_until_ms", Value::number(until.0));
         }
         State::HalfOpen { successes, probe } => {
-            has("successes", number(*successes));
+            has("successes", Value::number(*successes));
             if let Some(Probe { owner, until }) = probe {
-                has("probe", text(owner));
-                has("probe_until_ms", number(until.0));
+                has("probe", Value::text(owner));
+                has("probe_until_ms", Value::number(until.0));
             }
         }
     }
     for name in OF_SOME_STATES {
-        match attributes.remove(name) {
+        match attributes.0.remove(name) {
             Some(value) => write.set(name, value),
             None => write.remove(name),
         }
@@ -186,58 +158,46 @@ fn expression(change: &Change<'_>) -> Expression {
     write
 }
 
-/// What an item says that a change's condition failed on.
-fn found(item: &Attributes, change: &Change<'_>) -> Changed {
-    let circuit = circuit(item);
-    let is_ours = read_text(item.get("written_by")) == Some(change.author);
-    if is_ours && circuit.stamp == change.seen + 1 {
-        // The answer to the first try was lost.
-        return Changed::Stored;
-    }
-    Changed::Lost(circuit)
-}
-
-fn take(item: &Attributes, snapshot: &mut CircuitSnapshot) {
-    let name = read_text(item.get("pk")).and_then(|pk| pk.strip_prefix(CIRCUIT));
-    match name {
-        Some(ALL) => snapshot.all = forced(item),
-        Some(name) => {
-            if let Some(name) = SpecialistName::parse(name) {
-                snapshot.circuits.push((name, circuit(item)));
-            }
+fn take(item: &Item, snapshot: &mut CircuitSnapshot) {
+    let pk = item.text("pk").unwrap_or_default();
+    match ItemKey::circuit_of(pk) {
+        Some(None) => snapshot.all = forced(item, pk),
+        Some(Some(name)) => {
+            let circuit = circuit(item, pk);
+            snapshot.circuits.push((name, circuit));
         }
         None => {}
     }
 }
 
-fn circuit(item: &Attributes) -> Circuit {
-    let at = |name: &str| Timestamp(read_number(item.get(name)));
-    let state = match read_text(item.get("state")) {
+fn circuit(item: &Item, named: &str) -> Circuit {
+    let at = |name: &str| Timestamp(item.number(name));
+    let state = match item.text("state") {
         Some("open") => State::Open { until: at("open_until_ms") },
         Some("half_open") => State::HalfOpen {
-            successes: read_number(item.get("successes")),
-            probe: read_text(item.get("probe"))
+            successes: item.number("successes"),
+            probe: item
+                .text("probe")
                 .map(|owner| Probe { owner: owner.to_owned(), until: at("probe_until_ms") }),
         },
         _ => {
-            let failures = read_number(item.get("failures"));
-            let marks = read_text(item.get("failed_sessions")).unwrap_or_default();
+            let failures = item.number("failures");
+            let marks = item.text("failed_sessions").unwrap_or_default();
             // A version that knows no marks leaves them where it starts to count anew.
             let at_most = usize::try_from(failures).unwrap_or(usize::MAX);
             let sessions = marks.split(' ').filter_map(SessionMark::parse).take(at_most).collect();
             State::Closed { failures, sessions, since: at("changed_at_ms") }
         }
     };
-    Circuit { stamp: read_number(item.get("stamp")), state, forced: forced(item) }
+    Circuit { stamp: item.number("stamp"), state, forced: forced(item, named) }
 }
 
-fn forced(item: &Attributes) -> Option<Forced> {
-    match read_text(item.get("forced"))? {
+fn forced(item: &Item, named: &str) -> Option<Forced> {
+    match item.text("forced")? {
         "open" => Some(Forced::Open),
         "closed" => Some(Forced::Closed),
         _ => {
-            let pk = read_text(item.get("pk")).unwrap_or_default();
-            warn!(item = pk, "`forced` is neither `open` nor `closed`, and has no effect");
+            warn!(circuit = named, "`forced` is neither `open` nor `closed`, and has no effect");
             None
         }
     }
@@ -245,6 +205,8 @@ fn forced(item: &Attributes) -> Option<Forced> {
 
 #[cfg(test)]
 mod tests {
+    use router_core::store;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000);
@@ -257,17 +219,20 @@ mod tests {
         ["00000007", "fedcba98"].map(|mark| SessionMark::parse(mark).unwrap()).into()
     }
 
+    fn change_of<'a>(specialist: &'a SpecialistName, seen: u64, state: &'a State) -> Change<'a> {
+        Change { specialist, seen, state, author: "me", now: NOW }
+    }
+
     /// The item that a change leaves behind in an empty table.
-    fn item(state: &State) -> Attributes {
-        let change = Change { specialist: &name(), seen: 0, state, author: "me", now: NOW };
-        let write = expression(&change);
-        let value = |clause: &str| {
-            let (name, value) = clause.split_once(" = ").unwrap();
-            (write.names[name].clone(), write.values[value].clone())
-        };
-        let update = write.update();
-        let sets = update.strip_prefix("SET ").unwrap().split(" REMOVE ").next().unwrap();
-        sets.split(", ").map(value).collect()
+    fn item(state: &State) -> Item {
+        let name = name();
+        let change = change_of(&name, 0, state);
+        let sets = update(&change, version(&change)).changes.into_iter();
+        let sets = sets.filter_map(|change| match change {
+            store::Change::Set(name, value) => Some((name, value)),
+            _ => None,
+        });
+        Item(sets.collect())
     }
 
     #[test]
@@ -280,7 +245,7 @@ mod tests {
             State::HalfOpen { successes: 1, probe: None },
             State::HalfOpen { successes: 0, probe: Some(probe) },
         ] {
-            let read = circuit(&item(&state));
+            let read = circuit(&item(&state), "billing");
             assert_eq!(read, Circuit { stamp: 1, state, forced: None });
         }
     }
@@ -289,47 +254,34 @@ mod tests {
     fn failures_that_a_version_without_marks_has_counted_are_of_sessions_nobody_knows() {
         let mut item = item(&State::Closed { failures: 3, sessions: marks(), since: NOW });
         for (failures, known) in [(5, 2), (1, 1), (0, 0)] {
-            item.insert("failures".to_owned(), number(failures));
-            let State::Closed { sessions, .. } = circuit(&item).state else { panic!("closed") };
+            item.set("failures", Value::number(failures));
+            let State::Closed { sessions, .. } = circuit(&item, "billing").state else {
+                panic!("closed")
+            };
             assert_eq!(sessions, marks()[..known]);
         }
-        item.remove("failed_sessions");
+        item.0.remove("failed_sessions");
         assert!(
-            matches!(circuit(&item).state, State::Closed { sessions, .. } if sessions.is_empty())
+            matches!(circuit(&item, "billing").state, State::Closed { sessions, .. } if sessions.is_empty())
         );
     }
 
     #[test]
     fn a_state_leaves_nothing_of_the_one_before_it() {
         let state = State::Open { until: Timestamp(31_000) };
-        let change = Change { specialist: &name(), seen: 7, state: &state, author: "me", now: NOW };
-        let write = expression(&change);
-        let removed = write.update().split(" REMOVE ").nth(1).unwrap().split(", ").count();
-        assert_eq!(removed, OF_SOME_STATES.len() - 1);
-        assert_eq!(write.condition(), "#n0 = :v0");
-    }
-
-    #[test]
-    fn a_change_whose_answer_was_lost_is_recognised() {
-        let state = State::Open { until: Timestamp(31_000) };
-        let specialist = name();
-        let of =
-            |author| Change { specialist: &specialist, seen: 0, state: &state, author, now: NOW };
-        let item = item(&state);
-        assert_eq!(found(&item, &of("me")), Changed::Stored);
-        assert!(matches!(found(&item, &of("you")), Changed::Lost(circuit) if circuit.stamp == 1));
+        let name = name();
+        let change = change_of(&name, 7, &state);
+        let write = update(&change, version(&change));
+        let is_removal = |change: &&store::Change| matches!(change, store::Change::Remove(_));
+        assert_eq!(write.changes.iter().filter(is_removal).count(), OF_SOME_STATES.len() - 1);
     }
 
     #[test]
     fn an_operators_word_needs_no_other_attribute() {
-        let item = |name: &str, forced: &str| {
-            let mut item = circuit_key(name);
-            item.insert("forced".to_owned(), text(forced));
-            item
-        };
         let mut snapshot = CircuitSnapshot::default();
-        for item in [item("billing", "open"), item("*", "closed"), item("orders", "ajar")] {
-            take(&item, &mut snapshot);
+        for (name, word) in [("billing", "open"), ("*", "closed"), ("orders", "ajar")] {
+            let pk = Value::text(format!("CIRCUIT#{name}"));
+            take(&Item::from([("pk", pk), ("forced", Value::text(word))]), &mut snapshot);
         }
         assert_eq!(snapshot.all, Some(Forced::Closed));
         let forced: Vec<Option<Forced>> =

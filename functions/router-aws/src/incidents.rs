@@ -6,11 +6,13 @@ use futures_util::future::join_all;
 use router_core::error::Cause;
 use router_core::ids::SpecialistName;
 use router_core::incident::{Incident, IncidentLog};
+use router_core::store::{Item, ItemKey, Value};
+use router_core::units::day_expiry;
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::failure::NO_ANSWER;
-use crate::table::{self, Attributes, Table, date, day_expiry, key, number, text};
+use crate::table::Table;
 
 /// A longer request is not kept whole: an item may have 400 KB.
 const MAX_KEPT_BYTES: usize = 100_000;
@@ -28,9 +30,8 @@ impl DynamoIncidents {
     }
 
     async fn put(&self, incident: &Incident) -> Result<(), Cause> {
-        let request = self.table.client.put_item().table_name(&self.table.name);
-        request.set_item(Some(item(incident))).send().await.map_err(table::cause)?;
-        Ok(())
+        let key = ItemKey::incident(&incident.at.date(), &incident.id);
+        self.table.put(&key, &item(incident)).await
     }
 
     async fn leave_one(&self, incident: &Incident, within: Duration) {
@@ -62,28 +63,27 @@ impl IncidentLog for DynamoIncidents {
     }
 }
 
-fn item(incident: &Incident) -> Attributes {
-    let mut item = key(format!("INCIDENT#{}", date(incident.at)), incident.id.clone());
+fn item(incident: &Incident) -> Item {
     let specialist = incident.specialist.as_ref().map_or("unknown", SpecialistName::as_str);
     let latency_ms = u64::try_from(incident.latency.as_millis()).unwrap_or(u64::MAX);
     let request = incident.request.as_deref().map(|request| {
         let end = request.floor_char_boundary(MAX_KEPT_BYTES);
-        text(&request[..end])
+        Value::text(&request[..end])
     });
     let attributes = [
-        ("at_ms", Some(number(incident.at.0))),
-        ("specialist", Some(text(specialist))),
-        ("reason", Some(text(incident.reason.as_str()))),
-        ("attempts", Some(number(incident.attempts))),
-        ("latency_ms", Some(number(latency_ms))),
-        ("input_tokens", Some(number(incident.input.0))),
-        ("output_tokens", Some(number(incident.output.0))),
-        ("cost_micro_usd", Some(number(incident.cost.0))),
-        ("intent_class", Some(text(incident.intent_class.clone()))),
-        ("answered_by", incident.answered_by.as_ref().map(|name| text(name.as_str()))),
+        ("at_ms", Some(Value::number(incident.at.0))),
+        ("specialist", Some(Value::text(specialist))),
+        ("reason", Some(Value::text(incident.reason.as_str()))),
+        ("attempts", Some(Value::number(incident.attempts))),
+        ("latency_ms", Some(Value::number(latency_ms))),
+        ("input_tokens", Some(Value::number(incident.input.0))),
+        ("output_tokens", Some(Value::number(incident.output.0))),
+        ("cost_micro_usd", Some(Value::number(incident.cost.0))),
+        ("intent_class", Some(Value::text(incident.intent_class.clone()))),
+        ("answered_by", incident.answered_by.as_ref().map(|name| Value::text(name.as_str()))),
         ("request", request),
-        ("expires_at", Some(number(day_expiry(incident.at)))),
+        ("expires_at", Some(Value::number(day_expiry(incident.at)))),
     ];
-    item.extend(attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    item
+    let there = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Item(there.collect())
 }

@@ -1,8 +1,8 @@
 //! The DynamoDB table that everything is kept in, as all of its users see it.
 
-mod expression;
+mod render;
+mod send;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -12,10 +12,9 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
-pub(crate) use expression::Expression;
+pub(crate) use render::{item_of, key_attributes};
 use router_core::error::Cause;
-use router_core::units::Timestamp;
+pub(crate) use send::answer_to_update;
 
 use crate::failure;
 use crate::xray_header::XrayHeader;
@@ -28,12 +27,6 @@ const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// Any backoff at most.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(200);
-/// What belongs to a day is kept this long after it, in seconds: 90 days.
-const DAY_KEPT_SECONDS: u64 = 90 * 86_400;
-
-/// The attributes of any item.
-pub(crate) type Attributes = HashMap<String, AttributeValue>;
-
 /// A table and a way to it. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -64,38 +57,4 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     failure::cause("DynamoDB", error)
-}
-
-/// A key of the table.
-pub(crate) fn key(pk: String, sk: String) -> Attributes {
-    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
-}
-
-pub(crate) fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
-}
-
-pub(crate) fn read_number(value: Option<&AttributeValue>) -> u64 {
-    value.and_then(|value| value.as_n().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-pub(crate) fn read_text(value: Option<&AttributeValue>) -> Option<&str> {
-    value.and_then(|value| value.as_s().ok()).map(String::as_str)
-}
-
-/// When an item that belongs to a day expires, in epoch seconds.
-pub(crate) fn day_expiry(now: Timestamp) -> u64 {
-    now.epoch_seconds() + DAY_KEPT_SECONDS
-}
-
-/// The UTC date, as `2026-11-21`.
-pub(crate) fn date(now: Timestamp) -> String {
-    let seconds = i64::try_from(now.0 / 1_000).unwrap_or(i64::MAX);
-    let time = aws_smithy_types::DateTime::from_secs(seconds);
-    let text = time.fmt(aws_smithy_types::date_time::Format::DateTime).unwrap_or_default();
-    text.chars().take(10).collect()
 }

@@ -50,7 +50,7 @@ impl fmt::Display for SpecialistName {
 pub const RECENT_IDS: u64 = 16;
 
 /// The identity of one hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HoldId {
     text: String,
     place: u64,

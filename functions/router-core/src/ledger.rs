@@ -9,8 +9,16 @@ use std::future::Future;
 use std::time::Duration;
 
 mod account;
+mod funding;
+mod protocol;
+mod repeats;
+mod session;
+mod terms;
+mod writes;
 
 pub use account::{Account, Demand, Exhausted, Limit, Limits};
+pub use protocol::{Next, Reserving, Settling, backoff};
+pub use repeats::{kept_answer, recalled};
 
 use crate::charge::Charge;
 use crate::error::Cause;

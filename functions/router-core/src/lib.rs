@@ -29,6 +29,7 @@ mod request;
 pub mod retry;
 pub mod routing;
 pub mod stop;
+pub mod store;
 mod task;
 pub mod trace;
 pub mod units;

@@ -8,12 +8,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::Serialize;
+use time::{Date, OffsetDateTime};
 
 /// Micro-dollars in one US dollar, and tokens in one "Mtok" of a price list.
 const MILLION: u64 = 1_000_000;
 
 /// An amount of money in whole micro-dollars (1 USD = 1,000,000).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MicroUsd(pub u64);
 
 impl MicroUsd {
@@ -45,7 +46,7 @@ impl fmt::Display for MicroUsd {
 }
 
 /// A number of model tokens, input and output together unless a name says otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Tokens(pub u64);
 
 impl Tokens {
@@ -190,6 +191,19 @@ impl Timestamp {
     pub fn epoch_seconds(self) -> u64 {
         self.0.div_ceil(1000)
     }
+
+    /// The UTC date, as `2026-11-21`. Times after the year 9999 have its last day.
+    pub fn date(self) -> String {
+        let seconds = i64::try_from(self.0 / 1_000).unwrap_or(i64::MAX);
+        let date = OffsetDateTime::from_unix_timestamp(seconds).map_or(Date::MAX, |at| at.date());
+        format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
+    }
+}
+
+/// When an item that belongs to the day of `now` expires, in epoch seconds: 90 days later.
+pub fn day_expiry(now: Timestamp) -> u64 {
+    const KEPT_SECONDS: u64 = 90 * 86_400;
+    now.epoch_seconds() + KEPT_SECONDS
 }
 
 /// A reading of a process's steady clock, which cannot be set: the time since a moment that means

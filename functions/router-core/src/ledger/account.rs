@@ -9,7 +9,7 @@ use crate::wire::reply::BudgetLeft;
 
 /// The hard limits in force for a session: the policy's, unless an operator has set others
 /// in the session's item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Invocations.
     pub steps: u64,

@@ -1,10 +1,10 @@
 //! What a session's item says that a reservation has to go by.
 
-use router_core::ledger::{Limits, Reservation};
+use super::{Limits, Reservation};
 
 /// The terms of one session. A write is conditional on them: they are read from an item that
 /// may change, or be replaced by another session's, before the write arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Terms {
     /// The limits in force.
     pub(super) limits: Limits,
@@ -16,7 +16,7 @@ pub(super) struct Terms {
 }
 
 /// Which limits an operator has set in the item; those go before the policy's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct SetByHand {
     pub(super) steps: bool,
     pub(super) handoffs: bool,

@@ -1,24 +1,23 @@
-//! The writes of the ledger: what each changes, and on which condition.
+//! The writes to a session's item: what each changes, and on which conditions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::ids::{Lane, SpecialistName};
-use router_core::ledger::{HoldRequest, Payer, Reservation, Settlement};
-
-use super::item::{
+use super::session::{
     ExpiredHold, asked_at_attribute, hold_attribute, micro_usd_attribute, recent_attribute,
     seen_attribute, times_left_attribute, tokens_attribute, turns_attribute,
 };
 use super::terms::Terms;
-use crate::table::{Expression, number, text};
+use super::{HoldRequest, Payer, Reservation, Settlement};
+use crate::ids::{Lane, SpecialistName};
+use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater, Less};
+use crate::store::{Item, ItemKey, Update, Value};
 
 /// Takes the holds in a session that has begun, with money that it has drawn already.
-pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
+pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Update {
     let mut write = take_whatever_is_drawn(reservation, terms);
     let cost = reservation.demand().charge.cost.0;
     if cost > 0 {
-        write.compare("tenant_room_micro_usd", ">=", number(cost));
+        write.compare("tenant_room_micro_usd", AtLeast, Value::number(cost));
     }
     write.add("tenant_room_micro_usd", -i128::from(cost));
     write
@@ -26,76 +25,71 @@ pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
 
 /// Takes the holds in a session that has begun. What it means for the money that the session
 /// has drawn from its tenant is the caller's to add.
-pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Terms) -> Expression {
-    let mut write = Expression::default();
-    let Payer { tenant, user, limits, .. } = reservation.payer;
+pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Terms) -> Update {
+    let Payer { session, tenant, user, limits, .. } = reservation.payer;
+    let mut write = Update::of(ItemKey::session(session));
     let now_seconds = reservation.now.0 / 1_000;
     write.require("pk");
-    write.compare_if_there("expires_at", ">", number(now_seconds));
-    let tenant = text(tenant.as_str());
-    write.compare_if_there("tenant", "=", tenant.clone());
+    write.compare_if_there("expires_at", Greater, Value::number(now_seconds));
+    let tenant = Value::text(tenant.as_str());
+    write.compare_if_there("tenant", Equal, tenant.clone());
     write.set_if_absent("tenant", tenant);
     match user {
         Some(user) => {
-            write.compare_if_there("user", "=", text(user.as_str()));
-            write.set_if_absent("user", text(user.as_str()));
+            write.compare_if_there("user", Equal, Value::text(user.as_str()));
+            write.set_if_absent("user", Value::text(user.as_str()));
         }
         None => write.require_absent("user"),
     }
     for HoldRequest { id, .. } in reservation.holds {
         write.require_absent(&hold_attribute(id));
-        write.compare_if_there(&recent_attribute(id), "<>", text(id.as_str()));
+        write.compare_if_there(&recent_attribute(id), Different, Value::text(id.as_str()));
     }
 
     for Counter { name, asked, limit, limit_name, limit_is_set } in counters(reservation, terms) {
-        write.add(name, i128::from(asked));
+        write.add(name, asked);
         if limit_is_set {
             // The limit is this session's alone, and ends with it.
-            write.compare(limit_name, "=", number(limit));
+            write.compare(limit_name, Equal, Value::number(limit));
         } else {
-            write.compare_if_there(limit_name, "=", number(limit));
+            write.compare_if_there(limit_name, Equal, Value::number(limit));
         }
-        if asked == 0 {
-            continue;
-        }
-        match limit.checked_sub(asked) {
-            Some(room) => write.compare_if_there(name, "<=", number(room)),
-            // More is asked than the whole limit: there is never room.
-            None => write.compare(name, "<", number(0)),
+        if asked > 0 {
+            write.require_room(name, asked, limit);
         }
     }
     for (fingerprint, times) in reservation.fingerprints() {
         let Some(max) = limits.max_repeats else { continue };
         let seen = seen_attribute(fingerprint);
         match max.checked_sub(times - 1) {
-            Some(room) => write.compare_if_there(&seen, "<", number(room)),
+            Some(room) => write.compare_if_there(&seen, Less, Value::number(room)),
             // It is asked more often than it may be in the reservation alone.
-            None => write.compare(&seen, "<", number(0)),
+            None => write.compare(&seen, Less, Value::number(0)),
         }
-        write.add(&seen, i128::from(times));
+        write.add(&seen, times);
         write.copy("steps", &asked_at_attribute(fingerprint));
     }
     for request in reservation.holds {
         write.set(&hold_attribute(request.id), hold(request, reservation));
     }
     for (specialist, turns) in turns(reservation) {
-        write.add(&turns_attribute(specialist), i128::from(turns));
+        write.add(&turns_attribute(specialist), turns);
     }
     write.add("spent_tokens", 0);
     write.add("spent_micro_usd", 0);
-    let end = number(reservation.session_expiry());
+    let end = Value::number(reservation.session_expiry());
     if terms.ends_later {
-        write.compare("expires_at", ">", end);
+        write.compare("expires_at", Greater, end);
     } else {
-        write.compare_if_there("expires_at", "<=", end.clone());
+        write.compare_if_there("expires_at", AtMost, end.clone());
         write.set("expires_at", end);
     }
     write
 }
 
 /// Replaces holds by what was used. Of two that have one place, the place keeps the last.
-pub(super) fn settle(settlements: &[Settlement<'_>]) -> Expression {
-    let mut write = Expression::default();
+pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Update {
+    let mut write = Update::of(ItemKey::session(payer.session));
     let mut totals = BTreeMap::new();
     let mut places = BTreeMap::new();
     let mut left_lanes = BTreeMap::new();
@@ -104,7 +98,7 @@ pub(super) fn settle(settlements: &[Settlement<'_>]) -> Expression {
         let Settlement { id, specialist, held, used, left, .. } = settlement;
         write.require(&hold_attribute(id));
         write.remove(&hold_attribute(id));
-        places.insert(recent_attribute(id), text(id.as_str()));
+        places.insert(recent_attribute(id), Value::text(id.as_str()));
         let (tokens, held_tokens) = (i128::from(used.tokens.0), i128::from(held.tokens.0));
         let (micro_usd, held_micro_usd) = (i128::from(used.cost.0), i128::from(held.cost.0));
         for (name, amount) in [
@@ -129,15 +123,17 @@ pub(super) fn settle(settlements: &[Settlement<'_>]) -> Expression {
     }
     places.into_iter().for_each(|(name, id)| write.set(&name, id));
     totals.into_iter().for_each(|(name, total)| write.add(&name, total));
-    left_lanes.into_iter().for_each(|(name, times_left)| write.set(&name, number(times_left)));
+    left_lanes
+        .into_iter()
+        .for_each(|(name, times_left)| write.set(&name, Value::number(times_left)));
     stale.into_iter().for_each(|name| write.remove(&name));
     write
 }
 
 /// Moves the holds of dead invocations from held to spent. Committed they are already.
-pub(super) fn charge_expired(expired: &[ExpiredHold]) -> Expression {
-    let mut write = Expression::default();
-    let mut totals: HashMap<String, i128> = HashMap::new();
+pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Update {
+    let mut write = Update::of(ItemKey::session(payer.session));
+    let mut totals: BTreeMap<String, i128> = BTreeMap::new();
     for hold in expired {
         write.require(&hold.attribute);
         write.remove(&hold.attribute);
@@ -213,11 +209,11 @@ pub(super) fn turns<'a>(reservation: &Reservation<'a>) -> Vec<(&'a SpecialistNam
 }
 
 /// What a hold says of itself.
-pub(super) fn hold(request: &HoldRequest<'_>, reservation: &Reservation<'_>) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
-        ("specialist".to_owned(), text(request.specialist.as_str())),
-        ("tokens".to_owned(), number(request.ask.tokens.0)),
-        ("micro_usd".to_owned(), number(request.ask.cost.0)),
-        ("expires_at_ms".to_owned(), number(reservation.expires.0)),
+pub(super) fn hold(request: &HoldRequest<'_>, reservation: &Reservation<'_>) -> Value {
+    Value::Map(Item::from([
+        ("specialist", Value::text(request.specialist.as_str())),
+        ("tokens", Value::number(request.ask.tokens.0)),
+        ("micro_usd", Value::number(request.ask.cost.0)),
+        ("expires_at_ms", Value::number(reservation.expires.0)),
     ]))
 }

@@ -1,18 +1,18 @@
-//! The attributes of a session's item.
-
-use aws_sdk_dynamodb::types::AttributeValue;
-use router_core::charge::Charge;
-use router_core::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
-use router_core::ledger::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
-use router_core::units::{MicroUsd, Timestamp, Tokens};
+//! A session's item, as it was read: what it says of holds, turns, days and limits.
 
 use super::terms::{SetByHand, Terms};
-use crate::table::{Attributes, key, read_number};
+use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
+use crate::charge::Charge;
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
+use crate::store::{Item, Value};
+use crate::units::{MicroUsd, Timestamp, Tokens};
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
 /// How the names of all attributes begin that say what was drawn from a day.
 const UNFOLDED: &str = "unfolded#";
+/// How the names of all attributes begin with the tokens that a specialist has used.
+const TOKENS: &str = "tokens#";
 /// How the names of all repetition counters begin.
 const SEEN: &str = "seen#";
 
@@ -25,9 +25,9 @@ const SEEN_REQUESTS: usize = 16;
 const EXPIRED_AT_ONCE: usize = 10;
 
 /// A session's item as it was read, and the limits that hold where it sets none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SessionItem {
-    attributes: Attributes,
+    item: Item,
     limits: Limits,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct ExpiredHold {
 }
 
 impl SessionItem {
-    pub(super) fn new(attributes: Attributes, limits: &Limits) -> Self {
-        Self { attributes, limits: *limits }
+    pub(super) fn new(item: Item, limits: &Limits) -> Self {
+        Self { item, limits: *limits }
     }
 
     /// The item with other attributes, under the same limits.
-    pub(super) fn with(self, attributes: Attributes) -> Self {
-        Self { attributes, ..self }
+    pub(super) fn with(self, item: Item) -> Self {
+        Self { item, ..self }
     }
 
     /// The item under the limits that it sets, and those it was read with where it sets none.
@@ -82,15 +82,19 @@ impl SessionItem {
 
     /// A limit that an operator has set to something that is none.
     pub(super) fn malformed_limit(&self) -> Option<&'static str> {
-        let is_number =
-            |value: &AttributeValue| value.as_n().is_ok_and(|number| number.parse::<u64>().is_ok());
-        LIMITS.into_iter().find(|name| !self.attributes.get(*name).is_none_or(is_number))
+        LIMITS.into_iter().find(|name| self.item.has(name) && self.limit(name).is_none())
+    }
+
+    fn limit(&self, name: &str) -> Option<u64> {
+        match self.item.get(name)? {
+            Value::Number(limit) => u64::try_from(*limit).ok(),
+            _ => None,
+        }
     }
 
     /// The policy's limits with those that are set in the item over them.
     fn limits_over(&self, policy: &Limits) -> (Limits, SetByHand) {
-        let set = |name: &str| self.attributes.get(name)?.as_n().ok()?.parse::<u64>().ok();
-        let [steps, handoffs, tokens, cost] = LIMITS.map(set);
+        let [steps, handoffs, tokens, cost] = LIMITS.map(|name| self.limit(name));
         let limits = Limits {
             steps: steps.unwrap_or(policy.steps),
             handoffs: handoffs.unwrap_or(policy.handoffs),
@@ -149,16 +153,16 @@ impl SessionItem {
     }
 
     pub(super) fn has_hold(&self, id: &HoldId) -> bool {
-        self.attributes.contains_key(&hold_attribute(id))
+        self.item.has(&hold_attribute(id))
     }
 
     pub(super) fn was_settled(&self, id: &HoldId) -> bool {
-        self.text(&recent_attribute(id)) == Some(id.as_str())
+        self.item.text(&recent_attribute(id)) == Some(id.as_str())
     }
 
     /// Whether the session has been idle for so long that it counts as absent.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.attributes.contains_key("expires_at") && self.expires_at() <= now.0 / 1_000
+        self.item.has("expires_at") && self.expires_at() <= now.0 / 1_000
     }
 
     fn expires_at(&self) -> u64 {
@@ -166,18 +170,17 @@ impl SessionItem {
     }
 
     pub(super) fn belongs_to_tenant(&self, tenant: &Tenant) -> bool {
-        self.text("tenant").is_none_or(|owner| owner == tenant.as_str())
+        self.item.text("tenant").is_none_or(|owner| owner == tenant.as_str())
     }
 
     /// Whether the session is this user's, or still has none.
     pub(super) fn belongs_to_user(&self, user: Option<&UserMark>) -> bool {
-        self.text("user").is_none_or(|owner| user.is_some_and(|user| owner == user.as_str()))
+        self.item.text("user").is_none_or(|owner| user.is_some_and(|user| owner == user.as_str()))
     }
 
     /// What is left of the money drawn; less than nothing after an overrun.
     pub(super) fn tenant_room(&self) -> i128 {
-        let room = self.attributes.get("tenant_room_micro_usd");
-        room.and_then(|room| room.as_n().ok()?.parse().ok()).unwrap_or(0)
+        self.item.signed("tenant_room_micro_usd")
     }
 
     /// How often the same was asked, when that is as often as it may be.
@@ -192,20 +195,15 @@ impl SessionItem {
     /// What was drawn from days before `today` and is not in their items as spent yet, by date,
     /// the first day first.
     pub(super) fn unfolded_before(&self, today: &str) -> Vec<(&str, u64)> {
-        let drawn = self.attributes.iter();
-        let drawn = drawn.filter_map(|(name, value)| Some((name.strip_prefix(UNFOLDED)?, value)));
-        let mut days: Vec<(&str, u64)> = drawn
-            .filter(|(date, _)| *date < today)
-            .map(|(date, value)| (date, read_number(Some(value))))
-            .collect();
-        days.sort_unstable();
-        days
+        let days = self.item.beginning(UNFOLDED).map(|(date, _)| date);
+        let before = days.filter(|date| *date < today);
+        before.map(|date| (date, self.number(&unfolded_attribute(date)))).collect()
     }
 
     /// What was spent by specialist, with what of it is in the specialists' days already:
     /// tokens spent, micro-dollars spent, tokens folded, micro-dollars folded.
     pub(super) fn by_specialist(&self) -> Vec<(SpecialistName, [u64; 4])> {
-        let names = self.attributes.keys().filter_map(|name| name.strip_prefix("tokens#"));
+        let names = self.item.beginning(TOKENS).map(|(name, _)| name);
         names
             .filter_map(SpecialistName::parse)
             .map(|name| {
@@ -221,29 +219,28 @@ impl SessionItem {
     }
 
     pub(super) fn expired_holds(&self, now: Timestamp) -> Vec<ExpiredHold> {
-        let holds = self.attributes.iter().filter(|(name, _)| name.starts_with(HOLD));
-        holds
-            .filter_map(|(name, value)| {
-                let hold = value.as_m().ok()?;
-                let expired = Timestamp(read_number(hold.get("expires_at_ms"))) <= now;
-                let specialist = hold.get("specialist").and_then(|name| name.as_s().ok());
-                expired.then(|| ExpiredHold {
-                    attribute: name.clone(),
-                    specialist: specialist.and_then(|name| SpecialistName::parse(name)),
-                    tokens: read_number(hold.get("tokens")),
-                    micro_usd: read_number(hold.get("micro_usd")),
-                })
+        let expired = self.holds_listed().filter(|(_, hold)| !is_live(hold, now));
+        expired
+            .map(|(id, hold)| ExpiredHold {
+                attribute: format!("{HOLD}{id}"),
+                specialist: hold.text("specialist").and_then(SpecialistName::parse),
+                tokens: hold.number("tokens"),
+                micro_usd: hold.number("micro_usd"),
             })
             .take(EXPIRED_AT_ONCE)
             .collect()
     }
 
-    pub(super) fn number(&self, name: &str) -> u64 {
-        read_number(self.attributes.get(name))
+    /// The holds by their ids.
+    fn holds_listed(&self) -> impl Iterator<Item = (&str, &Item)> {
+        self.item.beginning(HOLD).filter_map(|(id, value)| match value {
+            Value::Map(hold) => Some((id, hold)),
+            _ => None,
+        })
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.attributes.get(name)?.as_s().ok().map(String::as_str)
+    pub(super) fn number(&self, name: &str) -> u64 {
+        self.item.number(name)
     }
 
     /// Whether another live invocation of the same specialist is under way: one that is not of the
@@ -251,17 +248,12 @@ impl SessionItem {
     fn is_occupied(&self, reservation: &Reservation<'_>, place: usize) -> bool {
         let (before, rest) = reservation.holds.split_at(place);
         let Some(request) = rest.first() else { return false };
-        let own: Vec<String> = reservation.holds.iter().map(|own| hold_attribute(own.id)).collect();
+        let is_own = |id: &str| reservation.holds.iter().any(|own| own.id.as_str() == id);
         before.iter().any(|other| other.specialist == request.specialist)
-            || self.attributes.iter().any(|(name, value)| {
-                name.starts_with(HOLD)
-                    && !own.contains(name)
-                    && value.as_m().is_ok_and(|hold| {
-                        let specialist = hold.get("specialist").and_then(|name| name.as_s().ok());
-                        let expires = Timestamp(read_number(hold.get("expires_at_ms")));
-                        specialist.is_some_and(|name| name == request.specialist.as_str())
-                            && expires > reservation.now
-                    })
+            || self.holds_listed().any(|(id, hold)| {
+                !is_own(id)
+                    && hold.text("specialist") == Some(request.specialist.as_str())
+                    && is_live(hold, reservation.now)
             })
     }
 
@@ -278,7 +270,7 @@ impl SessionItem {
 
     /// The requests that were asked longest ago, where there are more than are kept.
     fn stale_fingerprints(&self) -> Vec<Fingerprint> {
-        let seen = self.attributes.keys().filter_map(|name| name.strip_prefix(SEEN));
+        let seen = self.item.beginning(SEEN).map(|(fingerprint, _)| fingerprint);
         let mut seen: Vec<Fingerprint> = seen.filter_map(Fingerprint::parse).collect();
         seen.sort_by_key(|fingerprint| self.number(&asked_at_attribute(fingerprint)));
         seen.truncate(seen.len().saturating_sub(SEEN_REQUESTS));
@@ -286,9 +278,9 @@ impl SessionItem {
     }
 }
 
-/// The key of a session's item.
-pub(super) fn session_key(session: &RootSession) -> Attributes {
-    key(format!("SESSION#{session}"), "BUDGET".to_owned())
+/// Whether a hold's invocation may still be under way.
+fn is_live(hold: &Item, now: Timestamp) -> bool {
+    Timestamp(hold.number("expires_at_ms")) > now
 }
 
 /// The attribute of a hold. A map of holds would not do: DynamoDB cannot create a map and
@@ -320,7 +312,7 @@ pub(super) fn times_left_attribute(specialist: &SpecialistName) -> String {
 
 /// The attribute with the tokens that a specialist has used in the session.
 pub(super) fn tokens_attribute(specialist: &SpecialistName) -> String {
-    format!("tokens#{specialist}")
+    format!("{TOKENS}{specialist}")
 }
 
 /// The attribute with the micro-dollars that a specialist has used in the session.

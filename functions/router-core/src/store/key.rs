@@ -1,0 +1,85 @@
+//! The keys of all items: the one place that knows how they are formed.
+
+use std::fmt::Display;
+
+use crate::ids::{Fingerprint, RootSession, SpecialistName};
+
+/// How the partition keys of all circuits begin.
+const CIRCUIT: &str = "CIRCUIT#";
+/// Stands for all specialists in a circuit's key.
+const ALL: &str = "*";
+
+/// The key of an item: partition key and sort key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    /// The partition key, `pk`.
+    pub pk: String,
+    /// The sort key, `sk`.
+    pub sk: String,
+}
+
+impl ItemKey {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// A session's budget.
+    pub fn session(session: &RootSession) -> Self {
+        Self::new(format!("SESSION#{session}"), "BUDGET")
+    }
+
+    /// The answer that a session was given to a request.
+    pub fn repeat(session: &RootSession, fingerprint: &Fingerprint) -> Self {
+        Self::new(format!("SESSION#{session}"), format!("REPEAT#{}", fingerprint.as_str()))
+    }
+
+    /// A tenant's UTC day, `date` as `2026-11-21`.
+    pub fn tenant_day(tenant: impl Display, date: &str) -> Self {
+        Self::new(format!("TENANT#{tenant}"), format!("DAY#{date}"))
+    }
+
+    /// A specialist's UTC day.
+    pub fn specialist_day(specialist: &SpecialistName, date: &str) -> Self {
+        Self::new(format!("SPECIALIST#{specialist}"), format!("DAY#{date}"))
+    }
+
+    /// A specialist's circuit; without a specialist, what an operator says of all circuits.
+    pub fn circuit(specialist: Option<&SpecialistName>) -> Self {
+        let name = specialist.map_or(ALL, SpecialistName::as_str);
+        Self::new(format!("{CIRCUIT}{name}"), "STATE")
+    }
+
+    /// Whose circuit the item with this partition key is: of all specialists, or of one. `None`:
+    /// it is no circuit, or one of a name that no specialist can have.
+    pub fn circuit_of(pk: &str) -> Option<Option<SpecialistName>> {
+        match pk.strip_prefix(CIRCUIT)? {
+            ALL => Some(None),
+            name => SpecialistName::parse(name).map(Some),
+        }
+    }
+
+    /// What a specialist did not answer, on this UTC day.
+    pub fn incident(date: &str, id: &str) -> Self {
+        Self::new(format!("INCIDENT#{date}"), id)
+    }
+
+    /// The routing policy that is in force where the table has it.
+    pub fn policy() -> Self {
+        Self::new("POLICY", "CURRENT")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circuits_key_says_whose_it_is() {
+        let billing = SpecialistName::parse("billing").unwrap();
+        for specialist in [None, Some(billing)] {
+            let key = ItemKey::circuit(specialist.as_ref());
+            assert_eq!(ItemKey::circuit_of(&key.pk), Some(specialist));
+        }
+        assert_eq!(ItemKey::circuit_of("SESSION#s"), None);
+    }
+}
