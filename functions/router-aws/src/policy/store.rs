@@ -1,0 +1,124 @@
+//! The routing policy in the table: item `POLICY` / `CURRENT`.
+//!
+//! | attribute | |
+//! |---|---|
+//! | `toml` | the policy; without it, functions go by the one that is compiled in |
+//! | `previous` | the policy before it |
+//! | `pushed_at_ms` | when it was written |
+//!
+//! A write is conditional on `toml` being what its author has read, so it does not matter who
+//! writes: another operator, or a person in the console who knows of no other attribute.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use router_core::error::Cause;
+use router_core::units::Timestamp;
+
+use crate::table::{self, Attributes, Expression, Table, key, number, read_text, text};
+
+/// A policy is at most as long: the item has two, and 400 KB.
+pub const MAX_POLICY_BYTES: usize = 150_000;
+
+/// What the table has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredPolicy {
+    /// The policy, as TOML.
+    pub toml: Option<String>,
+    /// The one before it.
+    pub previous: Option<String>,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The policy is in the table.
+    Stored,
+    /// The table has another one than the author has read. Nothing was changed.
+    Lost,
+}
+
+/// The policy in a DynamoDB table.
+#[derive(Clone, Debug)]
+pub struct PolicyStore {
+    table: Table,
+}
+
+impl PolicyStore {
+    /// The policy in `table`.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Reads what the table has now.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer.
+    pub async fn read(&self) -> Result<StoredPolicy, Cause> {
+        let request = self.table.client.get_item().table_name(&self.table.name);
+        let request = request.set_key(Some(current())).consistent_read(true);
+        let item = request.send().await.map_err(table::cause)?.item.unwrap_or_default();
+        // An attribute that is no string is a policy too, one that is refused: an empty text.
+        let attribute = |name: &str| {
+            item.get(name).map(|value| read_text(Some(value)).unwrap_or_default().to_owned())
+        };
+        Ok(StoredPolicy { toml: attribute("toml"), previous: attribute("previous") })
+    }
+
+    /// Writes a policy in the place of the one that was `read`, which becomes the previous one.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer: the policy may have been written. Writing it again does no harm.
+    pub async fn push(
+        &self,
+        toml: &str,
+        read: &StoredPolicy,
+        now: Timestamp,
+    ) -> Result<Pushed, Cause> {
+        let write = replacement(toml, read, now);
+        let sent = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(current()))
+            .update_expression(write.update())
+            .condition_expression(write.condition())
+            .set_expression_attribute_names(Some(write.names))
+            .set_expression_attribute_values(Some(write.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = sent else { return Ok(Pushed::Stored) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failure)) => {
+                // The answer to the first try may have been lost.
+                let found = failure.item.as_ref().and_then(|item| read_text(item.get("toml")));
+                Ok(if found == Some(toml) { Pushed::Stored } else { Pushed::Lost })
+            }
+            _ => Err(table::cause(error)),
+        }
+    }
+}
+
+fn current() -> Attributes {
+    key("POLICY".to_owned(), "CURRENT".to_owned())
+}
+
+fn replacement(toml: &str, read: &StoredPolicy, now: Timestamp) -> Expression {
+    let mut write = Expression::default();
+    match &read.toml {
+        Some(before) => write.compare("toml", "=", text(before)),
+        None => write.require_absent("toml"),
+    }
+    write.set("toml", text(toml));
+    write.set("pushed_at_ms", number(now.0));
+    match &read.toml {
+        Some(before) if before.len() <= MAX_POLICY_BYTES => write.set("previous", text(before)),
+        // One that a person wrote into the item: two of them would be too large.
+        Some(_) => write.remove("previous"),
+        None => {}
+    }
+    write
+}
