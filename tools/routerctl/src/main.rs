@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use router_aws::policy::MAX_POLICY_BYTES;
 use router_core::error::Cause;
 use stand_ins::last_run::OpenError;
 
@@ -75,8 +74,6 @@ enum Failure {
         #[source]
         source: io::Error,
     },
-    #[error("{} is larger than a policy may be, {MAX_POLICY_BYTES} bytes", .0.display())]
-    TooLarge(PathBuf),
     #[error("the table gave no answer: {0}")]
     Table(Cause),
     #[error(transparent)]
