@@ -328,7 +328,7 @@ mod tests {
         let [found] = &found[..] else { panic!("{found:?}") };
         let expected = "`specialists.general.agent` is missing: the specialist needs an agent";
         assert!(found.starts_with(expected), "{found}");
-        assert!(found.contains("SPECIALISTS and SPECIALIST_ARNS"), "{found}");
+        assert!(found.contains("in SPECIALISTS and its ARN in SPECIALIST_ARNS"), "{found}");
     }
 
     #[test]

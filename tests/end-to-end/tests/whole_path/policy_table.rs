@@ -9,7 +9,7 @@ use stand_ins::Options;
 use stand_ins::table::{AttributeValue, Item, key};
 use stand_ins::table_faults::Fault;
 
-use crate::support::{Ask, Limits, World, policy};
+use crate::support::{Ask, Limits, World, agents_with, policy};
 
 /// What the compiled-in policy allows.
 const COMPILED_IN: u64 = 12;
@@ -24,9 +24,11 @@ fn text(value: &str) -> AttributeValue {
 
 /// A function that looks for its policy in the table, which has none yet.
 async fn world() -> World {
+    let slow = "answer = 'yes'\nusage = [{ input = 500, output = 100 }]\ndelay_ms = 300";
+    let agents = Some(agents_with([("[slow]", slow)]));
     let env = [("ROUTING_POLICY", "table"), ("POLICY_REFRESH_SECONDS", "0")];
     let env: BTreeMap<_, _> = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    World::start(Options { policy: None, env, ..World::options(Limits::NONE) }).await
+    World::start(Options { policy: None, agents, env, ..World::options(Limits::NONE) }).await
 }
 
 impl World {
@@ -43,6 +45,19 @@ impl World {
         told.left().0 + 1
     }
 
+    /// Asks, has `change` done while an agent works on its answer, and tells the steps that this
+    /// request's policy allows. A change after a reply might come before the look or after it.
+    async fn steps_during(&self, change: impl Future<Output = ()>) -> u64 {
+        let ask = Ask::orders("[slow]");
+        let calls = self.agents().calls().len();
+        let (told, ()) = tokio::join!(self.ask(&ask), async {
+            self.agents().wait_for_calls(calls + 1).await;
+            change.await;
+        });
+        assert_eq!(told.outcome(), ("answered", None));
+        told.left().0 + 1
+    }
+
     fn rejections(&self) -> f64 {
         let data = self.metrics().batches().into_iter().flat_map(|batch| batch.data);
         let rejected = data.filter(|datum| datum.name == "PolicyRejected");
@@ -54,13 +69,19 @@ impl World {
 async fn a_changed_policy_counts_from_the_request_after_the_look_at_it() {
     let world = world().await;
     assert_eq!(world.steps().await, COMPILED_IN, "the table has none");
-    world.put_policy([("toml", text(&with_steps(20)))]).await;
-    assert_eq!(world.steps().await, COMPILED_IN, "nothing is looked at before a reply");
+    let put = |steps| {
+        let world = &world;
+        async move { world.put_policy([("toml", text(&with_steps(steps)))]).await }
+    };
+    assert_eq!(world.steps_during(put(20)).await, COMPILED_IN, "one request, one policy");
     assert_eq!(world.steps().await, 20);
-    world.put_policy([("toml", text(&with_steps(30)))]).await;
-    assert_eq!((world.steps().await, world.steps().await), (20, 30));
-    world.table().delete_item(&key("POLICY", "CURRENT")).await.unwrap();
-    assert_eq!((world.steps().await, world.steps().await), (30, COMPILED_IN));
+    assert_eq!(world.steps_during(put(30)).await, 20);
+    assert_eq!(world.steps().await, 30);
+    let taken_away = async {
+        world.table().delete_item(&key("POLICY", "CURRENT")).await.unwrap();
+    };
+    assert_eq!(world.steps_during(taken_away).await, 30);
+    assert_eq!(world.steps().await, COMPILED_IN);
     assert_eq!((world.cold_starts(), world.rejections()), (1, 0.0));
     world.put_policy([("toml", text(&with_steps(40)))]).await;
     world.renew_processes().await.unwrap();
@@ -82,7 +103,7 @@ async fn a_bad_policy_is_refused_whole_logged_without_its_content_and_counted_on
     );
     let fewer = with_steps(30).replace("specialists.billing", "specialists.invoices");
     let bad = [&newer, &wrong, &too_large, &without_agent, &fewer, "[SECRET", ""].map(text);
-    let bad = bad.into_iter().chain([AttributeValue::N("7".to_owned())]);
+    let bad = [AttributeValue::N("7".to_owned())].into_iter().chain(bad);
     for (number, bad) in bad.enumerate() {
         world.put_policy([("toml", bad)]).await;
         for _ in 0..3 {
@@ -97,7 +118,8 @@ async fn a_bad_policy_is_refused_whole_logged_without_its_content_and_counted_on
         assert!(logs.contains(&format!("\"setting\":\"{setting}\"")), "{setting} is not in {logs}");
     }
     world.put_policy([("toml", text(&with_steps(50)))]).await;
-    assert_eq!((world.steps().await, world.steps().await), (20, 50));
+    world.steps().await;
+    assert_eq!(world.steps().await, 50);
 }
 
 #[tokio::test]
@@ -109,7 +131,7 @@ async fn an_older_version_that_does_not_know_a_newer_key_keeps_its_own_policy() 
     assert_eq!((world.steps().await, world.steps().await), (COMPILED_IN, COMPILED_IN));
     // One that starts, with and without a policy before it.
     world.renew_processes().await.unwrap();
-    assert_eq!(world.steps().await, COMPILED_IN);
+    assert_eq!((world.steps().await, world.steps().await), (COMPILED_IN, COMPILED_IN));
     world.put_policy([("toml", text(&newer)), ("previous", text(&with_steps(20)))]).await;
     world.renew_processes().await.unwrap();
     assert_eq!((world.steps().await, world.steps().await), (20, 20));
@@ -125,9 +147,12 @@ async fn a_silent_table_changes_no_policy_and_is_asked_again() {
     world.renew_processes().await.unwrap();
     assert_eq!(world.steps().await, COMPILED_IN, "it is not known at the cold start");
     assert_eq!(world.steps().await, 20);
-    world.put_policy([("toml", text(&with_steps(30)))]).await;
-    silent();
-    assert_eq!((world.steps().await, world.steps().await), (20, 20));
+    let change = async {
+        world.put_policy([("toml", text(&with_steps(30)))]).await;
+        silent();
+    };
+    assert_eq!(world.steps_during(change).await, 20);
+    assert_eq!(world.steps().await, 20);
     assert_eq!(world.steps().await, 30);
     assert_eq!((world.table().faults().left(), world.rejections()), (0, 0.0));
 }
@@ -148,8 +173,7 @@ async fn circuits_budgets_and_sentences_follow_a_new_roster() {
     let forced = ("forced".to_owned(), text("open"));
     let item: Item = key("CIRCUIT#logistics", "STATE").into_iter().chain([forced]).collect();
     world.table().put_item(item).await.unwrap();
-    world.put_policy([("toml", text(&more))]).await;
-    assert_eq!(world.ask(&used_up).await.outcome(), ("refused", Some("budget_steps")));
+    world.steps_during(world.put_policy([("toml", text(&more))])).await;
     assert_eq!(world.ask(&used_up).await.outcome(), ("answered", None), "no refusal is remembered");
     let told = world.ask(&Ask::of("logistics", "Where is it?")).await;
     assert_eq!(told.outcome().1, Some("circuit_open"), "its circuit was never read before");
