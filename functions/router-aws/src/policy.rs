@@ -225,19 +225,7 @@ mod tests {
 
     use super::*;
     use crate::settings::Lookup;
-
-    const COMPILED_IN: &str = r#"
-        [routing]
-        fallback = "general"
-        [session]
-        max_steps = 1
-        max_tokens = 10
-        max_cost_usd = 1.0
-        [specialists.general]
-        description = "everything"
-        max_tokens_per_call = 10
-        price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0 }
-    "#;
+    use crate::settings::tests::POLICY as COMPILED_IN;
 
     fn source_for(specialist: &str, compiled_in: &'static str) -> TablePolicy {
         let var: Lookup<'_> = &|name| match name {

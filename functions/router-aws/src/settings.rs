@@ -128,13 +128,14 @@ fn missing(setting: &str, rule: &str) -> Mistake {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use router_core::policy::Policy;
 
     use super::routing::PolicySettings;
     use super::*;
 
-    const POLICY: &str = r#"
+    /// The smallest policy, of one specialist and one step.
+    pub(crate) const POLICY: &str = r#"
         [routing]
         fallback = "general"
         [session]

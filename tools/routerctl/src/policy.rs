@@ -31,6 +31,7 @@ pub(crate) enum Command {
     ///
     /// Compares key by key: comments and order do not count. Where the table has no policy,
     /// functions go by the one that is compiled into them, and every key is new here.
+    #[command(verbatim_doc_comment)]
     Diff {
         /// The policy (TOML)
         file: PathBuf,
@@ -40,9 +41,10 @@ pub(crate) enum Command {
     },
     /// Put a policy into the table, unless it has mistakes
     ///
-    /// Functions with ROUTING_POLICY=table go by it from their next request after
-    /// POLICY_REFRESH_SECONDS on. The policy before it is kept: `push --previous` brings it back.
-    /// Nothing is written if the table's policy was changed by another author in between.
+    /// Functions with ROUTING_POLICY=table look for it after a reply, every POLICY_REFRESH_SECONDS,
+    /// and go by it from the next request on. The policy before it is kept: `push --previous`
+    /// brings it back. Nothing is written if another author has changed the table's in between.
+    #[command(verbatim_doc_comment)]
     Push {
         /// The policy (TOML)
         #[arg(required_unless_present = "previous", conflicts_with = "previous")]
@@ -63,8 +65,7 @@ pub(crate) enum Command {
 /// The specialists that have an agent.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Roster {
-    /// The specialists that the functions have agents for, as in the stack's parameter; without
-    /// it, whether each specialist has one is not checked
+    /// The specialists that have agents, as in the stack's parameter [default: not checked]
     #[arg(long, value_name = "NAME,…")]
     specialists: Option<String>,
 }

@@ -11,6 +11,7 @@ use crate::{Failure, Said};
 /// A line for each specialist, with its description and its intents; the one of last resort is the
 /// last. A Bedrock agent's instruction takes 4000 characters in all.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,

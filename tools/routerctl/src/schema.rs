@@ -12,10 +12,8 @@ use crate::{Failure, Said};
 /// Names and intents stand in the arguments' descriptions, unless there are more than Bedrock lets
 /// one say: then these refer to the list that `prompt` prints.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    source: Source,
-
     /// Who is to call the tools
     #[arg(long, value_enum)]
     form: Form,
@@ -23,6 +21,9 @@ pub(crate) struct Arguments {
     /// With the keys as CloudFormation writes them (not for openapi)
     #[arg(long)]
     cloudformation: bool,
+
+    #[command(flatten)]
+    source: Source,
 }
 
 /// The form of a schema.
