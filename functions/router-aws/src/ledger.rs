@@ -38,6 +38,11 @@ impl DynamoLedger {
         Self { table, used_up: UsedUp::default() }
     }
 
+    /// Forgets which sessions have used a limit up: another policy may have another limit.
+    pub(crate) fn forget(&self) {
+        self.used_up.forget();
+    }
+
     async fn take(&self, reservation: &Reservation<'_>) -> Result<Holds, ReserveError> {
         if let Some(exhausted) = self.used_up.recall(reservation) {
             return Err(ReserveError::Exhausted(exhausted));

@@ -1,7 +1,8 @@
 //! The router's ports on AWS, and what a function needs around them: settings and logs.
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
-//! [`DynamoCircuits`] the circuits and [`DynamoIncidents`] the incidents, all in one [`Table`];
+//! [`DynamoCircuits`] the circuits, [`DynamoIncidents`] the incidents and [`policy`] the routing policy,
+//! all in one [`Table`];
 //! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
 //! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
@@ -18,6 +19,7 @@ pub mod logging;
 pub mod metrics;
 pub mod otlp;
 pub mod output;
+pub mod policy;
 mod ports;
 pub mod settings;
 pub mod table;
@@ -28,6 +30,8 @@ pub use agents::AgentInvoker;
 /// Region, credentials and endpoints, as all clients share them.
 pub use aws_config::SdkConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::Credentials;
 pub use circuits::DynamoCircuits;
 pub use clock::{InvocationClock, SystemClock};
 pub use incidents::DynamoIncidents;
@@ -43,8 +47,26 @@ pub use table::Table;
 /// seconds. Here every call has a limit of its own, and how long an agent may be silent is the
 /// policy's to say.
 pub async fn aws_configuration() -> SdkConfig {
-    aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+    configuration().load().await
+}
+
+/// As [`aws_configuration`], in `region` where the environment is not to say which.
+pub async fn aws_configuration_in(region: String) -> SdkConfig {
+    configuration().region(Region::new(region)).load().await
+}
+
+/// What a client of an emulator at `url` needs, which asks for no credentials that open anything.
+pub async fn emulator_configuration(url: &str) -> SdkConfig {
+    let credentials = Credentials::new("emulator", "emulator", None, None, "emulator");
+    configuration()
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(url)
+        .credentials_provider(credentials)
         .load()
         .await
+}
+
+fn configuration() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }

@@ -4,21 +4,23 @@ use aws_config::SdkConfig;
 use router_core::Ports;
 use router_core::circuit::Circuits;
 
+use crate::policy::PolicyStore;
 use crate::settings::{MetricsSettings, TableSettings};
 use crate::{
     AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger,
     InvocationClock, Table,
 };
 
-/// What a function keeps of its ports from one invocation to the next: budgets, circuits and
-/// incidents in one table, agents, CloudWatch.
+/// What a function keeps of its ports from one invocation to the next: budgets, circuits,
+/// incidents and a policy in one table, agents, CloudWatch.
 #[derive(Debug)]
 pub struct AwsPorts {
     ledger: DynamoLedger,
     invoker: AgentInvoker,
     circuits: Circuits<DynamoCircuits>,
     incidents: DynamoIncidents,
-    metrics: CloudWatchMetrics,
+    pub(crate) metrics: CloudWatchMetrics,
+    pub(crate) policy: PolicyStore,
 }
 
 impl AwsPorts {
@@ -29,9 +31,16 @@ impl AwsPorts {
             ledger: DynamoLedger::new(table.clone()),
             invoker: AgentInvoker::new(config),
             circuits: Circuits::new(DynamoCircuits::new(table.clone())),
-            incidents: DynamoIncidents::new(table),
+            incidents: DynamoIncidents::new(table.clone()),
             metrics: CloudWatchMetrics::new(config, metrics),
+            policy: PolicyStore::new(table),
         }
+    }
+
+    /// Forgets what was remembered under a policy that is no longer the function's.
+    pub(crate) fn forget(&self) {
+        self.ledger.forget();
+        self.circuits.forget();
     }
 
     /// The ports of an invocation that begins now.

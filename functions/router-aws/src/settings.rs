@@ -5,12 +5,14 @@
 //! setting's name, what was found and the rule. There is no falling back to something harmless: a
 //! function that is set up wrongly does not start.
 
+mod agents;
 pub mod endpoints;
 mod log;
 mod metrics;
 pub mod routing;
 mod traces;
 
+pub use agents::Agents;
 pub use log::LogSettings;
 pub use metrics::{Delivery, MetricsSettings};
 use router_core::policy::{Mistake, NOT_SHOWN, may_be_secret};
@@ -126,12 +128,14 @@ fn missing(setting: &str, rule: &str) -> Mistake {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use router_core::policy::Policy;
 
+    use super::routing::PolicySettings;
     use super::*;
 
-    const POLICY: &str = r#"
+    /// The smallest policy, of one specialist and one step.
+    pub(crate) const POLICY: &str = r#"
         [routing]
         fallback = "general"
         [session]
@@ -160,7 +164,9 @@ mod tests {
         mistakes.take(TraceSettings::from_vars(var));
         let policy = mistakes.take(routing::policy(var, read_file, POLICY));
         match (gateway, policy) {
-            (Some(gateway), Some(policy)) if mistakes.0.is_empty() => Ok((gateway, policy)),
+            (Some(gateway), Some(PolicySettings::Fixed(policy))) if mistakes.0.is_empty() => {
+                Ok((gateway, *policy))
+            }
             _ => Err(mistakes.0),
         }
     }
@@ -198,6 +204,7 @@ mod tests {
             ("METRICS_DELIVERY", "mail"),
             ("METRICS_NAMESPACE", "AWS/Bedrock"),
             ("OTEL_SDK_DISABLED", "perhaps"),
+            ("POLICY_REFRESH_SECONDS", "soon"),
             ("SPECIALIST_AGENTS", "{}"),
         ]);
         let names: Vec<&str> = found.iter().map(|text| text.split(' ').next().unwrap()).collect();
@@ -210,6 +217,7 @@ mod tests {
                 "`METRICS_DELIVERY`",
                 "`AWS_ENDPOINT_URL_STS`",
                 "`OTEL_SDK_DISABLED`",
+                "`POLICY_REFRESH_SECONDS`",
                 "`specialists.general.agent`"
             ]
         );
@@ -223,9 +231,12 @@ mod tests {
             "GATEWAY_INJECTS_SESSION",
             "METRICS_DELIVERY",
             "METRICS_NAMESPACE",
+            "POLICY_REFRESH_SECONDS",
             "POWERTOOLS_METRICS_NAMESPACE",
             "ROUTING_POLICY",
+            "SPECIALISTS",
             "SPECIALIST_AGENTS",
+            "SPECIALIST_ARNS",
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_DYNAMODB",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -260,6 +271,15 @@ mod tests {
             let mistake = LogSettings::from_vars(|_| Some(value.to_owned())).mistake.unwrap();
             assert!(!mistake.to_string().contains("SECRET"), "{mistake}");
         }
+        let secret = "https://user:SECRET@host";
+        let vars = [
+            TABLE,
+            ("SPECIALISTS", "https://u:SECRET@h,https://u:SECRET@h"),
+            ("SPECIALIST_ARNS", secret),
+        ];
+        assert!(!messages(&vars).concat().contains("SECRET"));
+        let vars = [TABLE, ("SPECIALISTS", secret), ("SPECIALIST_ARNS", secret)];
+        assert!(!messages(&vars).concat().contains("SECRET"));
         for agents in [r#"{"general": ["SECRET"]}"#, r#"["SECRET"]"#, "SECRET"] {
             let found = messages(&[TABLE, ("SPECIALIST_AGENTS", agents)]);
             assert!(!found[0].contains("SECRET"), "{found:?}");
@@ -288,6 +308,49 @@ mod tests {
             assert!(found[0].starts_with("`SPECIALIST_AGENTS`"), "{found:?}");
             assert!(found[1].starts_with("`session.max_steps`"), "the policy is read too");
             assert_eq!(found.len(), 2, "and nothing is said of agents that could not be read");
+        }
+    }
+
+    #[test]
+    fn each_disagreement_of_agents_and_policy_names_the_variable_that_gave_them() {
+        let vars = |names, arns| [TABLE, ("SPECIALISTS", names), ("SPECIALIST_ARNS", arns)];
+        let (_, policy) = read(&vars("general", "GENERAL001/LIVE000001")).unwrap();
+        assert_eq!(policy.fallback().agent.to_string(), "GENERAL001/LIVE000001");
+        let found = messages(&vars("general,astrology", "general,A/B"));
+        assert!(found[0].starts_with("`SPECIALIST_ARNS.general` is \"general\": "), "{found:?}");
+        let expected =
+            "`SPECIALISTS` is an agent for `astrology`: the policy has no such specialist";
+        assert_eq!(found[1..], [expected]);
+    }
+
+    #[test]
+    fn without_agents_each_specialist_is_named_with_what_to_set() {
+        let found = messages(&[TABLE, ("SPECIALISTS", ""), ("SPECIALIST_ARNS", "")]);
+        let [found] = &found[..] else { panic!("{found:?}") };
+        let expected = "`specialists.general.agent` is missing: the specialist needs an agent";
+        assert!(found.starts_with(expected), "{found}");
+        assert!(found.contains("in SPECIALISTS and its ARN in SPECIALIST_ARNS"), "{found}");
+    }
+
+    #[test]
+    fn a_policy_in_the_table_is_not_read_here_but_all_else_is_checked() {
+        let table = ("ROUTING_POLICY", "table");
+        let read = |vars: &[(&str, &str)]| {
+            let var: Lookup<'_> = &|name| {
+                vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            routing::policy(var, |_| panic!("no file is read"), "no policy")
+        };
+        for (seconds, expected) in [("", 60), ("5", 5), ("0", 0)] {
+            let settings = read(&[table, AGENTS, ("POLICY_REFRESH_SECONDS", seconds)]).unwrap();
+            let PolicySettings::InTable(policy) = settings else { panic!("{settings:?}") };
+            assert_eq!(policy.refresh.as_secs(), expected);
+        }
+        for seconds in ["-1", "1.5", "60s", "86401"] {
+            let vars = [table, ("SPECIALISTS", "a,"), ("POLICY_REFRESH_SECONDS", seconds)];
+            let found: Vec<String> =
+                read(&vars).unwrap_err().into_iter().map(|mistake| mistake.setting).collect();
+            assert_eq!(found, ["SPECIALISTS", "SPECIALIST_ARNS", "POLICY_REFRESH_SECONDS"]);
         }
     }
 }

@@ -23,6 +23,7 @@ pub use router_aws::SdkConfig;
 use router_aws::settings::{LogSettings, Lookup, Mistakes, TraceSettings, endpoints};
 use router_aws::{InvocationClock, OtlpTraces, aws_configuration, logging, output, xray_header};
 use router_core::deadline;
+use router_core::policy::Mistake;
 use router_core::units::Clock;
 use runtime_api::{RuntimeApi, RuntimeApiError};
 use tracing::{Instrument, error};
@@ -39,7 +40,14 @@ pub trait Function: Sized {
     fn settings(var: Lookup<'_>, mistakes: &mut Mistakes) -> Option<Self::Settings>;
 
     /// Begins to work, with the region, credentials and endpoints of `config`.
-    fn new(settings: Self::Settings, config: &SdkConfig) -> Self;
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in settings that are kept elsewhere than in the environment.
+    fn start(
+        settings: Self::Settings,
+        config: &SdkConfig,
+    ) -> impl Future<Output = Result<Self, Vec<Mistake>>>;
 
     /// Answers an invocation with the text of a reply, or with an error whose type is fixed, so
     /// that it can be looked for. The error's message is logged.
@@ -48,6 +56,9 @@ pub trait Function: Sized {
         invocation: &Invocation,
         environment: &Environment,
     ) -> impl Future<Output = Result<String, Diagnostic>>;
+
+    /// Does what an answer need not wait for, within `within`, when the reply is out.
+    fn after_reply(&self, within: Duration) -> impl Future<Output = ()>;
 }
 
 /// Runs a function for as long as Lambda has invocations for it. `name` is its crate's, whose lines
@@ -59,21 +70,20 @@ pub async fn run<F: Function>(name: &'static str) -> ExitCode {
     let mut mistakes = Mistakes(log_settings.mistake.into_iter().collect());
     mistakes.take(endpoints::check_all(&var));
     let traces = mistakes.take(TraceSettings::from_vars(var));
-    match (F::settings(&var, &mut mistakes), traces) {
-        (Some(settings), Some(traces)) if mistakes.0.is_empty() => {
-            let config = aws_configuration().await;
-            let function = F::new(settings, &config);
+    if let (Some(settings), Some(traces), []) =
+        (F::settings(&var, &mut mistakes), traces, &*mistakes.0)
+    {
+        let config = aws_configuration().await;
+        if let Some(function) = mistakes.take(F::start(settings, &config).await) {
             let traces = traces.map(|traces| OtlpTraces::new(&config, traces));
             let environment = Environment::new(&var, log_settings.service, traces);
             let address = var("AWS_LAMBDA_RUNTIME_API").unwrap_or_default();
             let Err(failure) = serve(&function, &environment, &address).await;
             error!("the function stops: {failure}");
         }
-        _ => {
-            for mistake in mistakes.0 {
-                error!(setting = mistake.setting, "{mistake}");
-            }
-        }
+    }
+    for mistake in mistakes.0 {
+        error!(setting = mistake.setting, "{mistake}");
     }
     output::drain(LAST_LINES).await;
     ExitCode::FAILURE
@@ -111,6 +121,7 @@ async fn serve(
         // one.
         let left = || deadline::time_to_finish(invocation.deadline.since(clock.now()));
         environment.export_trace(left()).await;
+        function.after_reply(left()).instrument(span.clone()).await;
         output::drain(left().min(LAST_LINES)).await;
     }
 }

@@ -4,14 +4,15 @@
 //! and gives the reply in the event's own form. `router-lambda` does what all functions do.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use router_aws::AwsPorts;
-use router_aws::settings::{
-    GatewaySettings, Lookup, MetricsSettings, Mistakes, TableSettings, routing,
-};
+use router_aws::policy::CurrentPolicy;
+use router_aws::settings::routing::{self, PolicySettings};
+use router_aws::settings::{GatewaySettings, Lookup, MetricsSettings, Mistakes, TableSettings};
 use router_core::Handler;
 use router_core::handler::Handled;
-use router_core::policy::Policy;
+use router_core::policy::Mistake;
 use router_core::retry::RetryBudget;
 use router_core::views::spans;
 use router_core::wire::event::Event;
@@ -30,13 +31,13 @@ struct Settings {
     table: TableSettings,
     metrics: MetricsSettings,
     gateway: GatewaySettings,
-    policy: Policy,
+    policy: PolicySettings,
 }
 
 /// What the function keeps from one invocation to the next.
 struct SupervisorRouter {
     gateway: GatewaySettings,
-    policy: Policy,
+    policy: CurrentPolicy,
     ports: AwsPorts,
     retries: RetryBudget,
 }
@@ -53,10 +54,11 @@ impl Function for SupervisorRouter {
         Some(Settings { table: table?, metrics: metrics?, gateway: gateway?, policy: policy? })
     }
 
-    fn new(settings: Settings, config: &SdkConfig) -> Self {
+    async fn start(settings: Settings, config: &SdkConfig) -> Result<Self, Vec<Mistake>> {
         let Settings { table, metrics, gateway, policy } = settings;
         let ports = AwsPorts::new(config, &table, metrics);
-        Self { gateway, policy, ports, retries: RetryBudget::default() }
+        let policy = CurrentPolicy::load(policy, &ports).await?;
+        Ok(Self { gateway, policy, ports, retries: RetryBudget::default() })
     }
 
     async fn answer(
@@ -73,7 +75,8 @@ impl Function for SupervisorRouter {
         let session = event.caller.as_ref().ok().map(|caller| &caller.root);
         let is_traced = environment.wants_trace(invocation, session);
         let ports = self.ports.of_invocation();
-        let handler = Handler { policy: &self.policy, ports: &ports, retries: &self.retries };
+        let policy = self.policy.get();
+        let handler = Handler { policy: &policy, ports: &ports, retries: &self.retries };
         let request = environment.request(invocation, is_traced);
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
         let Handled { reply, entries } = Box::pin(handler.handle(&event, request)).await;
@@ -82,5 +85,9 @@ impl Function for SupervisorRouter {
                 .keep_trace(spans::of(&entries, session, &invocation.request_id), invocation);
         }
         Ok(reply.render(&event.form))
+    }
+
+    async fn after_reply(&self, within: Duration) {
+        self.policy.look_again(&self.ports, within).await;
     }
 }

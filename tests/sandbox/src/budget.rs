@@ -21,8 +21,8 @@ use self::limit::Policy;
 use self::raise::{Mistake, Raise};
 use self::session::Session;
 use self::view::View;
-use crate::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 use crate::paint::{Paint, counted, printable};
+use stand_ins::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 
 /// How many sessions an error names.
 const MOST_NAMED: usize = 20;

@@ -20,8 +20,8 @@ pub(crate) use self::rules::Policy;
 use self::circuit::ALL;
 use self::force::{Force, Mistake};
 use self::view::View;
-use crate::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 use crate::paint::{Paint, counted};
+use stand_ins::last_run::{LastRun, OpenError, SHIPPED_POLICY};
 
 /// Show the specialists' circuits, or force them
 ///

@@ -12,8 +12,8 @@ use stand_ins::table::{Item, TableError};
 
 pub(crate) use self::incident::Incident;
 
-use crate::last_run::{LastRun, OpenError};
 use crate::paint::Paint;
+use stand_ins::last_run::{LastRun, OpenError};
 
 /// Show what the specialists did not answer
 ///

@@ -7,7 +7,6 @@ mod elsewhere;
 mod incidents;
 mod injected;
 mod item;
-mod last_run;
 mod page;
 mod paint;
 mod play;

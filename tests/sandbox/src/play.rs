@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::Arguments;
 use crate::injected::Injected;
-use crate::last_run::{KeepError, LastRun, SHIPPED_POLICY};
 use crate::page::{ReportFile, Request, Run, Setting, Span};
 use crate::paint::{Paint, counted};
 use crate::report::{Report, Tally};
+use stand_ins::last_run::{KeepError, LastRun, SHIPPED_POLICY};
 
 /// Why nothing could be played, or not all of it.
 #[derive(Debug, thiserror::Error)]

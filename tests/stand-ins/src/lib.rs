@@ -33,6 +33,7 @@ mod functions;
 mod http;
 mod identity;
 pub mod lambda;
+pub mod last_run;
 pub mod metrics;
 mod options;
 mod presence;

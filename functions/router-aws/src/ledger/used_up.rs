@@ -35,6 +35,11 @@ impl UsedUp {
         (is_fresh(learnt, reservation) && again.is_for_good()).then_some(again)
     }
 
+    /// Forgets all refusals.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Remembers a refusal, if it holds whatever becomes of invocations under way.
     pub(super) fn remember(&self, reservation: &Reservation<'_>, exhausted: &Exhausted) {
         if !exhausted.is_for_good() || asked_of(exhausted.limit, reservation).is_none() {

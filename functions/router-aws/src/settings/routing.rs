@@ -1,16 +1,38 @@
-//! The routing policy, and the agents that play its specialists.
+//! The routing policy: where it is, and what stands there.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use router_core::json::kind;
 use router_core::policy::{Mistake, Policy};
-use serde_json::Value;
 
-use super::{Lookup, mistake, set, told};
+use super::agents::Agents;
+use super::{Lookup, mistake, set};
 
-/// Reads `SPECIALIST_AGENTS`, and the policy of `ROUTING_POLICY` with `read_file`, which is for
-/// one of the form `file:<path>`. Where it is not set, `default_policy` is the policy. Each
-/// specialist has an agent then.
+/// How often the table's policy is looked at where nothing else is set, in seconds.
+const REFRESH_SECONDS: u64 = 60;
+
+/// The policy that a function goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicySettings {
+    /// This one, for as long as the function runs.
+    Fixed(Box<Policy>),
+    /// The one in the table, which may change meanwhile.
+    InTable(TablePolicy),
+}
+
+/// What is to be known of a policy that is in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePolicy {
+    /// The agents of its specialists.
+    pub agents: Agents,
+    /// The time after which the table is looked at again; zero: after each reply.
+    pub refresh: Duration,
+    /// The policy where the table has none, as TOML.
+    pub compiled_in: &'static str,
+}
+
+/// Reads the agents, `POLICY_REFRESH_SECONDS`, and the policy of `ROUTING_POLICY` with `read_file`,
+/// which is for one of the form `file:<path>`. Where it is not set, `compiled_in` is the policy.
+/// Each specialist has an agent then.
 ///
 /// # Errors
 ///
@@ -18,45 +40,49 @@ use super::{Lookup, mistake, set, told};
 pub fn policy(
     var: Lookup<'_>,
     read_file: impl Fn(&str) -> std::io::Result<String>,
-    default_policy: &str,
-) -> Result<Policy, Vec<Mistake>> {
-    let agents = agents(set(var, "SPECIALIST_AGENTS"));
-    let text = policy_text(set(var, "ROUTING_POLICY"), read_file, default_policy);
-    let policy = text
-        .map_err(|mistake| vec![mistake])
-        .and_then(|text| Policy::parse(&text, agents.as_ref().ok()));
-    match (agents, policy) {
-        (Ok(_), policy) => policy,
-        (Err(mistake), policy) => {
-            Err([mistake].into_iter().chain(policy.err().into_iter().flatten()).collect())
+    compiled_in: &'static str,
+) -> Result<PolicySettings, Vec<Mistake>> {
+    let agents = Agents::from_vars(var);
+    let refresh = refresh(set(var, "POLICY_REFRESH_SECONDS")).map_err(|mistake| vec![mistake]);
+    let text = match set(var, "ROUTING_POLICY") {
+        None => Ok(Some(compiled_in.to_owned())),
+        Some(place) if place == "table" => Ok(None),
+        Some(text) => policy_text(text, read_file).map(Some).map_err(|mistake| vec![mistake]),
+    };
+    let policy = text.and_then(|text| {
+        let parse = |text: String| match &agents {
+            Ok(agents) => agents.parse_policy(&text),
+            Err(_) => Policy::parse(&text, None),
+        };
+        text.map(parse).transpose()
+    });
+    match (agents, refresh, policy) {
+        (Ok(agents), Ok(refresh), Ok(policy)) => Ok(match policy {
+            Some(policy) => PolicySettings::Fixed(Box::new(policy)),
+            None => PolicySettings::InTable(TablePolicy { agents, refresh, compiled_in }),
+        }),
+        (agents, refresh, policy) => {
+            let mistakes = [agents.err(), refresh.err(), policy.err()];
+            Err(mistakes.into_iter().flatten().flatten().collect())
         }
     }
 }
 
-fn agents(value: Option<String>) -> Result<BTreeMap<String, String>, Mistake> {
-    let Some(text) = value else { return Ok(BTreeMap::new()) };
-    let found = match serde_json::from_str(&text) {
-        Ok(Value::Object(agents)) => {
-            let text = |value: Value| value.as_str().map(str::to_owned);
-            let agents = agents.into_iter().map(|(name, value)| Some((name, text(value)?)));
-            match agents.collect() {
-                Some(agents) => return Ok(agents),
-                None => "an object with a value that is no text",
-            }
+fn refresh(value: Option<String>) -> Result<Duration, Mistake> {
+    let Some(text) = value else { return Ok(Duration::from_secs(REFRESH_SECONDS)) };
+    match text.parse() {
+        Ok(seconds @ 0..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            let rule = "it must be a whole number of seconds from 0, after each reply, to 86400";
+            Err(mistake("POLICY_REFRESH_SECONDS", &text, rule))
         }
-        Ok(other) => kind(&other),
-        Err(_) => "not JSON",
-    };
-    let rule = "it must be a JSON object that gives each specialist a text";
-    Err(told("SPECIALIST_AGENTS", found, rule))
+    }
 }
 
 fn policy_text(
-    value: Option<String>,
+    text: String,
     read_file: impl Fn(&str) -> std::io::Result<String>,
-    default_policy: &str,
 ) -> Result<String, Mistake> {
-    let Some(text) = value else { return Ok(default_policy.to_owned()) };
     let Some(path) = text.strip_prefix("file:") else { return Ok(text) };
     read_file(path).map_err(|error| {
         mistake("ROUTING_POLICY", &text, &format!("the file cannot be read, {error}"))

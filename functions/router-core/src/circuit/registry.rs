@@ -135,6 +135,12 @@ impl<S: CircuitStore> Circuits<S> {
         &self.store
     }
 
+    /// Has the next request read the circuits, however fresh what is known: its policy may have
+    /// specialists of whom the table was never asked.
+    pub fn forget(&self) {
+        self.with_cache(|cache| cache.read_at = None);
+    }
+
     /// Reads the circuits of `specialists` unless that was done a moment ago. Where the table
     /// gives no answer, what was known before holds on: a circuit that is open ends by its own
     /// time, and one of which nothing is known is closed.

@@ -285,7 +285,8 @@ impl<'t> Section<'t> {
                 }
             }
         } else if self.get("agent").is_none() {
-            let rule = "the specialist needs an agent, here or in SPECIALIST_AGENTS";
+            let rule = "the specialist needs an agent: its name in SPECIALISTS and its ARN in \
+                SPECIALIST_ARNS, or an entry of SPECIALIST_AGENTS, or this key";
             self.mistake("agent", "missing", rule);
         }
         from_policy.unwrap_or_else(placeholder)

@@ -3,6 +3,8 @@
 //! Every argument is checked before anything is done with it, and a mistake is told in a
 //! sentence that the model can act on: which argument, what was found, what is allowed.
 
+pub mod catalog;
+
 use serde_json::{Map, Value};
 
 use crate::json::kind;

@@ -31,6 +31,7 @@ mod metrics;
 mod mutations;
 mod odd_events;
 mod owners;
+mod policy_table;
 mod redelivery;
 mod refusals;
 mod routing;

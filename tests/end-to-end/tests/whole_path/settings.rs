@@ -67,6 +67,29 @@ async fn each_missing_or_impossible_setting_stops_the_function() {
             env([("SPECIALIST_AGENTS", r#"{"orders": "arn:aws:bedrock:us-east-1:1:agent/A"}"#)]),
             "an ARN must be `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`",
         ),
+        (
+            env([("SPECIALISTS", "orders"), ("SPECIALIST_ARNS", "A/B")]),
+            "`SPECIALIST_AGENTS` is set beside SPECIALISTS or SPECIALIST_ARNS",
+        ),
+        (
+            env([
+                ("SPECIALIST_AGENTS", ""),
+                ("SPECIALISTS", "orders"),
+                ("SPECIALIST_ARNS", "A/B,C/D"),
+            ]),
+            "`SPECIALIST_ARNS` is a list of 2, where SPECIALISTS has 1",
+        ),
+        // A stack whose lists are empty.
+        (
+            env([("SPECIALIST_AGENTS", ""), ("SPECIALISTS", ""), ("SPECIALIST_ARNS", "")]),
+            "its name in SPECIALISTS and its ARN in SPECIALIST_ARNS",
+        ),
+        (env([("POLICY_REFRESH_SECONDS", "1m")]), "`POLICY_REFRESH_SECONDS` is"),
+        // The compiled-in policy counts where the table has none, and this is not its roster.
+        (
+            env([("ROUTING_POLICY", "table"), ("SPECIALIST_AGENTS", "{\"logistics\": \"A/B\"}")]),
+            "the policy has no such specialist",
+        ),
         (env([("ROUTING_POLICY", "file:/nowhere.toml")]), "the file cannot be read"),
         (env([("ROUTING_POLICY", "[routing")]), "not TOML, line 1"),
         (env([("OTEL_EXPORTER_OTLP_ENDPOINT", "host:4318")]), "`OTEL_EXPORTER_OTLP_ENDPOINT` is"),
@@ -124,6 +147,22 @@ async fn credentials_in_settings_are_never_told() {
     let settings = env([("SPECIALIST_AGENTS", &*agents), ("OTEL_EXPORTER_OTLP_ENDPOINT", url)]);
     let said = last_words(Options { env: settings, ..World::options(Limits::NONE) }).await;
     assert!(said.contains("SPECIALIST_AGENTS") && !said.contains("SECRET"), "{said}");
+}
+
+#[tokio::test]
+async fn agents_in_two_lists_play_the_specialists() {
+    let agents = env([
+        ("SPECIALIST_AGENTS", ""),
+        ("SPECIALISTS", "general, orders,billing,support"),
+        (
+            "SPECIALIST_ARNS",
+            "GENERAL001/LIVE000001,ORDERS0001/LIVE000001,BILLING001/LIVE000001,\
+             SUPPORT001/LIVE000001",
+        ),
+    ]);
+    let world = World::start(Options { env: agents, ..World::options(Limits::NONE) }).await;
+    let told = world.ask(&Ask::orders("Where is it?")).await;
+    assert_eq!((told.outcome(), told.called()), (("answered", None), vec!["orders"]));
 }
 
 #[tokio::test]

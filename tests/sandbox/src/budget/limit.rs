@@ -189,7 +189,7 @@ fn parse_usd(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::last_run::SHIPPED_POLICY;
+    use stand_ins::last_run::SHIPPED_POLICY;
 
     #[test]
     fn dollars_are_read_to_the_micro_dollar() {

@@ -54,7 +54,7 @@ impl Default for Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::last_run::SHIPPED_POLICY;
+    use stand_ins::last_run::SHIPPED_POLICY;
 
     #[test]
     fn the_shipped_policy_is_read() {

@@ -12,7 +12,7 @@ use super::request::tests::{case, played};
 use super::run::{FaultSum, Unanswered};
 use super::waterfall::tests::span;
 use super::*;
-use crate::last_run::SHIPPED_POLICY;
+use stand_ins::last_run::SHIPPED_POLICY;
 
 const HOSTILE: &str = "</style></svg><script>alert(1)</script>\"onload='x'&lt;\u{0}\u{1b}[1m";
 

@@ -9,14 +9,13 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use stand_ins::table::{Table, TableError};
+use crate::table::{Table, TableError};
 
 /// The files that cargo writes into a target folder.
 const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// The policy that is compiled into the function.
-pub(crate) const SHIPPED_POLICY: &str =
-    include_str!("../../../functions/supervisor-router/routing.toml");
+pub const SHIPPED_POLICY: &str = include_str!("../../../functions/supervisor-router/routing.toml");
 
 /// What a run leaves: the table with what SQLite keeps beside it, and the policy. The table comes
 /// after what belongs to it: where it has been moved to, all of it is.
@@ -26,16 +25,16 @@ const POLICY: &str = "policy.toml";
 
 /// Where a run leaves things.
 #[derive(Clone, Debug)]
-pub(crate) struct LastRun {
+pub struct LastRun {
     folder: PathBuf,
 }
 
 /// A run that is under way and will be the last one once it has started. While this lives, no
 /// other run is.
 #[derive(Debug)]
-pub(crate) struct ThisRun {
+pub struct ThisRun {
     /// The file for the table.
-    pub(crate) table: PathBuf,
+    pub table: PathBuf,
     last_run: LastRun,
     has_started: bool,
     _lock: File,
@@ -43,7 +42,11 @@ pub(crate) struct ThisRun {
 
 impl ThisRun {
     /// From now on, this is the last run.
-    pub(crate) fn take_over(&mut self) -> Result<(), KeepError> {
+    ///
+    /// # Errors
+    ///
+    /// [`KeepError`] when the run before it does not go away.
+    pub fn take_over(&mut self) -> Result<(), KeepError> {
         self.has_started = true;
         let before = self.last_run.before();
         fs::remove_dir_all(&before).map_err(|source| at(&before, source))
@@ -61,9 +64,11 @@ impl Drop for ThisRun {
 
 /// Why the table of the last run cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub enum OpenError {
+    /// No run has left one.
     #[error("no run has left a table in {}: `cargo run -p sandbox` does", .0.display())]
     NoRun(PathBuf),
+    /// It cannot be opened.
     #[error(transparent)]
     Table(#[from] TableError),
 }
@@ -71,7 +76,7 @@ pub(crate) enum OpenError {
 /// Why a file of a run cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use {}", .path.display())]
-pub(crate) struct KeepError {
+pub struct KeepError {
     path: PathBuf,
     #[source]
     source: io::Error,
@@ -79,7 +84,7 @@ pub(crate) struct KeepError {
 
 impl LastRun {
     /// The one place on this machine, for this build.
-    pub(crate) fn find() -> Self {
+    pub fn find() -> Self {
         let executable = std::env::current_exe().unwrap_or_default();
         let from_environment = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         Self { folder: target_folder(&executable, from_environment).join("sandbox") }
@@ -87,7 +92,11 @@ impl LastRun {
 
     /// Begins a run with a policy, with what the one before left out of its way. `None`: another
     /// one is under way.
-    pub(crate) fn begin(&self, policy: Option<&str>) -> Result<Option<ThisRun>, KeepError> {
+    ///
+    /// # Errors
+    ///
+    /// [`KeepError`] of a file that cannot be used.
+    pub fn begin(&self, policy: Option<&str>) -> Result<Option<ThisRun>, KeepError> {
         fs::create_dir_all(&self.folder).map_err(|source| at(&self.folder, source))?;
         let path = self.folder.join("lock");
         let lock = File::create(&path).map_err(|source| at(&path, source))?;
@@ -145,7 +154,11 @@ impl LastRun {
     }
 
     /// The table as the last run left it, or has it now if it is still under way.
-    pub(crate) async fn open_table(&self) -> Result<Table, OpenError> {
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] when no run has left one, or it cannot be opened.
+    pub async fn open_table(&self) -> Result<Table, OpenError> {
         let file = self.table().ok_or_else(|| OpenError::NoRun(self.folder.join(TABLE)))?;
         Ok(Table::open(&file).await?)
     }
@@ -156,7 +169,7 @@ impl LastRun {
     }
 
     /// The policy of the run, if it has left one.
-    pub(crate) fn policy(&self) -> Option<String> {
+    pub fn policy(&self) -> Option<String> {
         fs::read_to_string(self.files().join(POLICY)).ok()
     }
 

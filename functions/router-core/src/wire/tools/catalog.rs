@@ -1,0 +1,200 @@
+//! The tools as a model is told of them, made from the policy.
+//!
+//! The texts call specialists departments: a model that reads of other agents calls tools for
+//! messages that do not exist. Limits are those of Bedrock's action groups (`FunctionSchema` in the
+//! model of bedrock-agent 2023-06-05), which are the narrowest.
+
+use crate::policy::{Policy, Specialist};
+
+/// An argument's description has at most as many characters.
+pub const MOST_ARGUMENT_CHARS: usize = 500;
+
+/// A tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does and gives back; at most 1,200 characters.
+    pub description: &'static str,
+    /// Its arguments; at most five.
+    pub arguments: Vec<Argument>,
+}
+
+/// An argument of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as JSON Schema names it.
+    pub kind: &'static str,
+    /// Whether a call without it is refused.
+    pub is_required: bool,
+    /// What it is for; at most [`MOST_ARGUMENT_CHARS`] characters.
+    pub description: String,
+}
+
+/// The tools that the router carries out.
+pub fn tools(policy: &Policy) -> Vec<Tool> {
+    let argument = |name, kind, is_required, description: &str| Argument {
+        name,
+        kind,
+        is_required,
+        description: description.to_owned(),
+    };
+    vec![Tool {
+        name: "invoke_specialist_agent",
+        description: "Has one department work on one request, and gives its answer in a JSON object \
+                      with status, answer, reason, message and what is left of the budget.",
+        arguments: vec![
+            argument("specialist_type", "string", true, &which_department(policy)),
+            argument(
+                "request",
+                "string",
+                true,
+                "What it is to do, in full sentences, with everything that it needs to know",
+            ),
+            argument("intent", "string", false, &which_intent(policy)),
+            argument(
+                "confidence",
+                "number",
+                false,
+                "How sure you are that it is this department's job, from 0 to 1",
+            ),
+            argument(
+                "task_id",
+                "string",
+                false,
+                "A name of your own for this part, given back with its answer",
+            ),
+        ],
+    }]
+}
+
+/// The departments for a supervisor's prompt: a line each, with what it is for and the kinds of
+/// requests that it serves.
+pub fn departments(policy: &Policy) -> String {
+    let line = |specialist: &Specialist| {
+        let words: Vec<&str> = specialist.description.split_whitespace().collect();
+        let mut line = format!("- {}: {}", specialist.name, words.join(" "));
+        if !specialist.intents.is_empty() {
+            let intents: Vec<&str> = specialist.intents.iter().map(String::as_str).collect();
+            line.push_str(&format!(" (intents: {})", intents.join(", ")));
+        }
+        line + "\n"
+    };
+    in_order(policy).map(line).collect()
+}
+
+fn which_department(policy: &Policy) -> String {
+    let names: Vec<&str> = in_order(policy).map(|specialist| specialist.name.as_str()).collect();
+    let named = format!("The department: {}", any_of(&names));
+    within_limit(named, "The department, by the name that your instructions give it")
+}
+
+fn which_intent(policy: &Policy) -> String {
+    let intents: Vec<&str> =
+        in_order(policy).flat_map(|specialist| &specialist.intents).map(String::as_str).collect();
+    if intents.is_empty() {
+        return "The kind of request; leave it out".to_owned();
+    }
+    let named = format!("The kind of request: {}. Leave it out if none fits", any_of(&intents));
+    within_limit(
+        named,
+        "The kind of request, one of the department's intents in your instructions. Leave it out if \
+         none fits",
+    )
+}
+
+/// The specialists by name, the one of last resort at the end.
+fn in_order(policy: &Policy) -> impl Iterator<Item = &Specialist> {
+    let last = policy.fallback();
+    policy.specialists().filter(|specialist| specialist.name != last.name).chain([last])
+}
+
+/// `a, b or c`.
+fn any_of(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// A text that names all, unless a long roster makes it too long; then one that names none.
+fn within_limit(named: String, unnamed: &str) -> String {
+    if named.chars().count() <= MOST_ARGUMENT_CHARS { named } else { unnamed.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::doubles::policy;
+    use crate::wire::tools::{Arguments, ToolRequest};
+
+    /// A policy of this many specialists, each with long intents, and a fallback without any.
+    fn roster(specialists: usize) -> Policy {
+        let specialist = |name: &str, intents: &str| {
+            format!(
+                "[specialists.{name}]\ndescription = \"all\\n of {name}\"\nintents = [{intents}]\n\
+                 agent = \"A/B\"\nmax_tokens_per_call = 1\n\
+                 price = {{ input_usd_per_mtok = 1, output_usd_per_mtok = 1 }}\n"
+            )
+        };
+        let mut text = "[routing]\nfallback = \"any\"\n[session]\nmax_steps = 1\nmax_tokens = 1\n\
+                        max_cost_usd = 1\n"
+            .to_owned();
+        text += &specialist("any", "");
+        for number in 0..specialists {
+            let intents = format!("\"return_of_goods_{number}\", \"repair_of_goods_{number}\"");
+            text += &specialist(&format!("warehouse_of_region_{number}"), &intents);
+        }
+        Policy::parse(&text, Some(&BTreeMap::new())).unwrap()
+    }
+
+    #[test]
+    fn a_call_with_each_argument_that_is_told_of_is_understood() {
+        for tool in tools(&policy()) {
+            let value = |argument: &Argument| match argument.kind {
+                "number" => json!(0.5),
+                _ => json!("orders"),
+            };
+            let told = |only_required: bool| -> Map<_, _> {
+                let arguments = tool.arguments.iter();
+                let arguments = arguments.filter(|argument| argument.is_required || !only_required);
+                arguments.map(|argument| (argument.name.to_owned(), value(argument))).collect()
+            };
+            for arguments in [told(true), told(false)] {
+                let arguments = Arguments::from_object(&arguments);
+                assert!(ToolRequest::parse(tool.name, &arguments, &policy()).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn no_roster_makes_a_description_longer_than_bedrock_takes() {
+        for size in [0, 1, 2, 9, 10, 30, 100] {
+            for tool in tools(&roster(size)) {
+                assert!((1..=1_200).contains(&tool.description.chars().count()));
+                assert!(tool.arguments.len() <= 5);
+                for argument in &tool.arguments {
+                    let chars = argument.description.chars().count();
+                    assert!((1..=MOST_ARGUMENT_CHARS).contains(&chars), "{argument:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn departments_are_a_line_each_and_the_last_resort_is_last() {
+        let expected = "- warehouse_of_region_0: all of warehouse_of_region_0 \
+                        (intents: repair_of_goods_0, return_of_goods_0)\n- any: all of any\n";
+        assert_eq!(departments(&roster(1)), expected);
+        let [tool] = &tools(&roster(1))[..] else { panic!("one tool") };
+        let department = "The department: warehouse_of_region_0 or any";
+        assert_eq!(tool.arguments[0].description, department);
+    }
+}

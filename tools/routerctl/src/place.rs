@@ -1,0 +1,92 @@
+//! Where the table is: in an account, or where the sandbox's last run left it.
+
+use std::path::PathBuf;
+
+use router_aws::policy::{PolicyStore, StoredPolicy};
+use router_aws::{Table, aws_configuration, aws_configuration_in, emulator_configuration};
+use router_core::policy::{Mistake, Policy};
+use stand_ins::last_run::LastRun;
+use stand_ins::table;
+
+use crate::{Failure, read_file};
+
+/// The table that a command works on.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which table")]
+pub(crate) struct Place {
+    /// The table of a deployed stack, by name or ARN
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+
+    /// The table's region [default: the AWS environment's]
+    #[arg(long, value_name = "REGION", requires = "table")]
+    region: Option<String>,
+
+    /// The table that the sandbox's last run left; so where no --table is given
+    #[arg(long, conflicts_with = "table")]
+    last_run: bool,
+}
+
+/// The policy's place in a table that is open.
+pub(crate) struct Opened {
+    pub(crate) policy: PolicyStore,
+    /// The emulator of the last run's table ends with it.
+    _emulator: Option<table::Table>,
+}
+
+impl Place {
+    pub(crate) async fn open(&self) -> Result<Opened, Failure> {
+        if let Some(name) = &self.table {
+            let config = match &self.region {
+                Some(region) => aws_configuration_in(region.clone()).await,
+                None => aws_configuration().await,
+            };
+            let policy = PolicyStore::new(Table::new(&config, name));
+            return Ok(Opened { policy, _emulator: None });
+        }
+        let emulator = LastRun::find().open_table().await?;
+        let config = emulator_configuration(&emulator.url()).await;
+        let policy = PolicyStore::new(Table::new(&config, emulator.name()));
+        Ok(Opened { policy, _emulator: Some(emulator) })
+    }
+
+    /// The policy that functions go by: the table's, else the one that the last run was given.
+    async fn policy_text(&self) -> Result<String, Failure> {
+        let stored = self.open().await?.read().await?;
+        let of_run = || LastRun::find().policy().filter(|_| self.table.is_none());
+        stored.toml.or_else(of_run).ok_or(Failure::NoPolicy)
+    }
+}
+
+impl Opened {
+    pub(crate) async fn read(&self) -> Result<StoredPolicy, Failure> {
+        self.policy.read().await.map_err(Failure::Table)
+    }
+}
+
+/// The policy that something is made from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Source {
+    /// The policy (TOML) [default: the one in the table]
+    #[arg(value_name = "FILE", conflicts_with_all = ["table", "last_run"])]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Source {
+    pub(crate) async fn policy(&self) -> Result<Policy, Failure> {
+        let text = match &self.file {
+            Some(path) => read_file(path)?,
+            None => self.place.policy_text().await?,
+        };
+        Policy::parse(&text, None).map_err(|mistakes| Failure::Mistakes(listed(&mistakes)))
+    }
+}
+
+/// Mistakes, a line each.
+pub(crate) fn listed(mistakes: &[Mistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
+    lines.join("\n")
+}
