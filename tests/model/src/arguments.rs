@@ -6,7 +6,7 @@ use std::str::FromStr;
 use model::{Flaw, Setup, circuit};
 
 /// What the arguments may be.
-pub(crate) const USAGE: &str = "arguments, each with a number: --routers --requests --limit \
+pub(crate) const USAGE: &str = "arguments, each with a number: --routers --requests --branches --limit \
 --max-steps --day-limit --block --idle-ttl --horizon --longest-delay --recent-slots --rounds \
 --crashes --lost-answers --late-copies --redeliveries --raised-limit; --flaw with a name; with numbers: --asks \
 --hold-lives --overruns\n\
@@ -21,6 +21,7 @@ pub(crate) fn ledger(mut arguments: impl Iterator<Item = String>) -> Result<Setu
         match name.as_str() {
             "--routers" => setup.routers = parse(&value)?,
             "--requests" => setup.requests = parse(&value)?,
+            "--branches" => setup.branches = parse(&value)?,
             "--limit" => setup.limit = parse(&value)?,
             "--max-steps" => setup.max_steps = parse(&value)?,
             "--day-limit" => setup.day_limit = parse(&value)?,

@@ -1,7 +1,10 @@
 //! What really happened, kept beside the table, to judge the table by.
 
+use router_core::store::{Change, Request, Update, Value, Write};
+
 use crate::Setup;
-use crate::table::{Session, Table, Write};
+use crate::cast::Cast;
+use crate::table::{Session, small};
 
 /// What became of the holds and of the sessions before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,27 +65,81 @@ impl History {
         }
     }
 
-    /// Notes down a write that was applied to the table as it was `before`.
-    pub(crate) fn note(&mut self, before: &Table, write: &Write, setup: &Setup) {
-        let was_listed =
-            |id: u8| before.session.as_ref().is_some_and(|session| session.holds.contains_key(&id));
-        match write {
-            Write::Open { ask, .. } => {
-                self.note_session_end(before.session.as_ref());
-                self.note_taken(ask.id, setup);
-            }
-            Write::Take { ask, .. } | Write::Fund { ask, .. } => self.note_taken(ask.id, setup),
-            Write::Settle { id, held, used } if was_listed(*id) => {
-                self.note_charged(*id, End::Settled, *used);
-                self.settled_last[setup.recent_slot(*id)] = Some(*id);
-                self.overrun += used.saturating_sub(*held);
-            }
-            Write::Settle { .. } => {}
-            Write::ChargeExpired(expired) => {
-                for (id, amount) in expired.iter().filter(|(id, _)| was_listed(*id)) {
-                    self.note_charged(*id, End::Expired, *amount);
+    /// Notes down a request that was carried out on the session as it was `before`.
+    pub(crate) fn note(
+        &mut self,
+        before: Option<&Session>,
+        request: &Request,
+        setup: &Setup,
+        cast: &Cast,
+    ) {
+        match request {
+            Request::Update(update) => self.note_update(before, update, setup, cast),
+            Request::Transact(writes) => {
+                for write in writes {
+                    match write {
+                        Write::Update(update) => self.note_update(before, update, setup, cast),
+                        Write::Put(put) => {
+                            self.note_session_end(before);
+                            let holds = put.item.beginning(HOLD);
+                            let ids = holds.filter_map(|(id, _)| cast.number_of(id));
+                            ids.for_each(|id| self.note_taken(id, setup));
+                        }
+                    }
                 }
             }
+            Request::Read(_) => {}
+        }
+    }
+
+    fn note_update(
+        &mut self,
+        before: Option<&Session>,
+        update: &Update,
+        setup: &Setup,
+        cast: &Cast,
+    ) {
+        let id_in = |name: &str| cast.number_of(name.strip_prefix(HOLD)?);
+        for change in &update.changes {
+            match change {
+                Change::Set(name, Value::Map(_)) => {
+                    id_in(name).into_iter().for_each(|id| self.note_taken(id, setup));
+                }
+                Change::Remove(name) => {
+                    let Some(id) = id_in(name) else { continue };
+                    let Some(held) = before.and_then(|session| session.holds.get(&id)) else {
+                        continue;
+                    };
+                    match amount(update, "committed_micro_usd") {
+                        Some(_) => {
+                            self.note_charged(id, End::Settled);
+                            self.settled_last[setup.recent_slot(id)] = Some(id);
+                        }
+                        None => {
+                            self.note_charged(id, End::Expired);
+                            self.due += held.amount;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.note_settlement(before, update, cast);
+    }
+
+    /// Notes down what the holds of a settlement used together, if they were there.
+    fn note_settlement(&mut self, before: Option<&Session>, update: &Update, cast: &Cast) {
+        let ids = update.changes.iter().filter_map(|change| match change {
+            Change::Remove(name) => cast.number_of(name.strip_prefix(HOLD)?),
+            _ => None,
+        });
+        let is_listed = |id: u8| before.is_some_and(|session| session.holds.contains_key(&id));
+        let mut ids = ids.peekable();
+        let Some(more_than_held) = amount(update, "committed_micro_usd") else { return };
+        if ids.peek().is_some() && ids.all(is_listed) {
+            self.due +=
+                small(u64::try_from(amount(update, "spent_micro_usd").unwrap_or(0)).unwrap_or(0));
+            self.overrun += small(u64::try_from(more_than_held).unwrap_or(0));
         }
     }
 
@@ -121,10 +178,20 @@ impl History {
         self.fates[usize::from(id)].calls += u8::from(setup.redeliveries > 0);
     }
 
-    fn note_charged(&mut self, id: u8, end: End, amount: u8) {
+    fn note_charged(&mut self, id: u8, end: End) {
         let fate = &mut self.fates[usize::from(id)];
         fate.charged += 1;
         fate.end = Some(end);
-        self.due += amount;
     }
+}
+
+/// How the names of all holds begin.
+const HOLD: &str = "hold#";
+
+/// By how much an update changes an amount, if it adds to it.
+fn amount(update: &Update, attribute: &str) -> Option<i128> {
+    update.changes.iter().find_map(|change| match change {
+        Change::Add(name, amount) if name == attribute => Some(*amount),
+        _ => None,
+    })
 }

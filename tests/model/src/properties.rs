@@ -7,7 +7,7 @@ use stateright::Property;
 
 use crate::history::{End, Fate};
 use crate::router::{Phase, Router};
-use crate::table::{Answer, Session, Table, Write, signed};
+use crate::table::{Session, Table, signed};
 use crate::{Setup, State, World};
 
 /// The rules.
@@ -126,8 +126,8 @@ pub(crate) fn all() -> Vec<Rule> {
         Rule::sometimes(event::EXPIRED, |_, state| {
             has_fate(state, |fate| fate.end == Some(End::Expired))
         }),
-        Rule::sometimes(event::DUPLICATE, |world, state| {
-            session_has(state, |session| a_duplicate_is_refused(session, state, &world.setup))
+        Rule::sometimes(event::DUPLICATE, |_, state| {
+            session_has(state, |session| a_duplicate_is_refused(session, state))
         }),
         Rule::sometimes(event::CHARGED_TWICE, |_, state| has_fate(state, |fate| fate.charged > 1)),
         Rule::sometimes(event::REDELIVERED, |world, state| {
@@ -169,25 +169,21 @@ fn no_hold_is_lost(state: &State) -> bool {
     let are_known =
         fates.all(|(id, fate)| fate.taken == u8::from(is_listed(id)) + fate.charged + fate.dropped);
     let are_listed = state.routers.iter().all(|router| match &router.phase {
-        Phase::Idle | Phase::Reserving(_) => true,
-        Phase::Invoking(ask) => is_listed(ask.id),
+        Phase::Idle | Phase::Checking(_) | Phase::Reserving(..) => true,
+        Phase::Invoking(ask) => ask.ids().all(is_listed),
         Phase::Settling { ask, .. } => {
-            is_listed(ask.id) || state.history.fates[usize::from(ask.id)].charged > 0
+            ask.ids().all(|id| is_listed(id) || state.history.fates[usize::from(id)].charged > 0)
         }
     });
     are_known && are_listed
 }
 
-fn a_duplicate_is_refused(session: &Session, state: &State, setup: &Setup) -> bool {
-    state.late.iter().any(|late| match late.write {
-        Write::Take { ask, .. } | Write::Fund { ask, .. } => {
-            session.recent[setup.recent_slot(ask.id)] == Some(ask.id)
-        }
-        Write::Open { .. } | Write::Settle { .. } | Write::ChargeExpired(_) => false,
-    })
+fn a_duplicate_is_refused(session: &Session, state: &State) -> bool {
+    let mut late = state.late.iter().filter_map(|late| late.takes);
+    late.any(|ask| session.recent.contains(&ask.id))
 }
 
-/// Lets one more request come after everybody has ended and all their holds have expired.
+/// Lets one more request come after all have ended and all their holds have expired.
 fn every_hold_ends(world: &World, state: &State) -> bool {
     if !state.routers.iter().all(|router| router.phase == Phase::Idle) {
         return true;
@@ -196,21 +192,22 @@ fn every_hold_ends(world: &World, state: &State) -> bool {
     let Some(last) = session.holds.values().map(|held| held.expires).max() else { return true };
     let now = last.max(state.now);
     let table = after_a_request(world, &state.table, now);
-    table
-        .session
-        .is_none_or(|session| session.expires_at <= now || session.expired_holds(now).is_empty())
+    table.session.is_none_or(|session| session.expires_at <= now || !session.has_expired_holds(now))
 }
 
 /// The table after one more reservation at `now`, which nobody disturbs.
 fn after_a_request(world: &World, table: &Table, now: u8) -> Table {
-    let World { setup } = world;
+    let World { setup, cast } = world;
     let mut table = table.clone();
     let mut router = Router::new();
-    router.begin(world.ask(setup.hold_ids() - 1, now), setup);
-    while let Phase::Reserving(_) = router.phase {
-        let write = router.write();
-        let answer = write.map_or(Answer::Done, |write| table.apply(&write, setup));
-        router.answered(&answer, &table, setup);
+    router.begin(world.ask(setup.hold_ids() - setup.branches, now), setup, cast);
+    while router.is_waiting() {
+        let Some(request) = router.request().cloned() else {
+            router.check(&table, setup, cast);
+            continue;
+        };
+        let answer = table.apply(&request, cast);
+        router.answered(answer, cast);
     }
     table
 }

@@ -9,6 +9,9 @@ pub struct Setup {
     pub routers: u8,
     /// How many requests each gets, one after the other.
     pub requests: u8,
+    /// How many branches each request has: holds that are taken and settled together. With more
+    /// than one, the last of them is stopped before its specialist has answered.
+    pub branches: u8,
     /// What a session may spend.
     pub limit: u8,
     /// How many invocations a session may have.
@@ -54,6 +57,7 @@ impl Default for Setup {
         Self {
             routers: 2,
             requests: 2,
+            branches: 1,
             limit: 4,
             max_steps: 4,
             day_limit: 5,
@@ -84,13 +88,13 @@ impl Setup {
 
     /// How many holds there can be, one more than the routers' for [`crate::properties`].
     pub(crate) fn hold_ids(&self) -> u8 {
-        self.routers * self.requests + self.redeliveries + 1
+        (self.routers * self.requests + self.redeliveries + 1) * self.branches
     }
 
     /// The hold for the second execution of the very first request, when as many as
     /// `left` may be delivered again.
     pub(crate) fn id_of_redelivery(&self, left: u8) -> u8 {
-        if self.has(Flaw::IdOfRequest) { 0 } else { self.hold_ids() - 1 - left }
+        if self.has(Flaw::IdOfRequest) { 0 } else { self.hold_ids() - self.branches * (1 + left) }
     }
 
     /// In which of the attributes a settled hold's id is remembered.

@@ -1,30 +1,32 @@
-//! The two items, and the writes that change them, each as one step.
+//! The table, and what its items say of a budget.
 //!
-//! The conditions and changes are those of `router-aws`, `ledger/writes.rs` and
-//! `ledger/funding.rs`; each function names the one that it mirrors.
+//! The items are the ledger's own, written by its own writes ([`crate::store`]). The rules are
+//! about the few numbers that [`Session`] and [`Day`] read from them.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use router_core::charge::Charge;
 use router_core::ledger::{Account, Demand, Limits};
+use router_core::store::{Answer, Item, ItemKey, Request, Value};
 use router_core::units::{MicroUsd, Tokens};
 
-use crate::{Flaw, Setup};
+use crate::cast::{Ask, Cast, tick_of};
+use crate::hashed::Hashed;
+use crate::store::{self, Items};
 
-/// There are never so many folds in a tick.
-const FOLDS_PER_TICK: u8 = 16;
-
-/// The table: one session and its tenant's day.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// The table: one session, its tenant's day and its specialist's.
+#[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// `SESSION#<id>` / `BUDGET`.
+    items: BTreeMap<ItemKey, Hashed<Item>>,
+    /// What the session's item says.
     pub session: Option<Session>,
-    /// `TENANT#<id>` / `DAY#<date>`.
+    /// What the tenant's day says.
     pub day: Day,
 }
 
-/// A session's item.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a session's item says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Invocations.
     pub steps: u8,
@@ -40,19 +42,16 @@ pub struct Session {
     pub expires_at: u8,
     /// The holds by their ids.
     pub holds: BTreeMap<u8, Held>,
-    /// The ids of holds settled recently.
-    pub recent: Vec<Option<u8>>,
-    /// Changes whenever its spending is added to the tenant's day, and is another in another
-    /// session: it counts on from the time of the first reservation.
-    pub folds: u8,
-    /// How much of it.
+    /// The holds that are known to be settled.
+    pub recent: Vec<u8>,
+    /// How much of its spending is in the tenant's day.
     pub folded: u8,
     /// The limit that an operator has set.
     pub limit: Option<u8>,
 }
 
 /// What a hold says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// What is held.
     pub amount: u8,
@@ -60,8 +59,8 @@ pub struct Held {
     pub expires: u8,
 }
 
-/// A tenant's day.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What a tenant's day says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Day {
     /// What sessions have drawn.
     pub drawn: u8,
@@ -69,322 +68,132 @@ pub struct Day {
     pub spent: u8,
 }
 
-/// What a reservation asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ask {
-    /// The hold's id.
-    pub id: u8,
-    /// What is to be held.
-    pub amount: u8,
-    /// The time of the reservation.
-    pub now: u8,
-    /// When the hold expires.
-    pub expires: u8,
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.items == other.items
+    }
 }
 
-/// What a reservation takes the session's item to be like; else it is not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Terms {
-    /// The limit.
-    pub limit: u8,
-    /// Whether the limit was read from the session's item; else it is the policy's.
-    pub is_limit_of_item: bool,
-    /// Whether the session lasts longer than the reservation would have it.
-    pub lasts_longer: bool,
+impl Eq for Table {}
+
+impl Hash for Table {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.items.hash(state);
+    }
 }
 
-/// A session's spending as it was read, to be added to the tenant's day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fold {
-    /// [`Session::folds`] as it was.
-    pub folds: u8,
-    /// What was spent.
-    pub spent: u8,
-    /// How much of that had been added.
-    pub folded: u8,
+impl Items for BTreeMap<ItemKey, Hashed<Item>> {
+    fn get(&self, key: &ItemKey) -> Option<&Item> {
+        self.get(key).map(|item| &**item)
+    }
+
+    fn put(&mut self, key: &ItemKey, item: Item) {
+        self.insert(key.clone(), Hashed::new(item));
+    }
 }
 
-/// One write.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Write {
-    /// A hold, with money that the session has drawn.
-    Take {
-        /// What is asked.
-        ask: Ask,
-        /// What the item is taken to be like.
-        terms: Terms,
-    },
-    /// A session's first hold, in one transaction with the money for it.
-    Open {
-        /// What is asked.
-        ask: Ask,
-        /// What is drawn from the tenant's day.
-        draw: u8,
-    },
-    /// A hold, in one transaction with the money that it needs.
-    Fund {
-        /// What is asked.
-        ask: Ask,
-        /// What the item is taken to be like.
-        terms: Terms,
-        /// What is drawn from the tenant's day.
-        draw: u8,
-        /// What the session lacked when it was read.
-        needed: u8,
-        /// What is added to the tenant's day as spent.
-        fold: Option<Fold>,
-    },
-    /// A hold's replacement by what was used.
-    Settle {
-        /// The hold.
-        id: u8,
-        /// What was held.
-        held: u8,
-        /// What was used.
-        used: u8,
-    },
-    /// The move of expired holds from held to spent.
-    ChargeExpired(
-        /// The holds with what they hold.
-        Vec<(u8, u8)>,
-    ),
-}
+impl Table {
+    /// Does what is asked, as one step.
+    pub(crate) fn apply(&mut self, request: &Request, cast: &Cast) -> Answer {
+        let answer = store::apply(&mut self.items, request);
+        self.look(cast);
+        answer
+    }
 
-/// How a write ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is applied.
-    Done,
-    /// The session's item does not meet its condition.
-    Condition,
-    /// The tenant's day does not.
-    NotEnough,
+    /// Deletes the session's item.
+    pub(crate) fn delete_session(&mut self, cast: &Cast) {
+        self.items.remove(&session_key(cast));
+        self.session = None;
+    }
+
+    /// Sets the session's limit as an operator does.
+    pub(crate) fn raise_limit(&mut self, limit: u8, cast: &Cast) {
+        let key = session_key(cast);
+        let mut item = self.items.get(&key).map(|item| Item::clone(item)).unwrap_or_default();
+        item.set("limit_micro_usd", Value::number(limit.into()));
+        self.items.put(&key, item);
+        self.look(cast);
+    }
+
+    fn look(&mut self, cast: &Cast) {
+        self.session = self.items.get(&session_key(cast)).map(|item| Session::read(item, cast));
+        let days = self.items.iter().filter(|(key, _)| key.pk.starts_with("TENANT#"));
+        self.day = days.fold(Day::default(), |day, (_, item)| Day {
+            drawn: day.drawn + small(item.number("drawn_micro_usd")),
+            spent: day.spent + small(item.number("spent_micro_usd")),
+        });
+    }
 }
 
 impl Session {
-    /// The account of `router-core`, under `limit`.
-    pub fn account(&self, limit: u8, max_steps: u8) -> Account {
-        let limits = limits(limit, max_steps);
-        let (committed, spent) = (charge(self.committed), charge(self.spent));
-        Account { steps: self.steps.into(), handoffs: 0, committed, spent, limits }
+    fn read(item: &Item, cast: &Cast) -> Self {
+        let amount = |name: &str| small(item.number(name));
+        let holds = item.beginning("hold#").filter_map(|(id, _)| {
+            let hold = item.map(&format!("hold#{id}"))?;
+            let expires = tick_of(hold.number("expires_at_ms") / 1_000);
+            Some((cast.number_of(id)?, Held { amount: small(hold.number("micro_usd")), expires }))
+        });
+        let recent = item.beginning("recent_").filter_map(|(_, value)| match value {
+            Value::Text(id) => cast.number_of(id),
+            _ => None,
+        });
+        Self {
+            steps: amount("steps"),
+            committed: amount("committed_micro_usd"),
+            spent: amount("spent_micro_usd"),
+            drawn: amount("drawn_micro_usd"),
+            room: i8::try_from(item.signed("tenant_room_micro_usd")).unwrap_or(i8::MAX),
+            expires_at: tick_of(item.number("expires_at")),
+            holds: holds.collect(),
+            recent: recent.collect(),
+            folded: amount("folded_micro_usd"),
+            limit: item.has("limit_micro_usd").then(|| amount("limit_micro_usd")),
+        }
     }
 
-    /// Mirrors `SessionItem::expired_holds`.
-    pub fn expired_holds(&self, now: u8) -> Vec<(u8, u8)> {
-        let expired = self.holds.iter().filter(|(_, held)| held.expires <= now);
-        expired.map(|(id, held)| (*id, held.amount)).collect()
+    /// Whether the account has room for this under a limit: what a router would ask that checks
+    /// first and takes later.
+    pub(crate) fn has_room(&self, ask: &Ask, limit: u8, max_steps: u8) -> bool {
+        let charge = |amount: u8| Charge { tokens: Tokens(0), cost: MicroUsd(u64::from(amount)) };
+        let limits = Limits {
+            steps: max_steps.into(),
+            handoffs: 0,
+            tokens: Tokens(0),
+            cost: MicroUsd(limit.into()),
+        };
+        let account = Account {
+            steps: self.steps.into(),
+            handoffs: 0,
+            committed: charge(self.committed),
+            spent: charge(self.spent),
+            limits,
+        };
+        let demand = Demand {
+            steps: ask.branches.into(),
+            handoffs: 0,
+            charge: charge(ask.amount * ask.branches),
+        };
+        account.exhausted_by(&demand).is_none()
+    }
+
+    /// Whether a hold belongs to a dead invocation.
+    pub fn has_expired_holds(&self, now: u8) -> bool {
+        self.holds.values().any(|held| held.expires <= now)
     }
 
     /// What invocations under way hold.
     pub fn held(&self) -> u8 {
         self.holds.values().map(|held| held.amount).sum()
     }
-
-    /// Whether the session lasts longer than a reservation would have it.
-    pub(crate) fn lasts_longer(&self, ask: &Ask, setup: &Setup) -> bool {
-        self.expires_at > ask.session_expiry(setup)
-    }
-
-    /// Mirrors the condition of `writes::take_whatever_is_drawn`.
-    fn may_take(&self, ask: &Ask, terms: &Terms, setup: &Setup) -> bool {
-        let is_recent = self.recent[setup.recent_slot(ask.id)] == Some(ask.id);
-        let is_limit_in_force = match self.limit {
-            Some(set) => set == terms.limit,
-            None => !terms.is_limit_of_item || setup.has(Flaw::LimitOutlivesSession),
-        };
-        let has_room = self.committed + ask.amount <= terms.limit && self.steps < setup.max_steps;
-        let is_end_in_order = terms.lasts_longer == self.lasts_longer(ask, setup);
-        self.expires_at > ask.now
-            && (!self.holds.contains_key(&ask.id) || setup.has(Flaw::HoldTakenTwice))
-            && !is_recent
-            && is_limit_in_force
-            && (is_end_in_order || setup.has(Flaw::ExpiryMovesBack))
-            && (has_room || setup.has(Flaw::CheckedThenTaken))
-    }
-
-    /// Mirrors the changes of `writes::take_whatever_is_drawn`.
-    fn put_hold(&mut self, ask: &Ask, terms: &Terms, setup: &Setup) {
-        self.steps += 1;
-        self.committed += ask.amount;
-        self.holds.insert(ask.id, ask.held());
-        if !terms.lasts_longer {
-            self.expires_at = ask.session_expiry(setup);
-        }
-    }
 }
 
-impl Write {
-    /// What it asks for, if it is to take a hold.
-    pub(crate) fn ask(&self) -> Option<&Ask> {
-        match self {
-            Self::Take { ask, .. } | Self::Open { ask, .. } | Self::Fund { ask, .. } => Some(ask),
-            Self::Settle { .. } | Self::ChargeExpired(_) => None,
-        }
-    }
+fn session_key(cast: &Cast) -> ItemKey {
+    ItemKey::session(cast.payer().session)
 }
 
-impl Ask {
-    fn held(&self) -> Held {
-        Held { amount: self.amount, expires: self.expires }
-    }
-
-    /// What is asked of each limit.
-    pub(crate) fn demand(&self) -> Demand {
-        Demand { steps: 1, handoffs: 0, charge: charge(self.amount) }
-    }
-
-    /// Mirrors `Reservation::session_expiry`.
-    fn session_expiry(&self, setup: &Setup) -> u8 {
-        self.expires.max(self.now + setup.idle_ttl)
-    }
-}
-
-impl Table {
-    /// Applies a write, if its condition holds.
-    pub fn apply(&mut self, write: &Write, setup: &Setup) -> Answer {
-        match write {
-            Write::Take { ask, terms } => self.take(ask, terms, setup),
-            Write::Open { ask, draw } => self.open(ask, *draw, setup),
-            Write::Fund { ask, terms, draw, fold, .. } => {
-                self.fund(ask, terms, *draw, fold.as_ref(), setup)
-            }
-            Write::Settle { id, held, used } => self.settle(*id, *held, *used, setup),
-            Write::ChargeExpired(expired) => self.charge_expired(expired, setup),
-        }
-    }
-
-    /// Mirrors `writes::take`.
-    fn take(&mut self, ask: &Ask, terms: &Terms, setup: &Setup) -> Answer {
-        let Some(session) = &mut self.session else { return Answer::Condition };
-        if !session.may_take(ask, terms, setup) || session.room < signed(ask.amount) {
-            return Answer::Condition;
-        }
-        session.put_hold(ask, terms, setup);
-        session.room -= signed(ask.amount);
-        Answer::Done
-    }
-
-    /// Mirrors the transaction of `DynamoLedger::open`: `first_item` and `tenant_update`.
-    fn open(&mut self, ask: &Ask, draw: u8, setup: &Setup) -> Answer {
-        let is_live = self.session.as_ref().is_some_and(|old| old.expires_at > ask.now);
-        if is_live && !setup.has(Flaw::LiveSessionReplaced) {
-            return Answer::Condition;
-        }
-        if !self.day.draw(draw, 0, setup) {
-            return Answer::NotEnough;
-        }
-        self.session = Some(Session {
-            steps: 1,
-            committed: ask.amount,
-            spent: 0,
-            drawn: draw,
-            room: signed(draw) - signed(ask.amount),
-            expires_at: ask.session_expiry(setup),
-            holds: BTreeMap::from([(ask.id, ask.held())]),
-            recent: vec![None; usize::from(setup.recent_slots)],
-            folds: if setup.has(Flaw::FoldedIntoNextSession) {
-                0
-            } else {
-                ask.now * FOLDS_PER_TICK
-            },
-            folded: 0,
-            limit: None,
-        });
-        Answer::Done
-    }
-
-    /// Mirrors the transaction of `DynamoLedger::fund`: `take_whatever_is_drawn`,
-    /// `fold_session` and `tenant_update`.
-    fn fund(
-        &mut self,
-        ask: &Ask,
-        terms: &Terms,
-        draw: u8,
-        fold: Option<&Fold>,
-        setup: &Setup,
-    ) -> Answer {
-        let Some(session) = &mut self.session else { return Answer::Condition };
-        let change = signed(draw) - signed(ask.amount);
-        let has_room = session.room + change >= 0 || setup.has(Flaw::RoomNotChecked);
-        let is_as_it_was = fold.is_none_or(|fold| session.folds == fold.folds);
-        let may_fold = is_as_it_was || setup.has(Flaw::FoldedTwice);
-        if !session.may_take(ask, terms, setup) || !has_room || !may_fold {
-            return Answer::Condition;
-        }
-        let spent = fold.map_or(0, |fold| fold.spent - fold.folded);
-        if !self.day.draw(draw, spent, setup) {
-            return Answer::NotEnough;
-        }
-        session.put_hold(ask, terms, setup);
-        session.room += change;
-        session.drawn += draw;
-        if let Some(fold) = fold {
-            session.folds = fold.folds + 1;
-            session.folded = fold.spent;
-        }
-        Answer::Done
-    }
-
-    /// Mirrors `writes::settle`.
-    fn settle(&mut self, id: u8, held: u8, used: u8, setup: &Setup) -> Answer {
-        let Some(session) = &mut self.session else { return Answer::Condition };
-        if session.holds.remove(&id).is_none() && !setup.has(Flaw::SettledWithoutHold) {
-            return Answer::Condition;
-        }
-        let account = session.account(setup.limit, setup.max_steps);
-        let settled = account.settled(charge(held), charge(used));
-        session.committed = amount(settled.committed);
-        session.spent = amount(settled.spent);
-        session.room += signed(held) - signed(used);
-        if !setup.has(Flaw::NoRecentIds) {
-            session.recent[setup.recent_slot(id)] = Some(id);
-        }
-        Answer::Done
-    }
-
-    /// Mirrors `writes::charge_expired`.
-    fn charge_expired(&mut self, expired: &[(u8, u8)], setup: &Setup) -> Answer {
-        let Some(session) = &mut self.session else { return Answer::Condition };
-        let are_there = expired.iter().all(|(id, _)| session.holds.contains_key(id));
-        if !are_there && !setup.has(Flaw::ExpiredWithoutHold) {
-            return Answer::Condition;
-        }
-        for (id, amount) in expired {
-            session.holds.remove(id);
-            session.spent += amount;
-        }
-        Answer::Done
-    }
-}
-
-impl Day {
-    /// Mirrors `DynamoLedger::tenant_update`. False: there is not enough left.
-    fn draw(&mut self, draw: u8, spent: u8, setup: &Setup) -> bool {
-        if self.drawn + draw > setup.day_limit && !setup.has(Flaw::DayDrawnBlindly) {
-            return false;
-        }
-        self.drawn += draw;
-        self.spent += spent;
-        true
-    }
-}
-
-/// The session's limits of `router-core`: money and steps.
-pub(crate) fn limits(limit: u8, max_steps: u8) -> Limits {
-    Limits { steps: max_steps.into(), handoffs: 0, tokens: Tokens(0), cost: cost(limit) }
-}
-
-/// An amount as a charge: of money alone.
-pub(crate) fn charge(amount: u8) -> Charge {
-    Charge { tokens: Tokens(0), cost: cost(amount) }
-}
-
-fn cost(amount: u8) -> MicroUsd {
-    MicroUsd(amount.into())
-}
-
-fn amount(charge: Charge) -> u8 {
-    u8::try_from(charge.cost.0).unwrap_or(u8::MAX)
+/// A number of the model's, which are all small.
+pub(crate) fn small(number: u64) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
 }
 
 pub(crate) fn signed(amount: u8) -> i8 {

@@ -2,10 +2,14 @@
 
 use stateright::{Model, Property};
 
+use router_core::store::{Answer, Request};
+
+use crate::cast::{Ask, Cast};
+use crate::hashed::Hashed;
 use crate::history::History;
 use crate::router::{Phase, Router};
 use crate::setup::in_turn;
-use crate::table::{Answer, Ask, Table, Write};
+use crate::table::Table;
 use crate::{Setup, properties};
 
 /// The model.
@@ -13,6 +17,8 @@ use crate::{Setup, properties};
 pub struct World {
     /// Its bounds.
     pub setup: Setup,
+    /// Who takes part.
+    pub cast: Cast,
 }
 
 /// A state of the world.
@@ -33,10 +39,12 @@ pub struct State {
 }
 
 /// A copy of a write on its way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LateWrite {
     /// The write.
-    pub write: Write,
+    pub request: Hashed<Request>,
+    /// The reservation that it is of, where it is to take the holds of one.
+    pub takes: Option<Ask>,
     /// When it arrives at the latest.
     pub until: u8,
 }
@@ -64,8 +72,8 @@ pub enum Action {
     LoseAnswer(usize),
     /// A router has sent its write twice, and one of the two is late.
     SendTwice(usize),
-    /// A specialist has answered and used this much.
-    EndCall(usize, u8),
+    /// The specialists have answered, or were stopped, and used this much, by branch.
+    EndCalls(usize, Vec<u8>),
     /// A router dies, or gives up.
     Die(usize),
     /// A late copy of a write arrives.
@@ -81,22 +89,46 @@ pub enum Action {
 impl World {
     /// The world within the bounds of `setup`.
     pub fn new(setup: Setup) -> Self {
-        Self { setup }
+        let cast = Cast::new(&setup);
+        Self { setup, cast }
     }
 
     /// The reservation for hold `id`, made now.
     pub(crate) fn ask(&self, id: u8, now: u8) -> Ask {
-        let expires = now + in_turn(&self.setup.hold_lives, id);
-        Ask { id, amount: in_turn(&self.setup.asks, id), now, expires }
+        let Setup { branches, hold_lives, asks, .. } = &self.setup;
+        let request = id / branches;
+        let expires = now + in_turn(hold_lives, request);
+        Ask { id, branches: *branches, amount: in_turn(asks, request), now, expires }
     }
 
-    fn apply(&self, state: &mut State, write: &Write) -> Answer {
-        let before = state.table.clone();
-        let answer = state.table.apply(write, &self.setup);
-        if answer == Answer::Done {
-            state.history.note(&before, write, &self.setup);
+    fn apply(&self, state: &mut State, request: &Request) -> Answer {
+        let before = state.table.session.clone();
+        let answer = state.table.apply(request, &self.cast);
+        if matches!(answer, Answer::Done(_)) {
+            state.history.note(before.as_ref(), request, &self.setup, &self.cast);
         }
         answer
+    }
+
+    /// What the router sends, by the protocol or by the flawed one.
+    fn sent_by(&self, router: &Router) -> Option<Request> {
+        let request = router.request()?;
+        Some(self.setup.flaw.map_or_else(|| request.clone(), |flaw| flaw.mar(request)))
+    }
+
+    /// What the calls of a request may have used: of one that is stopped nothing is known, and it
+    /// is charged what it held, or it had not begun, and all is given back.
+    fn uses(&self, ask: &Ask) -> Vec<Vec<u8>> {
+        let mut uses: Vec<u8> = Vec::new();
+        uses.extend(self.setup.overruns.iter().map(|more| ask.amount.saturating_add_signed(*more)));
+        uses.dedup();
+        if ask.branches == 1 {
+            return uses.into_iter().map(|used| vec![used]).collect();
+        }
+        let answered = usize::from(ask.branches - 1);
+        let of_both = |used: u8| [0, ask.amount].map(|stopped| (used, stopped));
+        let all = uses.into_iter().flat_map(of_both);
+        all.map(|(used, stopped)| [vec![used; answered], vec![stopped]].concat()).collect()
     }
 
     /// A call ends before its hold expires: its function's deadline comes first.
@@ -105,7 +137,7 @@ impl World {
         state.now < self.setup.horizon && asks.all(|ask| ask.expires > state.now + 1)
     }
 
-    /// Mirrors what an operator writes into the item by hand.
+    /// An operator sets the limit of a session that there is.
     fn may_raise(&self, state: &State) -> bool {
         let session = state.table.session.as_ref();
         state.faults.raises > 0 && session.is_some_and(|session| session.expires_at > state.now)
@@ -126,17 +158,13 @@ impl World {
             actions.push(Action::Die(index));
         }
         if let Phase::Invoking(ask) = router.phase {
-            let mut uses: Vec<u8> = Vec::new();
-            uses.extend(
-                self.setup.overruns.iter().map(|more| ask.amount.saturating_add_signed(*more)),
-            );
-            uses.dedup();
-            actions.extend(uses.into_iter().map(|used| Action::EndCall(index, used)));
+            let uses = self.uses(&ask).into_iter();
+            actions.extend(uses.map(|used| Action::EndCalls(index, used)));
         }
         if router.is_waiting() {
             actions.push(Action::Answer(index));
         }
-        if router.write().is_some() {
+        if router.request().is_some_and(|request| !matches!(request, Request::Read(_))) {
             if state.faults.lost_answers > 0 {
                 actions.push(Action::LoseAnswer(index));
             }
@@ -183,52 +211,60 @@ impl Model for World {
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
+        let Self { setup, cast } = self;
         match action {
             Action::Begin(index) => {
                 let router = &mut state.routers[index];
-                let id = u8::try_from(index).ok()? + router.begun * self.setup.routers;
-                router.begin(self.ask(id, state.now), &self.setup);
+                let request = u8::try_from(index).ok()? + router.begun * setup.routers;
+                router.begin(self.ask(request * setup.branches, state.now), setup, cast);
             }
             Action::Redeliver(index) => {
-                let id = self.setup.id_of_redelivery(state.faults.redeliveries);
-                state.routers[index].reserve(self.ask(id, state.now), &self.setup);
+                let id = setup.id_of_redelivery(state.faults.redeliveries);
+                state.routers[index].reserve(self.ask(id, state.now), setup, cast);
                 state.faults.redeliveries -= 1;
             }
             Action::Answer(index) => {
-                let write = state.routers[index].write();
-                let answer = write.map_or(Answer::Done, |write| self.apply(&mut state, &write));
-                let State { routers, table, .. } = &mut state;
-                routers[index].answered(&answer, table, &self.setup);
-                if let Phase::Invoking(ask) = routers[index].phase {
-                    state.history.note_call(ask.id, &self.setup);
+                match self.sent_by(&state.routers[index]) {
+                    Some(request) => {
+                        let answer = self.apply(&mut state, &request);
+                        state.routers[index].answered(answer, cast);
+                    }
+                    None => state.routers[index].check(&last.table, setup, cast),
+                }
+                if let Phase::Invoking(ask) = state.routers[index].phase {
+                    ask.ids().for_each(|id| state.history.note_call(id, setup));
                 }
             }
             Action::LoseAnswer(index) => {
-                let write = state.routers[index].write()?;
-                if self.apply(&mut state, &write) != Answer::Done {
+                let request = self.sent_by(&state.routers[index])?;
+                if !matches!(self.apply(&mut state, &request), Answer::Done(_)) {
                     return None;
                 }
                 state.faults.lost_answers -= 1;
             }
             Action::SendTwice(index) => {
-                let write = state.routers[index].write()?;
-                let until = write.ask().map_or(state.now, |ask| ask.now) + self.setup.longest_delay;
-                state.late.push(LateWrite { write, until });
-                state.late.sort();
+                let router = &state.routers[index];
+                let request = Hashed::new(self.sent_by(router)?);
+                let takes = match &router.phase {
+                    Phase::Reserving(ask, _) => Some(*ask),
+                    _ => None,
+                };
+                let until = takes.map_or(state.now, |ask| ask.now) + setup.longest_delay;
+                state.late.push(LateWrite { request, takes, until });
+                state.late.sort_by_key(|late| (late.request.order(), late.until));
                 state.faults.late_copies -= 1;
             }
-            Action::EndCall(index, used) => {
-                let router = &mut state.routers[index];
-                let ask = *router.ask()?;
-                router.phase = Phase::Settling { ask, used };
+            Action::EndCalls(index, used) => {
+                let ask = *state.routers[index].ask()?;
+                state.routers[index].settle(ask, used, cast);
             }
             Action::Die(index) => {
                 state.routers[index].phase = Phase::Idle;
                 state.faults.crashes -= 1;
             }
             Action::Arrive(index) => {
-                let LateWrite { write, .. } = state.late.remove(index);
-                self.apply(&mut state, &write);
+                let LateWrite { request, .. } = state.late.remove(index);
+                self.apply(&mut state, &request);
             }
             Action::Tick => {
                 state.now += 1;
@@ -236,11 +272,11 @@ impl Model for World {
                 state.late.retain(|late| late.until >= now);
             }
             Action::Delete => {
-                let session = state.table.session.take();
-                state.history.note_session_end(session.as_ref());
+                state.history.note_session_end(state.table.session.as_ref());
+                state.table.delete_session(cast);
             }
             Action::RaiseLimit => {
-                state.table.session.as_mut()?.limit = self.setup.raised_limit;
+                state.table.raise_limit(setup.raised_limit?, cast);
                 state.faults.raises -= 1;
             }
         }

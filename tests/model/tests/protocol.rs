@@ -1,6 +1,6 @@
 //! The protocol keeps its rules in every state, whatever happens to its writes.
 //!
-//! Each world is small in another respect; together they take well under two minutes.
+//! Each world is small in another respect; together they take a few minutes of one core.
 
 use model::properties::event;
 use model::{Flaw, Setup, World};
@@ -43,7 +43,7 @@ fn the_rules_hold_through_a_crash_a_lost_answer_and_a_late_copy() {
 
 #[test]
 fn the_rules_hold_through_crashes_and_lost_answers_of_routers_with_two_requests_each() {
-    let setup = Setup { crashes: 1, lost_answers: 1, ..without_faults() };
+    let setup = Setup { crashes: 1, lost_answers: 1, overruns: vec![0, 1], ..without_faults() };
     assert_rules(setup, &[event::DUPLICATE, event::CHARGED_TWICE]);
 }
 
@@ -69,6 +69,13 @@ fn the_rules_hold_among_three_routers() {
 fn the_rules_hold_when_an_operator_raises_the_limit() {
     let setup = Setup { asks: vec![3, 2], raised_limit: Some(5), day_limit: 9, ..without_faults() };
     assert_rules(setup, &[event::EXPIRED, event::DUPLICATE, event::CHARGED_TWICE]);
+}
+
+#[test]
+fn the_rules_hold_for_branches_that_are_taken_and_settled_together_and_one_of_which_is_stopped() {
+    let setup = Setup { branches: 2, asks: vec![1, 2], max_steps: 5, day_limit: 9, ..brief() };
+    let setup = Setup { limit: 6, recent_slots: 2, overruns: vec![-1, 1], ..setup };
+    assert_rules(setup, &[event::DAY_USED_UP, event::CHARGED_TWICE]);
 }
 
 #[test]

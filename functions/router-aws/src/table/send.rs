@@ -20,8 +20,8 @@ const PASSING: [&str; 3] =
     ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
 
 impl Table {
-    /// Does what is asked.
-    pub(crate) async fn send(&self, request: &Request) -> Answer {
+    /// Does what is asked. A conflict with a transaction is not tried again.
+    pub async fn send(&self, request: &Request) -> Answer {
         match request {
             Request::Update(update) => answer_to_update(self.update(update).send().await),
             Request::Transact(writes) => self.transact(writes).await,
