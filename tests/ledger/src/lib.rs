@@ -12,6 +12,7 @@
 
 #![cfg(test)]
 
+mod agreement;
 mod books;
 mod circuits;
 mod concurrency;

@@ -67,7 +67,7 @@ impl TableUnderTest {
         DynamoCircuits::new(self.connect())
     }
 
-    fn connect(&self) -> router_aws::Table {
+    pub(crate) fn connect(&self) -> router_aws::Table {
         let config = configuration(&self.region, &self.faults().url());
         router_aws::Table::new(&config, &self.name)
     }

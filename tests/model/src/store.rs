@@ -105,15 +105,19 @@ fn holds(found: Option<&Item>, condition: &Condition) -> bool {
         Condition::Absent(name) => !is_there(name),
         Condition::Any(conditions) => conditions.iter().any(|one| holds(found, one)),
         Condition::Compare(name, comparison, asked) => {
-            found.and_then(|item| item.get(name)).is_some_and(|value| match (value, asked) {
-                (Value::Number(value), Value::Number(asked)) => compares(value, *comparison, asked),
-                (Value::Text(value), Value::Text(asked)) => compares(value, *comparison, asked),
+            match (found.and_then(|item| item.get(name)), asked) {
+                (Some(Value::Number(value)), Value::Number(asked)) => {
+                    compares(value, *comparison, asked)
+                }
+                (Some(Value::Text(value)), Value::Text(asked)) => {
+                    compares(value, *comparison, asked)
+                }
                 (value, asked) => match comparison {
-                    Comparison::Equal => value == asked,
-                    Comparison::Different => value != asked,
+                    Comparison::Equal => value == Some(asked),
+                    Comparison::Different => value != Some(asked),
                     _ => false,
                 },
-            })
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ pub enum Condition {
     Exists(String),
     /// The attribute is not there.
     Absent(String),
-    /// The attribute is there and compares so. Values of two kinds are unequal, and neither is
-    /// less than the other.
+    /// The attribute compares so. Values of two kinds are different, and neither is less than the
+    /// other; an absent attribute is different from any value, and compares in no other way.
     Compare(String, Comparison, Value),
     /// One of these holds at least.
     Any(Vec<Condition>),
