@@ -81,8 +81,9 @@ impl DynamoCircuits {
 
     async fn write(&self, change: &Change<'_>) -> Result<Changed, Cause> {
         let version = version(change);
-        let request = self.table.update(&update(change, version)).customize();
-        let sent = request.config_override(short_timeouts()).send().await;
+        // The item is only looked at when it is another one than was expected.
+        let request = self.table.update(&update(change, version)).set_return_values(None);
+        let sent = request.customize().config_override(short_timeouts()).send().await;
         match version.outcome(answer_to_update(sent)) {
             Ok(Written::Stored) => Ok(Changed::Stored),
             Ok(Written::Overtaken(item)) => {
