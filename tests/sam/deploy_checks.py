@@ -231,14 +231,15 @@ def check_environments(template):
 
 
 def check_documented_commands(template):
-    """The README's commands name parameters that there are, and build what they deploy."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"\bsam (build|deploy)\b((?:\\\n|[^`\n])*)", readme)
+    """The documentation's commands name parameters that there are, and build what they deploy."""
+    pages = [ROOT / "README.md", ROOT / "docs/deploy.md"]
+    text = "\n\n".join(page.read_text(encoding="utf-8") for page in pages)
+    commands = re.findall(r"\bsam (build|deploy)\b((?:\\\n|[^`\n])*)", text)
     for command, rest in commands:
         found = overrides(re.findall(r"\b[A-Z]\w*=\S+", rest))
-        check_overrides(f"README.md, sam {command}", found, template)
+        check_overrides(f"documentation, sam {command}", found, template)
     # Cargo builds for one architecture, and Lambda starts what was built for another one in vain.
-    (told,) = [one for one in readme.split("\n\n") if "`Architecture` is" in one]
+    (told,) = [one for one in text.split("\n\n") if "`Architecture` is" in one]
     for command in ("build", "deploy"):
         expect(f"sam {command} --parameter-overrides Architecture=x86_64" in told, f"sam {command}, x86_64?")
-    expect("Rollout=Emergency" in readme, "README.md does not say how a fix goes out")
+    expect("Rollout=Emergency" in text, "docs/deploy.md does not say how a fix goes out")

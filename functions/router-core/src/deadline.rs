@@ -110,4 +110,12 @@ mod tests {
         assert_eq!(window(ms(1_999), 1), None);
         assert_eq!(window(ms(0), 0), None);
     }
+
+    #[test]
+    fn each_margin_is_kept_back_and_no_time_is_negative() {
+        assert_eq!(before_call(ms(2_000)), ms(500));
+        assert_eq!(after_call(ms(2_000)), ms(800));
+        assert_eq!(time_to_finish(ms(2_000)), ms(1_800));
+        assert_eq!([before_call, after_call, time_to_finish].map(|of| of(ms(100))), [ms(0); 3]);
+    }
 }

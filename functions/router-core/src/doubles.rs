@@ -1,24 +1,23 @@
 //! Stand-ins for the ports, and a policy, for this crate's tests.
 
 mod circuits;
+mod ledger;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
+pub(crate) use ledger::InMemoryLedger;
 
 use crate::charge::{Charge, Usage};
 use crate::circuit::Circuits;
-use crate::ids::{Fingerprint, HoldId, Lane, RootSession, Tenant, UserMark};
+use crate::ids::RootSession;
 use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
-use crate::ledger::{
-    Account, HoldRequest, Holds, Ledger, Limits, Payer, Purpose, Recalled, Repeat, Reservation,
-    ReserveError, SettleError, Settlement,
-};
+use crate::ledger::{Account, Limits};
 use crate::metrics::{Batch, Datum, MetricsSink};
-use crate::policy::{AgentAlias, AgentRef, Policy, SessionLimits};
+use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::ports::Ports;
 use crate::stop::Stop;
 use crate::units::{Clock, Moment, Timestamp, TokenUse};
@@ -148,183 +147,6 @@ impl Clock for ManualClock {
 
     async fn sleep(&self, duration: Duration) {
         self.advance(duration);
-    }
-}
-
-/// A ledger in memory that keeps holds as the table does.
-#[derive(Debug, Default)]
-pub(crate) struct InMemoryLedger {
-    is_down: bool,
-    /// Whether settlements go unanswered, and so do not happen.
-    loses_settlements: bool,
-    pub(crate) trap: Trap,
-    settlements: AtomicU64,
-    sessions: Mutex<HashMap<String, SessionItem>>,
-}
-
-#[derive(Debug, Default)]
-struct SessionItem {
-    account: Account,
-    tenant: Option<Tenant>,
-    user: Option<UserMark>,
-    turns: HashMap<String, u64>,
-    /// How often the lane of a specialist was left.
-    left: HashMap<String, u64>,
-    holds: Vec<(HoldId, String, Lane)>,
-    settled: Vec<HoldId>,
-    seen: HashMap<Fingerprint, u64>,
-    kept: HashMap<(Fingerprint, String), (String, Timestamp)>,
-}
-
-impl InMemoryLedger {
-    pub(crate) fn with(account: Account) -> Self {
-        let item = SessionItem { account, ..SessionItem::default() };
-        Self { sessions: Mutex::new(HashMap::from([("s".to_owned(), item)])), ..Self::default() }
-    }
-
-    pub(crate) fn that_is_down() -> Self {
-        Self { is_down: true, ..Self::default() }
-    }
-
-    pub(crate) fn that_loses_settlements() -> Self {
-        Self { loses_settlements: true, ..Self::default() }
-    }
-
-    pub(crate) fn account(&self) -> Account {
-        self.sessions.lock().unwrap().get("s").map_or_else(account, |item| item.account)
-    }
-
-    /// How many settlements were asked for that were answered.
-    pub(crate) fn settlements(&self) -> u64 {
-        self.settlements.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn holds(&self) -> usize {
-        self.sessions.lock().unwrap().get("s").map_or(0, |item| item.holds.len())
-    }
-}
-
-impl SessionItem {
-    fn take(&mut self, hold: &HoldRequest<'_>, limits: &SessionLimits) -> Lane {
-        let specialist = hold.specialist.as_str().to_owned();
-        if let Some(fingerprint) = hold.fingerprint {
-            *self.seen.entry(fingerprint.clone()).or_default() += 1;
-        }
-        self.account.steps += hold.purpose.steps();
-        self.account.handoffs += hold.purpose.handoffs();
-        self.account.committed = self.account.committed.plus(hold.ask);
-        let turns = self.turns.entry(specialist.clone()).or_default();
-        *turns += hold.purpose.steps();
-        let generation = turns.saturating_sub(1) / limits.max_turns_per_specialist;
-        let is_occupied = self.holds.iter().any(|(_, holder, _)| *holder == specialist);
-        let is_retry = hold.purpose == Purpose::Retry;
-        let unique = if is_retry { 1 << 63 } else { self.account.steps };
-        let home = Lane::home(self.left.get(&specialist).copied().unwrap_or_default());
-        let lane = Lane { generation, number: Lane::number_of(unique, home, is_occupied) };
-        self.holds.push((hold.id.clone(), specialist, lane));
-        lane
-    }
-
-    fn settle(&mut self, settlement: &Settlement<'_>) {
-        let Some(held) = self.holds.iter().position(|(id, ..)| id == settlement.id) else {
-            return;
-        };
-        let (_, specialist, _) = self.holds.remove(held);
-        if let Some(times_left) = settlement.left.and_then(Lane::times_left_now) {
-            self.left.insert(specialist, times_left);
-        }
-        self.settled.push(settlement.id.clone());
-        self.account = self.account.settled(settlement.held, settlement.used);
-    }
-}
-
-impl Ledger for InMemoryLedger {
-    async fn reserve(
-        &self,
-        reservation: &Reservation<'_>,
-        _within: Duration,
-    ) -> Result<Holds, ReserveError> {
-        self.trap.pass("reserve");
-        if self.is_down {
-            return Err(ReserveError::Unavailable("the table is down".into()));
-        }
-        let mut sessions = self.sessions.lock().unwrap();
-        let Payer { session, limits, tenant, user, .. } = reservation.payer;
-        let item = sessions.entry(session.as_str().to_owned()).or_default();
-        if item.tenant.as_ref().is_some_and(|owner| owner != tenant) {
-            return Err(ReserveError::OtherTenant);
-        }
-        if item.user.is_some() && item.user.as_ref() != user {
-            return Err(ReserveError::OtherUser);
-        }
-        item.account.limits = Limits::from(limits);
-        for (fingerprint, asked) in reservation.fingerprints() {
-            let times = item.seen.get(fingerprint).copied().unwrap_or_default();
-            if limits.max_repeats.is_some_and(|max| times + asked > max) {
-                return Err(ReserveError::Repeated { times });
-            }
-        }
-        let held = |id: &HoldId| item.holds.iter().find(|(held, ..)| held == id);
-        let found: Option<Vec<Lane>> =
-            reservation.holds.iter().map(|hold| held(hold.id).map(|(.., lane)| *lane)).collect();
-        let holds = |account, lanes| Holds { account, lanes, expired_holds: 0, stale: Vec::new() };
-        if let Some(lanes) = found {
-            return Ok(holds(item.account, lanes));
-        }
-        if let Some(settled) = reservation.holds.iter().find(|hold| item.settled.contains(hold.id))
-        {
-            return Err(ReserveError::AlreadySettled(settled.id.clone()));
-        }
-        if let Some(exhausted) = item.account.exhausted_by(&reservation.demand()) {
-            return Err(ReserveError::Exhausted(exhausted));
-        }
-        item.tenant = Some(tenant.clone());
-        item.user = user.cloned();
-        let lanes = reservation.holds.iter().map(|hold| item.take(hold, limits)).collect();
-        Ok(holds(item.account, lanes))
-    }
-
-    async fn recall(&self, repeat: &Repeat<'_>, _within: Duration) -> Option<Recalled> {
-        let sessions = self.sessions.lock().unwrap();
-        let item = sessions.get(repeat.payer.session.as_str())?;
-        let kept = item.kept.get(&(repeat.fingerprint.clone(), repeat.identity.to_owned()))?;
-        let (answer, until) = kept;
-        let answer = (repeat.now < *until).then(|| answer.clone())?;
-        Some(Recalled { answer, account: item.account })
-    }
-
-    async fn keep(
-        &self,
-        repeat: &Repeat<'_>,
-        _generation: u64,
-        answer: &str,
-        window: Duration,
-        _within: Duration,
-    ) -> Result<(), SettleError> {
-        let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.entry(repeat.payer.session.as_str().to_owned()).or_default();
-        let key = (repeat.fingerprint.clone(), repeat.identity.to_owned());
-        item.kept.insert(key, (answer.to_owned(), repeat.now.after(window)));
-        Ok(())
-    }
-
-    async fn settle(
-        &self,
-        payer: &Payer<'_>,
-        settlements: &[Settlement<'_>],
-        _within: Duration,
-    ) -> Result<(), SettleError> {
-        self.trap.pass("settle");
-        if self.loses_settlements {
-            return Err(SettleError("the table is down".into()));
-        }
-        let mut sessions = self.sessions.lock().unwrap();
-        let item = sessions.entry(payer.session.as_str().to_owned()).or_default();
-        self.settlements.fetch_add(1, Ordering::SeqCst);
-        for settlement in settlements {
-            item.settle(settlement);
-        }
-        Ok(())
     }
 }
 

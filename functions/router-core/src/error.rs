@@ -103,4 +103,13 @@ mod tests {
             assert_eq!(cause.to_string(), "it failed", "{words}");
         }
     }
+
+    #[test]
+    fn a_chain_has_every_cause_in_one_line() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the outer one")]
+        struct Outer(#[source] Cause);
+        let error = Outer(Cause::new("the inner one"));
+        assert_eq!(chain(&error), "the outer one: the inner one");
+    }
 }

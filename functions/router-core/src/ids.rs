@@ -135,4 +135,39 @@ mod tests {
         assert_ne!(of("orders", "Where is it?"), of("billing", "Where is it?"));
         assert_ne!(of("orders", "Where is it?"), of("orders", "Whereis it?"));
     }
+
+    #[test]
+    fn a_specialists_name_begins_with_a_letter_and_has_40_characters_at_most() {
+        let longest = "a".repeat(40);
+        for name in ["a", "Z9", "b-c_1", &longest] {
+            assert_eq!(SpecialistName::parse(name).unwrap().as_str(), name);
+        }
+        let too_long = "a".repeat(41);
+        for name in ["", "1a", "-a", "_a", "a b", "a/b", "é", &too_long] {
+            assert_eq!(SpecialistName::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_was_written_and_nothing_else_is_one() {
+        let billing = SpecialistName::parse("billing").unwrap();
+        let fingerprint = Fingerprint::of(&billing, "Where is it?");
+        assert_eq!(fingerprint.as_str().len(), 32);
+        assert_eq!(Fingerprint::parse(fingerprint.as_str()), Some(fingerprint.clone()));
+        let text = fingerprint.as_str();
+        for other in [&text[1..], &format!("{text}0"), &format!("{}g", &text[1..])] {
+            assert_eq!(Fingerprint::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn texts_are_spread_as_fnv_1a_does() {
+        // The test vectors of the algorithm's authors.
+        assert_eq!(fnv1a(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a("foobar"), 0x8594_4171_f739_67e8);
+        let spread = |invocation| HoldId::new("r", 0, invocation).spread();
+        assert_eq!(spread(1), fnv1a("r/0/1"));
+        assert_ne!(spread(1), spread(2));
+    }
 }

@@ -264,3 +264,29 @@ impl InvokeError {
         !matches!(self, Self::Guardrail | Self::Stopped)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_that_our_own_deadline_made_short_says_nothing_of_the_specialist() {
+        let slow_call = Duration::from_secs(8);
+        let verdict = |what, millis| {
+            let limit = Duration::from_millis(millis);
+            InvokeError::TimedOut { what, limit }.verdict(slow_call)
+        };
+        assert_eq!(verdict(Wait::Answer, 3_999), Verdict::Unknown);
+        assert_eq!(verdict(Wait::Answer, 4_000), Verdict::Failing);
+        assert_eq!(verdict(Wait::NextEvent, 1_000), Verdict::Failing);
+    }
+
+    #[test]
+    fn a_time_out_says_what_was_waited_for() {
+        for (what, words) in [(Wait::Answer, "to answer"), (Wait::NextEvent, "between two events")]
+        {
+            let error = InvokeError::TimedOut { what, limit: Duration::from_secs(1) };
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}

@@ -125,4 +125,14 @@ mod tests {
             prop_assert!(backoff(&RULES, retry, chance) <= longest_backoff(&RULES, retry));
         }
     }
+
+    #[test]
+    fn a_retry_that_was_not_made_is_there_for_the_next() {
+        let (budget, specialist) =
+            (RetryBudget::default(), SpecialistName::parse("orders").unwrap());
+        while budget.take(&specialist) {}
+        budget.put_back(&specialist);
+        assert!(budget.take(&specialist));
+        assert!(!budget.take(&specialist));
+    }
 }

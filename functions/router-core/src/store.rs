@@ -8,6 +8,7 @@
 
 mod item;
 mod key;
+pub mod memory;
 mod update;
 mod versioned;
 

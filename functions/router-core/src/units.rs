@@ -349,4 +349,23 @@ mod tests {
             prop_assert!(charged >= exact && charged - exact < 1_000_000);
         }
     }
+
+    #[test]
+    fn a_ttl_is_never_before_its_time() {
+        assert_eq!([0, 1, 1_000, 1_001].map(|ms| Timestamp(ms).epoch_seconds()), [0, 1, 1, 2]);
+        assert_eq!(day_expiry(Timestamp(1_001)), 2 + 7_776_000);
+    }
+
+    #[test]
+    fn a_date_is_utc_and_changes_at_midnight() {
+        let midnight = 1_764_115_200_000;
+        assert_eq!(Timestamp(midnight - 1).date(), "2025-11-25");
+        assert_eq!(Timestamp(midnight).date(), "2025-11-26");
+        assert_eq!(Timestamp(u64::MAX).date(), "9999-12-31");
+    }
+
+    #[test]
+    fn money_is_written_in_dollars_to_the_last_micro_dollar() {
+        assert_eq!(MicroUsd(12_000_345).to_string(), "12.000345 USD");
+    }
 }

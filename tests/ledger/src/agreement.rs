@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use router_core::store::memory;
 use router_core::store::{
     Answer, Change, Comparison, Condition, Item, ItemKey, Put, Request, Update, Value, Write,
 };
@@ -143,7 +144,7 @@ proptest! {
             let real = table.connect();
             let mut items: BTreeMap<ItemKey, Item> = BTreeMap::new();
             for request in &requests {
-                let expected = seen(model::store::apply(&mut items, request));
+                let expected = seen(memory::apply(&mut items, request));
                 prop_assert_eq!(seen(real.send(request).await), expected, "{:?}", request);
             }
             Ok(())

@@ -7,7 +7,7 @@
 //! see some orders; this model has all of them, for a few routers and small numbers.
 //!
 //! Modelled are one session, the day of its tenant, and routers that reserve, invoke and settle
-//! ([`router`]) by the core's own machines, whose writes a small database carries out ([`store`]),
+//! ([`router`]) by the core's own machines, whose writes a database in memory carries out,
 //! each an atomic step: what is checked is what runs. Between any two
 //! steps ([`world`]) another router may act, a router may die, an answer may be lost (the write
 //! is applied and then repeated), a copy of a write may arrive late (also after everything that
@@ -35,7 +35,6 @@ pub mod history;
 pub mod properties;
 pub mod router;
 pub mod setup;
-pub mod store;
 pub mod table;
 pub mod world;
 

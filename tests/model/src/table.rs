@@ -1,6 +1,6 @@
 //! The table, and what its items say of a budget.
 //!
-//! The items are the ledger's own, written by its own writes ([`crate::store`]). The rules are
+//! The items are the ledger's own, written by its own writes ([`router_core::store::memory`]). The rules are
 //! about the few numbers that [`Session`] and [`Day`] read from them.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use std::hash::{Hash, Hasher};
 
 use router_core::charge::Charge;
 use router_core::ledger::{Account, Demand, Limits};
+use router_core::store::memory::{self, Items};
 use router_core::store::{Answer, Item, ItemKey, Request, Value};
 use router_core::units::{MicroUsd, Tokens};
 
 use crate::cast::{Ask, Cast, tick_of};
 use crate::hashed::Hashed;
-use crate::store::{self, Items};
 
 /// The table: one session, its tenant's day and its specialist's.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +95,7 @@ impl Items for BTreeMap<ItemKey, Hashed<Item>> {
 impl Table {
     /// Does what is asked, as one step.
     pub(crate) fn apply(&mut self, request: &Request, cast: &Cast) -> Answer {
-        let answer = store::apply(&mut self.items, request);
+        let answer = memory::apply(&mut self.items, request);
         self.look(cast);
         answer
     }

@@ -1,6 +1,7 @@
 //! The sandbox as a program: plays event files on the whole product and shows what happened, and
 //! what the budgets are afterwards.
 
+mod bench;
 mod budget;
 mod circuits;
 mod elsewhere;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
+use crate::bench::BenchError;
 use crate::budget::BudgetError;
 use crate::circuits::CircuitsError;
 use crate::elsewhere::Elsewhere;
@@ -35,7 +37,7 @@ use crate::play::PlayError;
 /// function and runs it against them, plays the events and shows what became of each: the
 /// specialist asked and the one that answered, attempts, tokens, cost, time and the budget left.
 /// Then come the metrics received and the state of the table, which `budget`, `circuits` and
-/// `incidents` show in detail.
+/// `incidents` show in detail. `bench` measures what a request costs.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", verbatim_doc_comment, after_long_help = AFTER_HELP)]
 #[command(override_usage = USAGE, disable_help_subcommand = true)]
@@ -87,6 +89,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Budget(budget::Arguments),
     Circuits(circuits::Arguments),
     Incidents(incidents::Arguments),
@@ -99,7 +102,8 @@ const USAGE: &str = "\
 sandbox [OPTIONS] [EVENT.json]...
        sandbox budget [SESSION] [--raise NAME=VALUE,…] [--policy FILE]
        sandbox circuits [--force NAME=open|closed|none,…]...
-       sandbox incidents [--jsonl]";
+       sandbox incidents [--jsonl]
+       sandbox bench [--short | --floor [--rounds N]] [--json] [--env NAME=VALUE]... [--function FILE]";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -115,6 +119,7 @@ Examples:
   cargo run -p sandbox -- circuits                       which specialists are not asked any more
   cargo run -p sandbox -- circuits --force billing=open  an operator takes one away
   cargo run -p sandbox -- incidents --jsonl              what was not answered, for programs
+  cargo run --release -p sandbox -- bench                what a request costs
 
 Faults (--fail; the option may be repeated):
   SPECIALIST  a name of the script, or * for all that are not named
@@ -213,6 +218,8 @@ enum Failure {
     #[error(transparent)]
     Play(#[from] PlayError),
     #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error(transparent)]
     Budget(#[from] BudgetError),
     #[error(transparent)]
     Circuits(#[from] CircuitsError),
@@ -223,10 +230,15 @@ enum Failure {
 impl Failure {
     fn is_closed_output(&self) -> bool {
         match self {
-            Self::Budget(BudgetError::Output(error))
+            Self::Bench(BenchError::Output(error))
+            | Self::Budget(BudgetError::Output(error))
             | Self::Circuits(CircuitsError::Output(error))
             | Self::Incidents(IncidentsError::Output(error)) => is_closed_output(error),
-            Self::Play(_) | Self::Budget(_) | Self::Circuits(_) | Self::Incidents(_) => false,
+            Self::Play(_)
+            | Self::Bench(_)
+            | Self::Budget(_)
+            | Self::Circuits(_)
+            | Self::Incidents(_) => false,
         }
     }
 }
@@ -240,6 +252,7 @@ impl Arguments {
     /// to be played.
     fn unused(&self) -> Option<(&'static str, &'static str)> {
         let command = match self.command.as_ref()? {
+            Command::Bench(_) => "bench",
             Command::Budget(_) => "budget",
             Command::Circuits(_) => "circuits",
             Command::Incidents(_) => "incidents",
@@ -259,11 +272,12 @@ impl Arguments {
     }
 }
 
-/// Does what is asked for, and returns how many events did not go as expected.
+/// Does what is asked for, and returns how many events, or counts, are not as expected.
 async fn run(arguments: Arguments) -> Result<usize, Failure> {
     let paint = Paint::new(arguments.color);
     match arguments.command {
         None => return Ok(play::run(arguments, paint).await?),
+        Some(Command::Bench(arguments)) => return Ok(bench::run(arguments, paint).await?),
         Some(Command::Budget(arguments)) => budget::run(arguments, paint).await?,
         Some(Command::Circuits(arguments)) => circuits::run(arguments, paint).await?,
         Some(Command::Incidents(arguments)) => incidents::run(arguments, paint).await?,
@@ -316,6 +330,7 @@ mod tests {
         assert_eq!(unused(&["--timeout", "4", "incidents"]), Some(("incidents", "--timeout")));
         assert_eq!(unused(&["--report", "r.svg", "circuits"]), Some(("circuits", "--report")));
         assert_eq!(unused(&["incidents", "--jsonl"]), None);
+        assert_eq!(unused(&["--processes", "2", "bench"]), Some(("bench", "--processes")));
         assert_eq!(unused(&["budget", "--policy", "p.toml"]), None);
         assert_eq!(unused(&["--logs", "a.json"]), None);
     }

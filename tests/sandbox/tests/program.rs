@@ -130,3 +130,13 @@ fn a_run_that_does_not_start_says_why_and_leaves_the_last_run_alone() {
     assert_eq!(place.run(&[&event("general")]).code, Some(0));
     assert!(!has_the_last_run(), "a run that starts begins anew");
 }
+
+#[test]
+fn requests_make_as_many_calls_as_they_must() {
+    let place = Place::new();
+    let said = place.run(&["bench", "--short"]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
+    let ordinary = "1 Bedrock.InvokeAgent, 1 CloudWatch.PutMetricData, 2 DynamoDB.UpdateItem";
+    assert!(said.out.contains(&format!("ordinary request, 4 specialists: {ordinary}")));
+    assert!(!said.out.contains("!!"), "{}", said.out);
+}

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 use crate::identity;
-use crate::lambda::{FunctionError, Invocation, Lambda, Outcome, StartError};
+use crate::lambda::{FunctionError, Invocation, Lambda, Outcome, Process, StartError};
 
 /// How much longer than the function's timeout an invoker may take: it may have to start a
 /// container first.
@@ -86,6 +86,13 @@ impl Function {
                 invoker.forgetful.store(true, Ordering::Relaxed);
                 Ok(())
             }
+        }
+    }
+
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        match self {
+            Self::Here(lambda) => lambda.processes(),
+            Self::Elsewhere(_) => Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,13 +22,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 pub use self::api::FunctionError;
-pub use self::build::{FunctionBuildError, build_function};
+pub use self::build::{FunctionBuildError, build_function, build_release};
 pub use self::start_error::StartError;
 
 use self::api::Headers;
 pub(crate) use self::build::workspace_root;
 use self::output::Output;
-use self::worker::{Job, Jobs, Renewal, Worker};
+use self::worker::{Job, Jobs, Latest, Renewal, Worker};
 use crate::identity;
 
 /// How a function is run.
@@ -46,6 +46,15 @@ pub struct Launch {
     pub limit: Duration,
     /// Whether standard output is a pipe that is not read until [`Lambda::read_output`].
     pub stalled_output: bool,
+}
+
+/// One process of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub id: u32,
+    /// From its start to its first poll of the Runtime API.
+    pub started_in: Duration,
 }
 
 /// The end of one invocation.
@@ -95,6 +104,7 @@ pub struct Lambda {
     jobs: mpsc::UnboundedSender<Job>,
     renewals: Vec<mpsc::UnboundedSender<Renewal>>,
     outputs: Vec<Arc<Output>>,
+    latest: Vec<Latest>,
     workers: JoinSet<()>,
 }
 
@@ -112,18 +122,22 @@ impl Lambda {
             jobs: sender,
             renewals: Vec::new(),
             outputs: Vec::new(),
+            latest: Vec::new(),
             workers: JoinSet::new(),
         };
         let mut starting = Vec::new();
         for _ in 0..launch.processes {
             let output = Arc::new(Output::new(launch.stalled_output)?);
             let (renewals, wishes) = mpsc::unbounded_channel();
+            let latest = Latest::default();
+            let (launch, jobs) = (Arc::clone(&launch), jobs.clone());
             let worker =
-                Worker::new(Arc::clone(&launch), jobs.clone(), wishes, Arc::clone(&output));
+                Worker::new(launch, jobs, wishes, Arc::clone(&output), Arc::clone(&latest));
             let (ready, started) = oneshot::channel();
             lambda.workers.spawn(worker.await?.run(ready));
             lambda.renewals.push(renewals);
             lambda.outputs.push(output);
+            lambda.latest.push(latest);
             starting.push(started);
         }
         all_started(starting).await?;
@@ -184,6 +198,12 @@ impl Lambda {
             }),
             duration: Duration::ZERO,
         })
+    }
+
+    /// The processes that run, or ran last.
+    pub fn processes(&self) -> Vec<Process> {
+        let latest = |latest: &Latest| *latest.lock().unwrap_or_else(PoisonError::into_inner);
+        self.latest.iter().filter_map(latest).collect()
     }
 
     /// The lines on standard output so far, process by process.

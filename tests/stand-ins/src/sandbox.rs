@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::agents::{Agents, InjectionError, ScriptError};
 use crate::function::Function;
 use crate::functions::Functions;
-use crate::lambda::{FunctionBuildError, Invocation, StartError};
+use crate::lambda::{FunctionBuildError, Invocation, Process, StartError};
 use crate::metrics::Metrics;
 use crate::options::{FUNCTION, Options, STAND_INS};
 use crate::table::{ClosedPort, Table, TableError};
@@ -184,6 +184,11 @@ impl Sandbox {
     /// [`StartError`] when a new process does not ask for an event.
     pub async fn renew_processes(&self) -> Result<(), StartError> {
         self.functions.renew().await
+    }
+
+    /// The processes of the functions, where those are of this machine.
+    pub fn processes(&self) -> Vec<Process> {
+        self.functions.all().flat_map(Function::processes).collect()
     }
 
     /// The specialists' agents.

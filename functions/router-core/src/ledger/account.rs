@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::charge::Charge;
 use crate::policy::SessionLimits;
+use crate::store::Item;
 use crate::units::{MicroUsd, Share, Tokens};
 use crate::wire::reply::BudgetLeft;
 
@@ -48,6 +49,21 @@ pub struct Account {
 }
 
 impl Account {
+    /// What a session's item says, under limits.
+    pub fn of_item(item: &Item, limits: Limits) -> Self {
+        let charge = |tokens: &str, micro_usd: &str| Charge {
+            tokens: Tokens(item.number(tokens)),
+            cost: MicroUsd(item.number(micro_usd)),
+        };
+        Self {
+            steps: item.number("steps"),
+            handoffs: item.number("handoffs"),
+            committed: charge("committed_tokens", "committed_micro_usd"),
+            spent: charge("spent_tokens", "spent_micro_usd"),
+            limits,
+        }
+    }
+
     /// The account after a hold of `held` was replaced by what was `used`.
     pub fn settled(&self, held: Charge, used: Charge) -> Self {
         let committed = self.committed.minus(held).plus(used);

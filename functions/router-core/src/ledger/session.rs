@@ -2,7 +2,6 @@
 
 use super::terms::{SetByHand, Terms};
 use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
-use crate::charge::Charge;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
 use crate::store::{Item, Value};
 use crate::units::{MicroUsd, Timestamp, Tokens};
@@ -57,19 +56,7 @@ impl SessionItem {
     }
 
     pub(super) fn account(&self) -> Account {
-        Account {
-            steps: self.number("steps"),
-            handoffs: self.number("handoffs"),
-            committed: Charge {
-                tokens: Tokens(self.number("committed_tokens")),
-                cost: MicroUsd(self.number("committed_micro_usd")),
-            },
-            spent: Charge {
-                tokens: Tokens(self.number("spent_tokens")),
-                cost: MicroUsd(self.number("spent_micro_usd")),
-            },
-            limits: self.limits,
-        }
+        Account::of_item(&self.item, self.limits)
     }
 
     /// The terms that a reservation has to go by: the policy's limits, where an operator has set

@@ -255,3 +255,15 @@ fn a_tenant_that_is_not_listed_shares_the_day_of_the_default_one() {
     let all = parse(MINIMAL).unwrap().tenant_day;
     assert_eq!(all.payer(&Tenant::parse("other").unwrap()).as_str(), "other");
 }
+
+#[test]
+fn what_may_be_a_credential_is_not_quoted() {
+    for secret in
+        ["https://h/p?key=1", "https://h/#t", "https://h/%41", "user@host", "https://u:p@h"]
+    {
+        assert!(may_be_secret(secret), "{secret}");
+    }
+    for plain in ["https://h/p", "what?", "50%", "#1"] {
+        assert!(!may_be_secret(plain), "{plain}");
+    }
+}

@@ -104,3 +104,74 @@ fn unreported(entries: &[Entry]) -> Vec<(String, SpecialistName)> {
     }
     passed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::policy;
+    use crate::ids::HoldId;
+    use crate::journal::Hold;
+    use crate::ledger::Account;
+    use crate::units::{Timestamp, Tokens};
+
+    fn billing() -> SpecialistName {
+        SpecialistName::parse("billing").unwrap()
+    }
+
+    fn hold() -> HoldId {
+        HoldId::new("r", 0, 0)
+    }
+
+    fn entries(facts: Vec<Fact>) -> Vec<Entry> {
+        facts.into_iter().map(|fact| Entry { at: Timestamp(0), task: Some(0), fact }).collect()
+    }
+
+    /// The facts of an invocation until its attempt has started.
+    fn started() -> Vec<Fact> {
+        let ask = Charge { tokens: Tokens(8_000), cost: MicroUsd(120_000) };
+        let (account, lane, stale) = (Account::default(), Default::default(), Vec::new());
+        vec![
+            Fact::CandidateTaken { specialist: billing() },
+            Fact::Reserving(Hold { id: hold(), specialist: billing(), ask }),
+            Fact::Held { id: hold(), account, lane, expired_holds: 0, stale },
+            Fact::InvocationStarted { specialist: billing() },
+            Fact::AttemptStarted { number: 1, hold: hold(), agent: "A/B".to_owned() },
+        ]
+    }
+
+    #[test]
+    fn what_has_begun_is_ended_and_charged_as_unknown() {
+        let missing = missing(&entries(started()), &policy());
+        assert!(matches!(missing[0].1, Fact::AttemptEnded { usage: Usage::AtLeast(_), .. }));
+        assert!(matches!(missing[1].1, Fact::InvocationEnded { failure: Some(_) }));
+        assert!(matches!(missing[2].1, Fact::CandidateLeft { refused: None }));
+        let Fact::Charged { used, .. } = &missing[3].1 else { panic!("{missing:?}") };
+        assert_eq!(used.tokens, Tokens(8_000));
+    }
+
+    #[test]
+    fn what_has_ended_is_not_ended_again() {
+        let mut facts = started();
+        facts.push(Fact::AttemptEnded {
+            usage: Usage::NotRun,
+            charge: Charge::default(),
+            reported_cost: MicroUsd(0),
+            failure: Some(Reason::Throttled),
+            too_long: None,
+            steps: Vec::new(),
+        });
+        facts.push(Fact::InvocationEnded { failure: Some(Reason::Throttled) });
+        facts.push(Fact::CandidateLeft { refused: None });
+        let missing = missing(&entries(facts), &policy());
+        let [(_, Fact::Charged { used, .. })] = &missing[..] else { panic!("{missing:?}") };
+        assert_eq!(*used, Charge::default());
+    }
+
+    #[test]
+    fn circuits_are_told_of_those_attempts_of_which_they_have_not_heard() {
+        let admitted = |owner: &str| Fact::Admitted { owner: owner.into(), specialist: billing() };
+        let reported = Fact::Reported { owner: "a".into(), specialist: billing(), opened: false };
+        let facts = vec![admitted("a"), admitted("b"), reported];
+        assert_eq!(unreported(&entries(facts)), [("b".to_owned(), billing())]);
+    }
+}

@@ -158,3 +158,55 @@ pub(crate) fn failed(reason: Reason) -> String {
 fn quoted(task: &Task) -> String {
     echo(&task.specialist)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::account;
+
+    #[test]
+    fn every_sentence_says_what_happened_and_of_whom() {
+        let billing = SpecialistName::parse("billing").unwrap();
+        for (sentence, words) in [
+            (too_many_routers(), "passed through too many supervisors"),
+            (not_verified(&billing), "not verified, which `billing` requires"),
+            (ledger_unavailable(), "cannot be checked right now"),
+            (stopped(), "switched off at the moment"),
+            (all_circuits_open(), "are not being asked at the moment"),
+            (no_time_left(), "No time was left"),
+            (too_long(&billing, 7), "`billing` is longer than 7 bytes"),
+            (repeated(&billing), "`billing` has been asked this very request"),
+            (not_yours("tenant"), "belongs to another tenant"),
+            (failed(Reason::Guardrail), "A guardrail blocked"),
+            (failed(Reason::Timeout), "could answer (timeout)"),
+        ] {
+            assert!(sentence.contains(words), "{sentence}");
+            assert!(sentence.ends_with('.'), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_left_of_the_limit() {
+        let billing = SpecialistName::parse("billing").unwrap();
+        let ask = Charge { tokens: crate::units::Tokens(8_000), cost: MicroUsd(120_000) };
+        let of = |limit| Exhausted {
+            limit,
+            settled: 60,
+            held: 25,
+            asked: 20,
+            max: 100,
+            account: account(),
+            expired_holds: 0,
+        };
+        for (limit, words) in [
+            (Limit::Steps, "All 100 specialist calls"),
+            (Limit::Handoffs, "All 100 hand-offs"),
+            (Limit::Tokens, "and 15 are left in this session"),
+            (Limit::Cost, "and 0.000015 USD are left in this session"),
+            (Limit::Tenant, "and 0.000015 USD are left for today"),
+        ] {
+            let sentence = exhausted(&of(limit), &billing, ask);
+            assert!(sentence.contains(words), "{sentence}");
+        }
+    }
+}

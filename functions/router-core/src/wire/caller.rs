@@ -222,4 +222,25 @@ mod tests {
             assert!(!caller([(IDENTITY_VERIFIED, value)]).unwrap().identity_verified, "{value}");
         }
     }
+
+    #[test]
+    fn attributes_may_have_as_many_bytes_as_are_allowed_and_no_more() {
+        let name = "n".repeat(10);
+        let of = |bytes: usize| {
+            let value = "v".repeat(bytes - name.len());
+            caller([(name.as_str(), value.as_str())])
+        };
+        assert!(of(MAX_ATTRIBUTES_BYTES).is_ok());
+        assert!(of(MAX_ATTRIBUTES_BYTES + 1).is_err());
+    }
+
+    #[test]
+    fn only_a_router_passes_on_a_name_that_a_session_is_kept_by() {
+        let root = |hops| {
+            let pairs = [(ROUTER_HOPS, hops), (ROOT_SESSION_ID, "root/gateway/s")];
+            caller(pairs).unwrap().root.to_string()
+        };
+        assert_eq!(root("1"), "root/gateway/s");
+        assert_ne!(root("0"), root("1"));
+    }
 }

@@ -121,9 +121,9 @@ fn kind(alarm: &str) -> String {
 }
 
 #[test]
-fn the_readme_tells_of_every_alarm_and_of_no_other() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let told: BTreeSet<String> = readme
+fn the_documentation_tells_of_every_alarm_and_of_no_other() {
+    let page = std::fs::read_to_string(root().join("docs/observability.md")).unwrap();
+    let told: BTreeSet<String> = page
         .split('`')
         .filter(|word| word.ends_with("Alarm") && !word.contains(char::is_whitespace))
         .map(str::to_owned)

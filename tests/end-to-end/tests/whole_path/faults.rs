@@ -1,6 +1,6 @@
 //! Every way in which an agent can fail: once, for good, and together with its fallback.
 //!
-//! The table below is also the one in the README: a test renders it and compares.
+//! The table below is also the one in docs/failures.md: a test renders it and compares.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ impl Charge {
 
 /// Faults that are treated alike.
 struct Row {
-    /// What happens, in the README's words.
+    /// What happens, in words.
     what: &'static str,
     /// The faults, and what one attempt of each is charged.
     faults: &'static [(&'static str, Charge)],
@@ -367,7 +367,7 @@ fn every_fault_that_an_agent_can_have_is_in_the_table() {
 }
 
 impl Row {
-    /// The row as the README has it.
+    /// The row as docs/failures.md has it.
     fn in_words(&self) -> String {
         let charged = match self.faults.iter().map(|(_, charge)| *charge).collect::<Vec<_>>()[..] {
             [Nothing, .., Unknown] => "nothing for HTTP 4xx, else the unknown usage",
@@ -394,9 +394,10 @@ impl Row {
 }
 
 #[test]
-fn the_readme_says_of_faults_what_was_tested() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md"));
+fn the_documentation_says_of_faults_what_was_tested() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/failures.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let rows: Vec<String> = ROWS.iter().map(Row::in_words).collect();
     let table = rows.join("\n");
-    assert!(readme.unwrap().contains(&table), "README.md should have these rows:\n{table}");
+    assert!(page.contains(&table), "docs/failures.md should have these rows:\n{table}");
 }

@@ -25,6 +25,7 @@ mod faults;
 mod gateway;
 mod graduated;
 mod layering;
+mod links;
 mod logs;
 mod lost_writes;
 mod metrics;

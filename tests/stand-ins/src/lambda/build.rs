@@ -31,7 +31,16 @@ pub async fn build_function(name: &str) -> Result<PathBuf, FunctionBuildError> {
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(built.entry(name.to_owned()).or_default())
     };
-    cell.get_or_try_init(|| run_cargo(name)).await.cloned()
+    cell.get_or_try_init(|| run_cargo(name, name, &[])).await.cloned()
+}
+
+/// The executable `name` of `package`, built as it is deployed: in the release profile.
+///
+/// # Errors
+///
+/// As [`build_function`].
+pub async fn build_release(package: &str, name: &str) -> Result<PathBuf, FunctionBuildError> {
+    run_cargo(package, name, &["--release"]).await
 }
 
 /// Why a function could not be built.
@@ -62,10 +71,15 @@ pub enum FunctionBuildError {
     },
 }
 
-async fn run_cargo(name: &str) -> Result<PathBuf, FunctionBuildError> {
+async fn run_cargo(
+    package: &str,
+    name: &str,
+    profile: &[&str],
+) -> Result<PathBuf, FunctionBuildError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(&cargo)
-        .args(["build", "-p", name, "--bin", name])
+        .args(["build", "-p", package, "--bin", name])
+        .args(profile)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace_root())
         .stdin(Stdio::null())

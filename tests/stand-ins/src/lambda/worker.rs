@@ -2,7 +2,7 @@
 //! it when it exits, when an invocation's time is up, as Lambda does, or when it is told to.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::api::{self, Dispatch, FunctionError, Headers, Message};
 use super::output::Output;
-use super::{Invocation, Launch, Outcome, StartError};
+use super::{Invocation, Launch, Outcome, Process, StartError};
 use crate::http::Server;
 
 /// How long a process may take to its first poll. Lambda gives ten seconds; a laptop that
@@ -43,12 +43,16 @@ impl Jobs {
 /// A wish for a new process. It is answered when the process has polled, or has not started.
 pub(super) type Renewal = oneshot::Sender<Result<(), StartError>>;
 
+/// The process of a worker that polled last.
+pub(super) type Latest = Arc<std::sync::Mutex<Option<Process>>>;
+
 /// The process slot.
 pub(super) struct Worker {
     launch: Arc<Launch>,
     jobs: Jobs,
     renewals: mpsc::UnboundedReceiver<Renewal>,
     output: Arc<Output>,
+    latest: Latest,
     api: Server,
     messages: mpsc::UnboundedReceiver<Message>,
 }
@@ -72,9 +76,10 @@ impl Worker {
         jobs: Jobs,
         renewals: mpsc::UnboundedReceiver<Renewal>,
         output: Arc<Output>,
+        latest: Latest,
     ) -> Result<Self, StartError> {
         let (api, messages) = api::start().await?;
-        Ok(Self { launch, jobs, renewals, output, api, messages })
+        Ok(Self { launch, jobs, renewals, output, latest, api, messages })
     }
 
     /// Runs until the sandbox has gone. Says through `ready` how the first start went, and ends
@@ -114,6 +119,7 @@ impl Worker {
     /// Starts a process and waits for its first poll.
     async fn start(&mut self) -> Result<Ready, StartError> {
         let earlier = (self.output.stdout_lines().len(), self.output.stderr_lines().len());
+        let begun = Instant::now();
         let mut child = Command::new(&self.launch.executable)
             .env_clear()
             .envs(&self.launch.env)
@@ -140,7 +146,11 @@ impl Worker {
             }
         });
         match first_poll.await {
-            Ok(Ok(poll)) => Ok(Ready { child, poll }),
+            Ok(Ok(poll)) => {
+                let process = child.id().map(|id| Process { id, started_in: begun.elapsed() });
+                *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = process;
+                Ok(Ready { child, poll })
+            }
             Ok(Err(status)) => {
                 let output = self.last_lines(earlier);
                 Err(StartError::Exited { status: status?, reported, output })

@@ -1,11 +1,9 @@
-//! What a database does with a request: the conditions and changes of the ledger's writes, taken
-//! literally. It knows nothing of budgets, and a test holds it to a real database.
+//! What a database does with a request, in memory: conditions and changes taken literally. It knows
+//! nothing of budgets. The tests and the model check run on it; a test holds it to real databases.
 
 use std::collections::BTreeMap;
 
-use router_core::store::{
-    Answer, Change, Comparison, Condition, Item, ItemKey, Request, Update, Value, Write,
-};
+use super::{Answer, Change, Comparison, Condition, Item, ItemKey, Request, Update, Value, Write};
 
 /// Some items.
 pub trait Items {

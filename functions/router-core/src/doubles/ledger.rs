@@ -1,0 +1,137 @@
+//! The ledger on items in memory: the machines that the function drives, without a database.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Trap, account};
+use crate::ids::RootSession;
+use crate::ledger::{
+    Account, Holds, Ledger, Next, Payer, Recalled, Repeat, Reservation, ReserveError, Reserving,
+    SettleError, Settlement, Settling, kept_answer, recalled,
+};
+use crate::store::{Item, ItemKey, Value, memory};
+
+/// A ledger in memory.
+#[derive(Debug, Default)]
+pub(crate) struct InMemoryLedger {
+    is_down: bool,
+    /// Whether settlements go unanswered, and so do not happen.
+    loses_settlements: bool,
+    pub(crate) trap: Trap,
+    settlements: AtomicU64,
+    items: Mutex<BTreeMap<ItemKey, Item>>,
+}
+
+fn session() -> ItemKey {
+    ItemKey::session(&RootSession::parse("sessionId", "s").unwrap())
+}
+
+impl InMemoryLedger {
+    /// With session `s`, which has used so much, and has drawn more money than it needs.
+    pub(crate) fn with(account: Account) -> Self {
+        let item = Item::from([
+            ("steps", Value::number(account.steps)),
+            ("handoffs", Value::number(account.handoffs)),
+            ("committed_tokens", Value::number(account.committed.tokens.0)),
+            ("committed_micro_usd", Value::number(account.committed.cost.0)),
+            ("spent_tokens", Value::number(account.spent.tokens.0)),
+            ("spent_micro_usd", Value::number(account.spent.cost.0)),
+            ("tenant_room_micro_usd", Value::number(1_000_000_000)),
+        ]);
+        Self { items: Mutex::new(BTreeMap::from([(session(), item)])), ..Self::default() }
+    }
+
+    pub(crate) fn that_is_down() -> Self {
+        Self { is_down: true, ..Self::default() }
+    }
+
+    pub(crate) fn that_loses_settlements() -> Self {
+        Self { loses_settlements: true, ..Self::default() }
+    }
+
+    /// The account of session `s`.
+    pub(crate) fn account(&self) -> Account {
+        let items = self.items.lock().unwrap();
+        let limits = account().limits;
+        items.get(&session()).map_or_else(account, |item| Account::of_item(item, limits))
+    }
+
+    /// How many settlements were asked for that were answered.
+    pub(crate) fn settlements(&self) -> u64 {
+        self.settlements.load(Ordering::SeqCst)
+    }
+
+    /// How many holds session `s` has.
+    pub(crate) fn holds(&self) -> usize {
+        let items = self.items.lock().unwrap();
+        items.get(&session()).map_or(0, |item| item.beginning("hold#").count())
+    }
+}
+
+impl Ledger for InMemoryLedger {
+    async fn reserve(
+        &self,
+        reservation: &Reservation<'_>,
+        _within: Duration,
+    ) -> Result<Holds, ReserveError> {
+        self.trap.pass("reserve");
+        if self.is_down {
+            return Err(ReserveError::Unavailable("the table is down".into()));
+        }
+        let mut items = self.items.lock().unwrap();
+        let mut reserving = Reserving::begin(reservation)?;
+        loop {
+            let answer = memory::apply(&mut *items, reserving.request());
+            reserving = match reserving.on(reservation, answer) {
+                Next::Send(reserving) => reserving,
+                Next::Done(reserved) => return reserved,
+            };
+        }
+    }
+
+    async fn settle(
+        &self,
+        payer: &Payer<'_>,
+        settlements: &[Settlement<'_>],
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        self.trap.pass("settle");
+        if self.loses_settlements {
+            return Err(SettleError("the table is down".into()));
+        }
+        self.settlements.fetch_add(1, Ordering::SeqCst);
+        let mut items = self.items.lock().unwrap();
+        let Some(mut settling) = Settling::begin(payer, settlements) else { return Ok(()) };
+        loop {
+            let answer = memory::apply(&mut *items, settling.request());
+            settling = match settling.on(payer, settlements, answer) {
+                Next::Send(settling) => settling,
+                Next::Done(settled) => return settled.map_err(SettleError),
+            };
+        }
+    }
+
+    async fn recall(&self, repeat: &Repeat<'_>, _within: Duration) -> Option<Recalled> {
+        let session = repeat.payer.session;
+        let items = self.items.lock().unwrap();
+        let kept = items.get(&ItemKey::repeat(session, repeat.fingerprint))?;
+        recalled(kept, items.get(&ItemKey::session(session))?.clone(), repeat)
+    }
+
+    async fn keep(
+        &self,
+        repeat: &Repeat<'_>,
+        generation: u64,
+        answer: &str,
+        window: Duration,
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        if let Some(item) = kept_answer(repeat, generation, answer, window) {
+            let key = ItemKey::repeat(repeat.payer.session, repeat.fingerprint);
+            self.items.lock().unwrap().insert(key, item);
+        }
+        Ok(())
+    }
+}
