@@ -22,9 +22,9 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 pub const METRICS: usize = 24;
 
 /// What takes a step in a session's item: the key, the expression and the values of each update.
-pub const BEFORE: &str = "ADD steps :one, committed_tokens :held SET hold = :id";
+pub const BEFORE: &str = "ADD steps :one, committed_tokens :held SET held_by = :id";
 /// What settles it.
-pub const AFTER: &str = "ADD spent_tokens :used, committed_tokens :back REMOVE hold";
+pub const AFTER: &str = "ADD spent_tokens :used, committed_tokens :back REMOVE held_by";
 /// The session has a step left.
 pub const HAS_ROOM: &str = "attribute_not_exists(steps) OR steps < :most";
 

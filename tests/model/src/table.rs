@@ -18,7 +18,7 @@ use crate::hashed::Hashed;
 /// The table: one session, its tenant's day and its specialist's.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    items: BTreeMap<ItemKey, Hashed<Item>>,
+    items: Shared,
     /// What the session's item says.
     pub session: Option<Session>,
     /// What the tenant's day says.
@@ -82,13 +82,17 @@ impl Hash for Table {
     }
 }
 
-impl Items for BTreeMap<ItemKey, Hashed<Item>> {
+/// Items that states share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Shared(BTreeMap<ItemKey, Hashed<Item>>);
+
+impl Items for Shared {
     fn get(&self, key: &ItemKey) -> Option<&Item> {
-        self.get(key).map(|item| &**item)
+        self.0.get(key).map(|item| &**item)
     }
 
     fn put(&mut self, key: &ItemKey, item: Item) {
-        self.insert(key.clone(), Hashed::new(item));
+        self.0.insert(key.clone(), Hashed::new(item));
     }
 }
 
@@ -102,14 +106,14 @@ impl Table {
 
     /// Deletes the session's item.
     pub(crate) fn delete_session(&mut self, cast: &Cast) {
-        self.items.remove(&session_key(cast));
+        self.items.0.remove(&session_key(cast));
         self.session = None;
     }
 
     /// Sets the session's limit as an operator does.
     pub(crate) fn raise_limit(&mut self, limit: u8, cast: &Cast) {
         let key = session_key(cast);
-        let mut item = self.items.get(&key).map(|item| Item::clone(item)).unwrap_or_default();
+        let mut item = self.items.get(&key).cloned().unwrap_or_default();
         item.set("limit_micro_usd", Value::number(limit.into()));
         self.items.put(&key, item);
         self.look(cast);
@@ -117,7 +121,7 @@ impl Table {
 
     fn look(&mut self, cast: &Cast) {
         self.session = self.items.get(&session_key(cast)).map(|item| Session::read(item, cast));
-        let days = self.items.iter().filter(|(key, _)| key.pk.starts_with("TENANT#"));
+        let days = self.items.0.iter().filter(|(key, _)| key.pk.starts_with("TENANT#"));
         self.day = days.fold(Day::default(), |day, (_, item)| Day {
             drawn: day.drawn + small(item.number("drawn_micro_usd")),
             spent: day.spent + small(item.number("spent_micro_usd")),

@@ -140,3 +140,19 @@ fn requests_make_as_many_calls_as_they_must() {
     assert!(said.out.contains(&format!("ordinary request, 4 specialists: {ordinary}")));
     assert!(!said.out.contains("!!"), "{}", said.out);
 }
+
+#[test]
+fn another_roster_is_a_policy_and_a_list_of_agents() {
+    let roster = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rosters/logistics");
+    let file = |name: &str| roster.join(name).to_str().unwrap().to_owned();
+    let said = Place::new().run(&[
+        "--policy",
+        &file("routing.toml"),
+        "--agents",
+        &file("agents.toml"),
+        &file("events/shipment.json"),
+        &file("events/billing.json"),
+    ]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
+    assert!(said.out.contains("2 of 2 events as expected"), "{}", said.out);
+}

@@ -136,6 +136,8 @@ fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 }
 
 const PATH: &str = "/service/GraniteServiceVersion20100801/operation/PutMetricData";
+/// The same in JSON.
+const TARGET: &str = "GraniteServiceVersion20100801.PutMetricData";
 
 async fn answer(
     store: Arc<Mutex<Store>>,
@@ -151,12 +153,18 @@ async fn answer(
         }
         Health::Hanging => return pending().await,
     }
-    if request.method() != Method::POST || request.uri().path() != PATH {
+    // The SDK for Python speaks JSON.
+    let is_json = request.headers().get("x-amz-target").is_some_and(|target| target == TARGET);
+    if request.method() != Method::POST || !is_json && request.uri().path() != PATH {
         let body = wire::error("UnknownOperationException", "only PutMetricData is known here");
         return Ok(error(StatusCode::NOT_FOUND, "UnknownOperationException", body));
     }
     let gzip = request.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
-    let batch = match wire::decode(request.body(), gzip) {
+    let decoded = match is_json {
+        true => wire::decode_json(request.body()),
+        false => wire::decode(request.body(), gzip),
+    };
+    let batch = match decoded {
         Ok(batch) => batch,
         Err(mistake) => {
             lock(&store).refusals.push(mistake.to_string());
@@ -170,6 +178,9 @@ async fn answer(
         return Ok(error(StatusCode::BAD_REQUEST, code, wire::error(shape, violation.message())));
     }
     lock(&store).batches.push(batch.into());
+    if is_json {
+        return Ok(response(StatusCode::OK, "application/x-amz-json-1.0", "{}"));
+    }
     let Some(upstream) = upstream else {
         return Ok(cbor_response(StatusCode::OK, wire::accepted()));
     };

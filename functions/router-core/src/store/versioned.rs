@@ -47,6 +47,11 @@ impl Version<'_> {
         update
     }
 
+    /// Whether a version is the one that this change makes: an earlier try's, whose answer was lost.
+    pub fn was_made(&self, stamp: u64, author: &str) -> bool {
+        author == self.author && stamp == self.seen + 1
+    }
+
     /// What came of the change, by the answer to it.
     ///
     /// # Errors
@@ -57,8 +62,8 @@ impl Version<'_> {
             Answer::Done(_) => Ok(Written::Stored),
             Answer::Refused { item, .. } => {
                 let item = item.unwrap_or_default();
-                let is_ours = item.text(AUTHOR) == Some(self.author);
-                Ok(match is_ours && Self::of(&item) == self.seen + 1 {
+                let author = item.text(AUTHOR).unwrap_or_default();
+                Ok(match self.was_made(Self::of(&item), author) {
                     true => Written::Stored,
                     false => Written::Overtaken(item),
                 })

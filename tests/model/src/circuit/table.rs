@@ -1,12 +1,12 @@
-//! The circuit's item, and how it is changed.
-//!
-//! Mirrors `DynamoCircuits`: `expression` and `found`.
+//! The circuit's item, as what a process sees of it: its version, state and author. Whether a change
+//! that was refused had been made before is the core's to say ([`Version`]).
 
 use router_core::circuit::{Changed, Circuit, State as CircuitState};
+use router_core::store::Version;
 
 use super::{Flaw, Setup};
 
-/// A circuit as somebody saw it.
+/// A circuit as a process saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Its stamp.
@@ -40,7 +40,7 @@ pub struct Write {
 pub enum Answer {
     /// It is stored.
     Stored,
-    /// Somebody else was first.
+    /// Another process was first.
     Lost(Seen),
 }
 
@@ -53,8 +53,9 @@ impl Item {
             self.author.clone_from(&write.author);
             return Answer::Stored;
         }
-        let is_ours = self.author == write.author || setup.has(Flaw::RecognisedByStamp);
-        if is_ours && stamp == write.seen + 1 && !setup.has(Flaw::NotRecognised) {
+        let author = if setup.has(Flaw::RecognisedByStamp) { &write.author } else { &self.author };
+        let version = Version { seen: write.seen, author: &write.author };
+        if version.was_made(stamp, author) && !setup.has(Flaw::NotRecognised) {
             return Answer::Stored;
         }
         Answer::Lost(self.circuit.clone())

@@ -11,7 +11,7 @@ pub(super) fn policy(specialists: usize) -> String {
         [routing]\nfallback = \"s000\"\n\
         [session]\nmax_steps = 10_000\nmax_tokens = 1_000_000_000\nmax_cost_usd = 1_000_000\n\
         max_handoffs = 10_000\nmax_turns_per_specialist = 10_000\nmax_repeats = 5\n\
-        [tenant_day]\nmax_cost_usd = 1_000_000\nblock_usd = 1_000\n"
+        [tenant_day]\nmax_cost_usd = 1_000_000\nblock_usd = 100\n"
         .to_owned();
     for specialist in names(specialists) {
         // Writing to a string does not fail.

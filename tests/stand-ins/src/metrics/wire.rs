@@ -48,6 +48,8 @@ pub(super) enum DecodeError {
     Gzip(#[source] std::io::Error),
     #[error("the body is not the CBOR of PutMetricData")]
     Cbor(#[source] ciborium::de::Error<std::io::Error>),
+    #[error("the body is not the JSON of PutMetricData")]
+    Json(#[source] serde_json::Error),
 }
 
 /// Decodes a request's body.
@@ -60,6 +62,11 @@ pub(super) fn decode(body: &[u8], gzip: bool) -> Result<RawBatch, DecodeError> {
         body
     };
     ciborium::from_reader(body).map_err(DecodeError::Cbor)
+}
+
+/// Decodes the body of a request in JSON.
+pub(super) fn decode_json(body: &[u8]) -> Result<RawBatch, DecodeError> {
+    serde_json::from_slice(body).map_err(DecodeError::Json)
 }
 
 /// The empty answer to a batch that was taken.
@@ -115,6 +122,14 @@ mod tests {
         assert_eq!(decode(&compressed, true).unwrap(), decode(BODY, false).unwrap());
         assert!(matches!(decode(BODY, true), Err(DecodeError::Gzip(_))));
         assert!(matches!(decode(b"{}", false), Err(DecodeError::Cbor(_))));
+    }
+
+    #[test]
+    fn a_body_in_json_is_the_same_batch() {
+        let body = br#"{"Namespace": "N", "MetricData": [
+            {"MetricName": "M", "Timestamp": 2.5, "Value": 1.0, "Unit": "Count"}]}"#;
+        assert_eq!(decode_json(body).unwrap(), decode(BODY, false).unwrap());
+        assert!(matches!(decode_json(b"["), Err(DecodeError::Json(_))));
     }
 
     #[test]
