@@ -389,4 +389,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_states_name_is_the_one_in_the_table() {
+        let open = State::Open { until: NOW };
+        let names = [&closed(0), &open, &half_open(0, None)].map(State::as_str);
+        assert_eq!(names, ["closed", "open", "half_open"]);
+    }
 }

@@ -365,3 +365,6 @@ pub fn backoff(id: &HoldId, round: u32) -> Duration {
     let ceiling_micros = 5_000_u64 << round.min(5);
     Duration::from_micros(id.spread().rotate_left(round) % ceiling_micros)
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,3 +267,24 @@ fn what_may_be_a_credential_is_not_quoted() {
         assert!(!may_be_secret(plain), "{plain}");
     }
 }
+
+#[test]
+fn what_is_optional_is_read_where_it_is_there() {
+    let text = MINIMAL.replace("max_steps = 12", "max_steps = 12\nmax_repeats = 5").replace(
+        "output_usd_per_mtok = 1 }",
+        "output_usd_per_mtok = 1, cache_read_usd_per_mtok = 0.1, cache_write_usd_per_mtok = 2 }",
+    );
+    let policy = parse(&text).unwrap();
+    assert_eq!(policy.session.max_repeats, Some(5));
+    let price = policy.find("general").unwrap().price;
+    assert_eq!(price.cache_read_per_mtok, MicroUsd(100_000));
+    assert_eq!(price.cache_write_per_mtok, MicroUsd(2_000_000));
+}
+
+#[test]
+fn an_agents_id_names_no_account() {
+    let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/shop-AbCdEf0123";
+    for (agent, id) in [("AGENT00001/LIVE000001", "AGENT00001"), (arn, "shop-AbCdEf0123")] {
+        assert_eq!(AgentRef::parse(agent).unwrap().id(), id);
+    }
+}

@@ -328,3 +328,125 @@ fn not_held(why: NotHeld) -> (&'static str, bool) {
 fn charge(charge: Charge) -> [Attribute; 2] {
     [(key::TOKENS, charge.tokens.0.into()), (key::COST, charge.cost.0.into())]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charge::Usage;
+    use crate::ids::Lane;
+    use crate::ledger::Account;
+    use crate::trace::Work;
+    use crate::units::{MicroUsd, TokenUse};
+
+    fn orders() -> SpecialistName {
+        SpecialistName::parse("orders").unwrap()
+    }
+
+    fn hold() -> HoldId {
+        HoldId::new("r", 0, 0)
+    }
+
+    /// Each fact a millisecond after the one before; those of the request have no task.
+    fn spans(facts: Vec<(Option<usize>, Fact)>) -> Vec<Span> {
+        let at = |place| Timestamp(1_000 + place as u64);
+        let entries = facts.into_iter().enumerate();
+        let entries: Vec<Entry> =
+            entries.map(|(place, (task, fact))| Entry { at: at(place), task, fact }).collect();
+        of(&entries, None, "r").spans
+    }
+
+    fn model_step(within: Option<usize>) -> Step {
+        let work = Work::Model { model: None, usage: None };
+        Step { work, within, start: Timestamp(1_006), end: Some(Timestamp(1_007)) }
+    }
+
+    fn one_answer() -> Vec<(Option<usize>, Fact)> {
+        let task = |fact| (Some(0), fact);
+        let (account, lane, stale) = (Account::default(), Lane::default(), Vec::new());
+        let charge = Charge::default();
+        vec![
+            (None, Fact::Received { cold_start: None, function_version: None }),
+            task(Fact::Chosen { first: orders(), detour: None }),
+            task(Fact::CandidateTaken { specialist: orders() }),
+            task(Fact::Reserving(Hold { id: hold(), specialist: orders(), ask: charge })),
+            task(Fact::Held { id: hold(), account, lane, expired_holds: 0, stale }),
+            task(Fact::AttemptStarted { number: 1, hold: hold(), agent: "A".to_owned() }),
+            task(Fact::AttemptEnded {
+                usage: Usage::Reported(TokenUse::new(300, 40)),
+                charge,
+                reported_cost: MicroUsd(0),
+                failure: None,
+                too_long: None,
+                steps: vec![model_step(None), model_step(Some(0))],
+            }),
+            task(Fact::CandidateLeft { refused: None }),
+            task(Fact::Settling { id: hold(), used: charge }),
+            task(Fact::Settled { id: hold(), is_known: true }),
+            (None, Fact::Publishing { data: 20 }),
+            (None, Fact::Published),
+            (None, Fact::Finished),
+        ]
+    }
+
+    #[test]
+    fn every_piece_of_work_has_its_place_and_its_time() {
+        let spans = spans(one_answer());
+        let found: Vec<(&str, Option<usize>, u64, u64)> = spans
+            .iter()
+            .map(|span| (span.name.as_str(), span.parent, span.start.0 - 1_000, span.end.0 - 1_000))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("request", None, 0, 12),
+                ("decision", Some(0), 1, 1),
+                ("invocation orders", Some(0), 2, 7),
+                ("reserve", Some(2), 3, 4),
+                ("invoke_agent orders", Some(2), 5, 6),
+                ("chat", Some(4), 6, 7),
+                ("chat", Some(5), 6, 7),
+                ("settle", Some(0), 8, 9),
+                ("metrics", Some(0), 10, 11),
+            ]
+        );
+        let has = |span: &Span, name: &str, value: &str| {
+            span.attributes.contains(&(
+                match name {
+                    "outcome" => key::OUTCOME,
+                    _ => key::SPECIALIST,
+                },
+                value.to_owned().into(),
+            ))
+        };
+        assert!(has(&spans[3], "outcome", "held"), "{:?}", spans[3]);
+        assert!(has(&spans[7], "specialist", "orders"), "{:?}", spans[7]);
+        assert!(spans.iter().all(|span| span.failure.is_none()));
+    }
+
+    #[test]
+    fn a_settlement_without_an_answer_is_a_failure() {
+        let mut facts = one_answer();
+        facts[9].1 = Fact::Settled { id: hold(), is_known: false };
+        assert_eq!(spans(facts)[7].failure, Some("unavailable"));
+    }
+
+    #[test]
+    fn a_candidate_that_was_not_asked_says_why() {
+        for (fact, outcome) in [
+            (Fact::CircuitRejected { specialist: orders() }, "circuit_open"),
+            (Fact::Recalled { account: Account::default() }, "answered_as_before"),
+        ] {
+            let taken = Fact::CandidateTaken { specialist: orders() };
+            let found = spans(vec![(Some(0), taken), (Some(0), fact)]);
+            let outcome = (key::OUTCOME, outcome.to_owned().into());
+            assert!(found[1].attributes.contains(&outcome), "{:?}", found[1]);
+        }
+    }
+
+    #[test]
+    fn only_a_task_decides() {
+        let declined = || Fact::Declined { specialist: None, reason: Reason::LoopDetected };
+        assert_eq!(spans(vec![(None, declined())]).len(), 1);
+        assert_eq!(spans(vec![(Some(0), declined())])[1].name, "decision");
+    }
+}

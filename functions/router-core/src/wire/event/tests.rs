@@ -246,3 +246,18 @@ fn fields_of_another_type_do_not_hide_the_form() {
     assert!(matches!(event.form, Form::OpenApi { .. }));
     assert_eq!(event.tool, "");
 }
+
+#[test]
+fn an_attribute_of_another_kind_is_named() {
+    for (value, found) in [
+        (json!(null), "an object with a null"),
+        (json!(true), "an object with a boolean"),
+        (json!(1), "an object with a number"),
+        (json!([]), "an object with a nested value"),
+    ] {
+        let mut event = function_event();
+        event["sessionAttributes"] = json!({ "user_id": value });
+        let error = parse(&event).caller.unwrap_err();
+        assert!(error.to_string().contains(found), "{error}");
+    }
+}
