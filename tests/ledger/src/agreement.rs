@@ -8,6 +8,7 @@ use router_core::store::{
     Answer, Change, Comparison, Condition, Item, ItemKey, Put, Request, Update, Value, Write,
 };
 
+use crate::ministack;
 use crate::table::TableUnderTest;
 
 /// Attributes that are numbers, strings and maps; the ledger never lets one change its kind.
@@ -144,8 +145,14 @@ proptest! {
             let real = table.connect();
             let mut items: BTreeMap<ItemKey, Item> = BTreeMap::new();
             for request in &requests {
+                let answer = real.send(request).await;
+                if matches!(answer, Answer::Unavailable(_)) && ministack::is_under_test() {
+                    // Too slow beside the other tests. Whether it was done is not known, so
+                    // nothing that follows can be compared.
+                    break;
+                }
                 let expected = seen(memory::apply(&mut items, request));
-                prop_assert_eq!(seen(real.send(request).await), expected, "{:?}", request);
+                prop_assert_eq!(seen(answer), expected, "{:?}", request);
             }
             Ok(())
         })?;
