@@ -14,6 +14,7 @@ mod dialect;
 mod event_stream;
 mod heard;
 mod json;
+mod kind;
 mod message;
 mod meter;
 mod pieces;

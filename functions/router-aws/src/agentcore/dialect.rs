@@ -19,7 +19,7 @@ mod own;
 mod pydantic_ai;
 mod strands;
 mod strands_typescript;
-pub(super) mod typed;
+mod typed;
 
 use serde_json::Value;
 

@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::dialect::typed::{Kind, kind_of};
 use super::heard::Heard;
+use super::kind::{Kind, kind_of};
 use super::usage::Told;
 
 /// Names under which a block of the content says what it is.

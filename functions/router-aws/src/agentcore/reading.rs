@@ -7,9 +7,9 @@ use router_core::invocation::{InvokeError, Outcome};
 use router_core::units::Tokens;
 use serde_json::Value;
 
-use super::dialect::typed::{self, Kind};
 use super::event_stream::{Decoder, Event};
 use super::heard::Heard;
+use super::kind::{Kind, kind_of};
 use super::usage::Told;
 use super::{dialect, json};
 use crate::failure;
@@ -152,7 +152,7 @@ impl AnswerReader {
             return Ok(());
         }
         // An event's name says what its data is as a type in the data would.
-        match typed::kind_of(&String::from_utf8_lossy(&event.name)) {
+        match kind_of(&String::from_utf8_lossy(&event.name)) {
             Some(Kind::Error) => {
                 self.heard.fails(&Value::String(data));
                 return self.check();

@@ -15,9 +15,9 @@
 
 use serde_json::Value;
 
-use super::typed::{Kind, kind_of};
 use super::{Dialect, own};
 use crate::agentcore::heard::Heard;
+use crate::agentcore::kind::{Kind, kind_of};
 use crate::agentcore::message::{Message, hear_blocks, hear_conversation};
 
 pub(super) const DIALECT: Dialect = Dialect { name: "LangGraph, LangChain, messages", read };

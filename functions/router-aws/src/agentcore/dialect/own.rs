@@ -14,9 +14,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Dialect, typed};
+use super::Dialect;
 use crate::agentcore::heard::Heard;
 use crate::agentcore::json;
+use crate::agentcore::kind::{NAMES, words_of};
 use crate::agentcore::message::{is_thought, text_of};
 use crate::agentcore::usage::Told;
 
@@ -160,7 +161,7 @@ pub(super) fn stop_reason(value: &Value) -> &Value {
 /// belongs to the typed ones.
 pub(super) fn hear_pieces(value: &Value, heard: &mut Heard) -> Option<()> {
     let object = value.as_object()?;
-    if typed::NAMES.iter().chain(&["role"]).any(|name| object.contains_key(*name)) {
+    if NAMES.iter().chain(&["role"]).any(|name| object.contains_key(*name)) {
         return None;
     }
     let pieces = || PIECES.iter().filter_map(|name| object.get(*name));
@@ -203,7 +204,7 @@ const INTERNAL: [&str; 14] = [
 pub(in crate::agentcore) fn is_structured(object: &Map<String, Value>) -> bool {
     let is_plain = |value: &Value| !value.is_object() && !value.is_array();
     let is_internal = |name: &str| {
-        let is_log = typed::words_of(name).iter().any(|word| word == "log" || word == "logs");
+        let is_log = words_of(name).iter().any(|word| word == "log" || word == "logs");
         let name = name.to_ascii_lowercase();
         is_log || INTERNAL.iter().any(|word| name.contains(word))
     };
