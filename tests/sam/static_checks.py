@@ -35,6 +35,9 @@ NOT_SET = {
     "AWS_LAMBDA_LOG_LEVEL": "POWERTOOLS_LOG_LEVEL goes first",
     "AWS_LAMBDA_LOG_STREAM_NAME": "Lambda sets it",
     "AWS_REGION": "Lambda sets it",
+    "POLICY_REFRESH_SECONDS": "the policy is the packaged one",
+    "SPECIALISTS": "SPECIALIST_AGENTS names the agents",
+    "SPECIALIST_ARNS": "SPECIALIST_AGENTS names the agents",
     "METRICS_DELIVERY": "a call is the default, and what the role may do",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
@@ -114,7 +117,7 @@ def read_by_function():
     for text in [code(FUNCTIONS / "router-aws/src/settings.rs")] + sources(
         FUNCTIONS / "router-aws/src/settings"
     ):
-        names |= set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"', text))
+        names |= set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|SPECIALISTS)"', text))
         for end in re.findall(r'of_traces\(var, "([A-Z]+)"\)', text):
             names |= {f"OTEL_EXPORTER_OTLP_TRACES_{end}", f"OTEL_EXPORTER_OTLP_{end}"}
     return names
