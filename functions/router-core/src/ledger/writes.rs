@@ -9,7 +9,7 @@ use super::session::{
 use super::terms::Terms;
 use super::{HoldRequest, Payer, Reservation, Settlement};
 use crate::ids::{Lane, SpecialistName};
-use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater, Less};
+use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater};
 use crate::store::{Item, ItemKey, Update, Value};
 
 /// Takes the holds in a session that has begun, with money that it has drawn already.
@@ -61,11 +61,7 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
     for (fingerprint, times) in reservation.fingerprints() {
         let Some(max) = limits.max_repeats else { continue };
         let seen = seen_attribute(fingerprint);
-        match max.checked_sub(times - 1) {
-            Some(room) => write.compare_if_there(&seen, Less, Value::number(room)),
-            // It is asked more often than it may be in the reservation alone.
-            None => write.compare(&seen, Less, Value::number(0)),
-        }
+        write.require_room(&seen, times, max);
         write.add(&seen, times);
         write.copy("steps", &asked_at_attribute(fingerprint));
     }

@@ -377,6 +377,18 @@ fn the_same_request_is_asked_as_often_as_it_may_be() {
 }
 
 #[test]
+fn a_request_is_not_made_more_often_at_once_than_it_may_be_in_all() {
+    let mut book = Book::new();
+    book.limits.max_repeats = Some(2);
+    book.take(&[&id(0)], 1_000).unwrap();
+    book.fingerprint = Some(Fingerprint::of(&book.specialist, "Where is it?"));
+    let together = book.take(&[&id(1), &id(2), &id(3)], 1_000);
+    assert!(matches!(together, Err(ReserveError::Repeated { times: 0 })), "{together:?}");
+    assert_eq!(book.numbers()[0], 1, "none of them is taken");
+    book.take(&[&id(1), &id(2)], 1_000).unwrap();
+}
+
+#[test]
 fn a_retry_takes_tokens_and_money_and_no_step() {
     let mut book = Book::new();
     book.limits.max_steps = 1;
