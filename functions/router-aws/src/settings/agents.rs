@@ -78,13 +78,13 @@ fn of_object(text: &str) -> Result<BTreeMap<String, String>, Mistake> {
             let agents = agents.into_iter().map(|(name, value)| Some((name, text(value)?)));
             match agents.collect() {
                 Some(agents) => return Ok(agents),
-                None => "an object with a value that is no text",
+                None => "an object with a value that is no string",
             }
         }
         Ok(other) => kind(&other),
         Err(_) => "not JSON",
     };
-    Err(told(OBJECT, found, "it must be a JSON object that gives each specialist a text"))
+    Err(told(OBJECT, found, "it must be a JSON object that gives each specialist a string"))
 }
 
 fn of_lists(

@@ -16,8 +16,7 @@ use super::funding::{self, Draw, TENANT};
 use super::session::{SessionItem, hold_attribute};
 use super::terms::Terms;
 use super::{
-    Account, Exhausted, HoldRequest, Holds, Limits, Payer, Reservation, ReserveError, Settlement,
-    writes,
+    Exhausted, HoldRequest, Holds, Limits, Payer, Reservation, ReserveError, Settlement, writes,
 };
 use crate::error::Cause;
 use crate::ids::HoldId;
@@ -153,7 +152,7 @@ impl Reserving {
             }
             (Step::Open(draw), Answer::Refused { write: TENANT, item }) => {
                 let day = item.unwrap_or_default();
-                let draw = draw.exactly(reservation, &day, empty_account(reservation));
+                let draw = draw.exactly(reservation, &day, unbegun(reservation).account());
                 self.open(reservation, draw.map_err(ReserveError::Exhausted)?)
             }
             (Step::Fund { .. }, Answer::Done(_)) => {
@@ -261,12 +260,12 @@ impl Reserving {
         &mut self,
         reservation: &Reservation<'_>,
     ) -> Result<Option<Holds>, ReserveError> {
-        let empty = SessionItem::new(Item::default(), &policy_limits(reservation));
+        let empty = unbegun(reservation);
         if let Some(times) = empty.times_seen(reservation) {
             return Err(ReserveError::Repeated { times });
         }
         let demand = reservation.demand();
-        if let Some(exhausted) = empty_account(reservation).exhausted_by(&demand) {
+        if let Some(exhausted) = empty.account().exhausted_by(&demand) {
             return Err(ReserveError::Exhausted(exhausted));
         }
         self.open(reservation, Draw::block(reservation, demand.charge.cost.0))
@@ -354,9 +353,9 @@ fn policy_limits(reservation: &Reservation<'_>) -> Limits {
     Limits::from(reservation.payer.limits)
 }
 
-/// The account of a session that has not begun.
-fn empty_account(reservation: &Reservation<'_>) -> Account {
-    Account { limits: policy_limits(reservation), ..Account::default() }
+/// A session that has not begun.
+fn unbegun(reservation: &Reservation<'_>) -> SessionItem {
+    SessionItem::new(Item::default(), &policy_limits(reservation))
 }
 
 /// How long to wait before a write for a hold is tried again: up to 5 ms at first, and twice as

@@ -2,8 +2,8 @@
 //!
 //! The item has the number of its version, `stamp`, and the author of it, `written_by`. A change is
 //! made on the version that it was decided on, so of two at once one is made and the other one is
-//! shown the item. The author tells whoever repeats a change, because its answer was lost, that the
-//! version in the item is its own: an author makes one change of a version.
+//! shown the item. By the author, a process that repeats a change because its answer was lost
+//! sees that the version in the item is its own: an author makes one change of a version.
 
 use super::{Answer, Comparison, Item, ItemKey, Update, Value};
 

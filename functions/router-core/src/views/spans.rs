@@ -409,17 +409,11 @@ mod tests {
                 ("metrics", Some(0), 10, 11),
             ]
         );
-        let has = |span: &Span, name: &str, value: &str| {
-            span.attributes.contains(&(
-                match name {
-                    "outcome" => key::OUTCOME,
-                    _ => key::SPECIALIST,
-                },
-                value.to_owned().into(),
-            ))
+        let says = |place: usize, name, value: &str| {
+            spans[place].attributes.contains(&(name, value.to_owned().into()))
         };
-        assert!(has(&spans[3], "outcome", "held"), "{:?}", spans[3]);
-        assert!(has(&spans[7], "specialist", "orders"), "{:?}", spans[7]);
+        assert!(says(3, key::OUTCOME, "held"), "{:?}", spans[3]);
+        assert!(says(7, key::SPECIALIST, "orders"), "{:?}", spans[7]);
         assert!(spans.iter().all(|span| span.failure.is_none()));
     }
 

@@ -56,7 +56,7 @@ impl Machine {
         let cpus = read("/proc/cpuinfo");
         let model = cpus.lines().find_map(|line| line.strip_prefix("model name"));
         let model = model.unwrap_or("unknown").trim_start_matches([' ', '\t', ':']);
-        // What follows the version may name whoever built it.
+        // What follows the version may name the machine that built it.
         let release = read("/proc/sys/kernel/osrelease");
         let kernel = release.trim().split('-').next().unwrap_or_default();
         Self {
