@@ -12,8 +12,8 @@ mod usage;
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentruntime::Client;
-use aws_sdk_bedrockagentruntime::config::Builder;
 use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
+use aws_sdk_bedrockagentruntime::config::{Builder, Region};
 use aws_sdk_bedrockagentruntime::types::SessionState;
 use frames::{Frames, TakesBody};
 use reading::AnswerReader;
@@ -73,7 +73,9 @@ impl BedrockInvoker {
         let state = SessionState::builder()
             .set_session_attributes(Some(attempt.attributes.clone().into_iter().collect()))
             .build();
-        self.client
+        let region = alias.region.clone().map(Region::new);
+        let call = self
+            .client
             .invoke_agent()
             .agent_id(&alias.agent_id)
             .agent_alias_id(&alias.alias_id)
@@ -83,8 +85,12 @@ impl BedrockInvoker {
             // Token usage exists in the trace alone.
             .enable_trace(true)
             .customize()
-            .interceptor(body.clone())
-            .send()
+            .interceptor(body.clone());
+        let call = match region {
+            Some(region) => call.config_override(Builder::new().region(region)),
+            None => call,
+        };
+        call.send()
             .await
             .map_err(|error| failure::before_the_answer("Bedrock", error, |_| None))?;
         Ok(body.frames())

@@ -18,6 +18,9 @@ pub struct AgentAlias {
     pub agent_id: String,
     /// The id of the alias through which it is invoked.
     pub alias_id: String,
+    /// The region of its ARN, where it has to be called; `None` of one that was given by its ids:
+    /// the caller's own.
+    pub region: Option<String>,
 }
 
 /// An AgentCore runtime and, where it is not the default one, the endpoint that is called.
@@ -34,18 +37,23 @@ pub struct AgentRuntime {
 impl AgentRef {
     /// What [`AgentRef::parse`] accepts, for messages.
     pub const RULE: &str = "it must be `AGENTID/ALIASID`, 1 to 10 letters and digits each, or \
-        the ARN of an AgentCore runtime";
+        the ARN of an agent's alias or of an AgentCore runtime";
+    const ARN_RULE: &str = "an ARN must be `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, \
+        which may end in `/runtime-endpoint/NAME`, or \
+        `arn:aws:bedrock:REGION:ACCOUNT:agent-alias/AGENTID/ALIASID`";
 
-    /// Reads `AGENTID/ALIASID`, or the ARN of an AgentCore runtime or of one of its endpoints.
+    /// Reads `AGENTID/ALIASID`, or the ARN of an agent's alias, of an AgentCore runtime or of one of
+    /// its endpoints.
     ///
     /// # Errors
     ///
     /// The rule that the string breaks.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with("arn:") {
-            AgentRuntime::parse(text).map(Self::AgentCore).ok_or(AgentRuntime::RULE)
+            let alias = AgentAlias::parse_arn(text).map(Self::Bedrock);
+            alias.or_else(|| AgentRuntime::parse(text).map(Self::AgentCore)).ok_or(Self::ARN_RULE)
         } else {
-            AgentAlias::parse(text).map(Self::Bedrock).ok_or(Self::RULE)
+            AgentAlias::parse(text, None).map(Self::Bedrock).ok_or(Self::RULE)
         }
     }
 
@@ -60,17 +68,22 @@ impl AgentRef {
 
 impl AgentAlias {
     /// Both ids match `[0-9a-zA-Z]{1,10}`, as the model of `InvokeAgent` has it.
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, region: Option<&str>) -> Option<Self> {
         let (agent_id, alias_id) = text.split_once('/')?;
-        (is_id(agent_id) && is_id(alias_id))
-            .then(|| Self { agent_id: agent_id.to_owned(), alias_id: alias_id.to_owned() })
+        (is_id(agent_id) && is_id(alias_id)).then(|| Self {
+            agent_id: agent_id.to_owned(),
+            alias_id: alias_id.to_owned(),
+            region: region.map(str::to_owned),
+        })
+    }
+
+    fn parse_arn(text: &str) -> Option<Self> {
+        let (region, resource) = resource(text, "bedrock")?;
+        Self::parse(resource.strip_prefix("agent-alias/")?, Some(region))
     }
 }
 
 impl AgentRuntime {
-    const RULE: &str = "an ARN must be `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, \
-        which may end in `/runtime-endpoint/NAME`";
-
     /// The parts are those of `AgentRuntimeArn` and `AgentRuntimeEndpointArn` in the model of
     /// bedrock-agentcore-control 2023-06-05.
     fn parse(text: &str) -> Option<Self> {
@@ -78,29 +91,28 @@ impl AgentRuntime {
             Some((arn, endpoint)) => (arn, Some(endpoint)),
             None => (text, None),
         };
-        let parts: Vec<&str> = arn.split(':').collect();
-        let ["arn", partition, "bedrock-agentcore", region, account, resource] = parts[..] else {
-            return None;
-        };
+        let (region, resource) = resource(arn, "bedrock-agentcore")?;
         let (name, id) = resource.strip_prefix("runtime/")?.rsplit_once('-')?;
-        let is_region = |part: &str| {
-            let allowed =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            !part.is_empty() && part.bytes().all(allowed)
-        };
-        let is_partition =
-            partition == "aws" || partition.strip_prefix("aws-").is_some_and(is_region);
-        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
         let is_endpoint = endpoint.is_none_or(|name| is_name(name, 48));
-        let is_runtime = is_name(name, 100) && is_id(id);
-        (is_partition && is_region(region) && is_account && is_runtime && is_endpoint).then(|| {
-            Self {
-                arn: arn.to_owned(),
-                region: region.to_owned(),
-                endpoint: endpoint.map(str::to_owned),
-            }
+        (is_name(name, 100) && is_id(id) && is_endpoint).then(|| Self {
+            arn: arn.to_owned(),
+            region: region.to_owned(),
+            endpoint: endpoint.map(str::to_owned),
         })
     }
+}
+
+/// The region and the last part of an ARN of this service.
+fn resource<'t>(arn: &'t str, service: &str) -> Option<(&'t str, &'t str)> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, of, region, account, resource] = parts[..] else { return None };
+    let is_region = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !part.is_empty() && part.bytes().all(allowed)
+    };
+    let is_partition = partition == "aws" || partition.strip_prefix("aws-").is_some_and(is_region);
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    (of == service && is_partition && is_region(region) && is_account).then_some((region, resource))
 }
 
 fn is_id(id: &str) -> bool {
@@ -117,7 +129,7 @@ fn is_name(name: &str, most: usize) -> bool {
 impl fmt::Display for AgentRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bedrock(AgentAlias { agent_id, alias_id }) => write!(f, "{agent_id}/{alias_id}"),
+            Self::Bedrock(alias) => write!(f, "{}/{}", alias.agent_id, alias.alias_id),
             Self::AgentCore(AgentRuntime { arn, endpoint: None, .. }) => f.write_str(arn),
             Self::AgentCore(AgentRuntime { arn, endpoint: Some(endpoint), .. }) => {
                 write!(f, "{arn}/runtime-endpoint/{endpoint}")
@@ -143,6 +155,30 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_that_was_given_by_its_arn_is_called_in_that_region() {
+        let arn = "arn:aws:bedrock:eu-west-1:123456789012:agent-alias/BILLING001/LIVE000001";
+        let alias = |region: Option<&str>| {
+            AgentRef::Bedrock(AgentAlias {
+                agent_id: "BILLING001".to_owned(),
+                alias_id: "LIVE000001".to_owned(),
+                region: region.map(str::to_owned),
+            })
+        };
+        assert_eq!(AgentRef::parse(arn), Ok(alias(Some("eu-west-1"))));
+        assert_eq!(AgentRef::parse("BILLING001/LIVE000001"), Ok(alias(None)));
+        for (part, wrong) in [
+            (":bedrock:", ":bedrock-agentcore:"),
+            ("agent-alias/", "agent/"),
+            ("/LIVE000001", ""),
+            ("LIVE000001", "LIVE000001/*"),
+            ("BILLING001", "*"),
+        ] {
+            let text = arn.replace(part, wrong);
+            assert_eq!(AgentRef::parse(&text), Err(AgentRef::ARN_RULE), "{text}");
+        }
+    }
+
+    #[test]
     fn a_runtime_is_called_by_its_arn_in_its_region_at_its_endpoint() {
         let text = format!("{ARN}/runtime-endpoint/DEFAULT");
         let expected = AgentRuntime {
@@ -160,7 +196,6 @@ mod tests {
             assert_eq!(AgentRef::parse(text), Err(AgentRef::RULE), "{text}");
         }
         for (part, wrong) in [
-            (ARN, "arn:aws:bedrock:eu-west-1:123456789012:agent-alias/AGENT00001/ALIAS00001"),
             (ARN, "arn:"),
             ("arn:aws:", "arn:gcp:"),
             ("arn:aws:", "arn:aws-:"),
@@ -179,7 +214,7 @@ mod tests {
             ("AbCdEf1234", "AbCdEf1234:1"),
         ] {
             let text = ARN.replace(part, wrong);
-            assert_eq!(AgentRef::parse(&text), Err(AgentRuntime::RULE), "{text}");
+            assert_eq!(AgentRef::parse(&text), Err(AgentRef::ARN_RULE), "{text}");
         }
     }
 }

@@ -270,8 +270,10 @@ impl<'t> Section<'t> {
         from_environment: Option<&BTreeMap<String, String>>,
     ) -> AgentRef {
         // Never seen: it stands in for an agent that was reported as missing or malformed.
-        let placeholder =
-            || AgentRef::Bedrock(AgentAlias { agent_id: String::new(), alias_id: String::new() });
+        let placeholder = || {
+            let (agent_id, alias_id) = (String::new(), String::new());
+            AgentRef::Bedrock(AgentAlias { agent_id, alias_id, region: None })
+        };
         let from_policy = self.optional_agent("agent");
         let Some(from_environment) = from_environment else {
             return from_policy.unwrap_or_else(placeholder);

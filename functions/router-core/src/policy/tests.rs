@@ -114,7 +114,8 @@ fn a_wrong_agent_is_shown_as_a_whole_with_the_rule_that_it_breaks() {
         format!(
             "`{setting}` is \"{arn}\": an ARN must be \
              `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, which may end in \
-             `/runtime-endpoint/NAME`"
+             `/runtime-endpoint/NAME`, or \
+             `arn:aws:bedrock:REGION:ACCOUNT:agent-alias/AGENTID/ALIASID`"
         )
     };
     assert_eq!(messages, [of("specialists.billing.agent"), of("SPECIALIST_AGENTS.general")]);
