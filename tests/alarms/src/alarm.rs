@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::insights::{MINUTES_BACK, Query};
 use crate::judge::{MissingData, Rule};
 use crate::math::Expression;
 use crate::metric::{MetricId, Statistic};
@@ -12,8 +13,10 @@ use crate::template::{Template, TemplateError};
 /// An alarm on a metric, or on an expression over metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricAlarm {
-    /// Its logical id, which also stands for its name.
+    /// Its logical id.
     pub name: String,
+    /// The name that it has in the account.
+    pub full_name: Option<String>,
     /// What it tells whom it wakes.
     pub description: String,
     /// What its data points are made of.
@@ -35,10 +38,22 @@ pub struct MetricAlarm {
 pub struct Watched {
     /// The length of a period, in minutes.
     pub period_minutes: usize,
-    /// The metrics, by id.
-    pub inputs: BTreeMap<String, Input>,
-    /// What is made of them. All its ids are those of inputs.
-    pub expression: Expression,
+    /// Where a data point comes from.
+    pub source: Source,
+}
+
+/// Where data points come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Metrics that are named.
+    Named {
+        /// The metrics, by id.
+        inputs: BTreeMap<String, Input>,
+        /// What is made of them. All its ids are those of inputs.
+        expression: Expression,
+    },
+    /// All metrics that a query finds: each of its groups has a data point.
+    Queried(Query),
 }
 
 /// A statistic of a metric.
@@ -80,6 +95,7 @@ impl Comparison {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Properties {
+    alarm_name: Option<String>,
     alarm_description: String,
     namespace: Option<String>,
     metric_name: Option<String>,
@@ -90,7 +106,7 @@ struct Properties {
     unit: Option<String>,
     period: Option<usize>,
     #[serde(default)]
-    metrics: Vec<Query>,
+    metrics: Vec<DataQuery>,
     comparison_operator: Comparison,
     threshold: f64,
     evaluation_periods: usize,
@@ -109,11 +125,12 @@ struct Dimension {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Query {
+struct DataQuery {
     id: String,
     #[serde(rename = "Label")]
     _label: Option<String>,
     expression: Option<String>,
+    period: Option<usize>,
     metric_stat: Option<MetricStat>,
     #[serde(default = "yes")]
     return_data: bool,
@@ -189,6 +206,10 @@ impl MetricAlarm {
                 properties.unit,
             )?,
         )?;
+        let range = watched.period_minutes * properties.evaluation_periods;
+        if matches!(watched.source, Source::Queried(_)) && range > MINUTES_BACK {
+            return Err(format!("a query goes back {MINUTES_BACK} minutes, not {range}"));
+        }
         let significant = watched.significant_samples();
         let least_samples = match (significant, low_samples) {
             (None, None) | (Some(_), Some(LowSamples::Evaluate)) => None,
@@ -198,6 +219,7 @@ impl MetricAlarm {
         };
         Ok(Self {
             name: name.to_owned(),
+            full_name: properties.alarm_name,
             description: properties.alarm_description,
             watched,
             comparison: properties.comparison_operator,
@@ -232,30 +254,49 @@ impl MetricAlarm {
 
 impl Watched {
     fn from_properties(
-        queries: Vec<Query>,
+        queries: Vec<DataQuery>,
         period: Option<usize>,
         single: Option<Input>,
     ) -> Result<Self, String> {
         match (single, period, queries.is_empty()) {
             (Some(input), Some(period), true) => Ok(Self {
                 period_minutes: minutes(period)?,
-                inputs: [("metric".to_owned(), input)].into(),
-                expression: Expression::Id("metric".to_owned()),
+                source: Source::Named {
+                    inputs: [("metric".to_owned(), input)].into(),
+                    expression: Expression::Id("metric".to_owned()),
+                },
             }),
-            (None, None, false) => Self::from_queries(queries),
+            (None, None, false) => match Self::insights(&queries)? {
+                Some(watched) => Ok(watched),
+                None => Self::from_queries(queries),
+            },
             _ => Err("either one metric with its period or `Metrics` is asked".to_owned()),
         }
     }
 
+    /// A Metrics Insights query stands alone: what metric math would make of its many series is not
+    /// known here.
+    fn insights(queries: &[DataQuery]) -> Result<Option<Self>, String> {
+        let text = |query: &DataQuery| query.expression.clone().filter(|it| Query::is_meant(it));
+        let Some(text) = queries.iter().find_map(text) else { return Ok(None) };
+        let [DataQuery { period: Some(period), metric_stat: None, return_data: true, .. }] =
+            queries
+        else {
+            return Err("a query stands alone, with its period, and returns its data".to_owned());
+        };
+        let source = Source::Queried(Query::parse(&text)?);
+        Ok(Some(Self { period_minutes: minutes(*period)?, source }))
+    }
+
     /// One query returns data and is an expression, all others are metrics of the same period.
-    fn from_queries(queries: Vec<Query>) -> Result<Self, String> {
+    fn from_queries(queries: Vec<DataQuery>) -> Result<Self, String> {
         let mut inputs = BTreeMap::new();
         let mut periods = Vec::new();
         let mut returned = Vec::new();
         for query in queries {
-            match (query.expression, query.metric_stat, query.return_data) {
-                (Some(expression), None, true) => returned.push(expression),
-                (None, Some(stat), false) => {
+            match (query.expression, query.metric_stat, query.period, query.return_data) {
+                (Some(expression), None, None, true) => returned.push(expression),
+                (None, Some(stat), None, false) => {
                     periods.push(stat.period);
                     let input = Input::new(stat.metric, &stat.stat, stat.unit)?;
                     inputs.insert(query.id, input);
@@ -272,13 +313,27 @@ impl Watched {
         if expression.ids() != known {
             return Err(format!("{:?} are used, {known:?} are there", expression.ids()));
         }
-        Ok(Self { period_minutes: minutes(*period)?, inputs, expression })
+        let source = Source::Named { inputs, expression };
+        Ok(Self { period_minutes: minutes(*period)?, source })
+    }
+
+    /// The metrics that are named.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        let named = match &self.source {
+            Source::Named { inputs, .. } => Some(inputs.values()),
+            Source::Queried(_) => None,
+        };
+        named.into_iter().flatten()
     }
 
     /// What the percentile needs where a single one is watched as it is.
     fn significant_samples(&self) -> Option<usize> {
-        let Expression::Id(id) = &self.expression else { return None };
-        self.inputs.get(id)?.statistic.significant_samples()
+        match &self.source {
+            Source::Named { inputs, expression: Expression::Id(id) } => {
+                inputs.get(id)?.statistic.significant_samples()
+            }
+            _ => None,
+        }
     }
 }
 
@@ -327,7 +382,7 @@ mod tests {
         let alarm = alarm.unwrap();
         assert_eq!(alarm.watched.period_minutes, 5);
         let inputs: Vec<String> =
-            alarm.watched.inputs.values().map(|input| input.metric.to_string()).collect();
+            alarm.watched.inputs().map(|input| input.metric.to_string()).collect();
         assert_eq!(inputs, ["N M [A=x]"]);
         assert_eq!((alarm.rule.datapoints_to_alarm, alarm.rule.evaluation_periods), (2, 3));
         assert_eq!(alarm.least_samples, None);
@@ -344,9 +399,29 @@ mod tests {
         assert_eq!(problem(p99), "`Watch`: a percentile must say what few samples mean");
     }
 
+    /// Its query, its period, and how many of them are looked at.
+    fn insights(query: &str, more: &str, periods: usize) -> String {
+        format!(
+            "EvaluationPeriods: {periods}, Metrics: [{{ Id: q, Period: 3600, Expression: '{query}' }}
+             {more}]"
+        )
+    }
+
+    const COST: &str = "SELECT SUM(Cost) FROM SCHEMA(\"N\", Who) GROUP BY Who ORDER BY SUM() DESC";
+
+    #[test]
+    fn an_alarm_on_a_query_names_no_metric() {
+        let alarm = alarm(&insights(COST, "", 3)).unwrap();
+        assert_eq!(alarm.watched.period_minutes, 60);
+        assert_eq!(alarm.watched.inputs().count(), 0);
+        let Source::Queried(query) = alarm.watched.source else { panic!("it is a query") };
+        assert_eq!((query.metric.as_str(), query.group_by), ("Cost", vec!["Who".to_owned()]));
+    }
+
     #[test]
     fn an_alarm_that_could_not_be_judged_is_refused() {
         let metric = "Namespace: N, MetricName: M, Statistic: Sum";
+        let ungrouped = COST.replace("GROUP BY Who ", "");
         for (properties, expected) in [
             (
                 format!("{metric}, Period: 300, EvaluationPeriods: 1, DatapointsToAlarm: 2"),
@@ -365,6 +440,9 @@ mod tests {
                     .to_owned(),
                 r#"{"a", "b"} are used, {"a"} are there"#,
             ),
+            (insights(COST, "", 4), "a query goes back 180 minutes, not 240"),
+            (insights(COST, ", { Id: e, Expression: 100 * q }", 1), "a query stands alone"),
+            (insights(&ungrouped, "", 1), "`GROUP` is asked"),
         ] {
             let problem = problem(&properties);
             assert!(problem.contains(expected), "{problem}");

@@ -13,8 +13,10 @@ use crate::template::{Template, TemplateError};
 /// An alarm on other alarms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompositeAlarm {
-    /// Its logical id, which also stands for its name.
+    /// Its logical id.
     pub name: String,
+    /// The name that it has in the account.
+    pub full_name: Option<String>,
     /// What it tells whom it wakes.
     pub description: String,
     /// When it is raised.
@@ -39,6 +41,7 @@ pub enum AlarmRule {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Properties {
+    alarm_name: Option<String>,
     alarm_description: String,
     alarm_rule: String,
     alarm_actions: Vec<String>,
@@ -65,6 +68,7 @@ impl CompositeAlarm {
                     .map_err(|error| problem(error.to_string()))?;
                 Ok(Self {
                     name: name.to_owned(),
+                    full_name: properties.alarm_name,
                     description: properties.alarm_description,
                     rule: AlarmRule::parse(&properties.alarm_rule).map_err(problem)?,
                     actions: properties.alarm_actions,

@@ -13,6 +13,7 @@ pub mod alarm;
 pub mod composite;
 pub mod dashboard;
 pub mod data;
+pub mod insights;
 pub mod judge;
 pub mod math;
 pub mod metric;

@@ -1,4 +1,5 @@
-//! The template, with its parameters at their defaults.
+//! The template, with its parameters at their defaults, and the stacks nested in it, with what it
+//! gives them.
 //!
 //! What only a deployment knows has a stand-in: a resource's name is its logical id, and an
 //! attribute of it is `LogicalId.Attribute`. Intrinsic functions that no alarm and no dashboard
@@ -22,8 +23,9 @@ const PSEUDO: [(&str, &str); 4] = [
 /// A CloudFormation template.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// The parameters that have a default.
+    /// The parameters that have a value.
     parameters: BTreeMap<String, Value>,
+    mappings: Value,
     resources: BTreeMap<String, Resource>,
 }
 
@@ -44,8 +46,8 @@ pub enum TemplateError {
     /// It is no YAML, or of a form that templates do not have.
     #[error("the template is no YAML of a template: {0}")]
     Yaml(String),
-    /// A name that neither a parameter with a default nor a resource has.
-    #[error("`{0}` is no resource, and no parameter with a default")]
+    /// A name that neither a parameter with a value nor a resource has, nor a mapping's key.
+    #[error("`{0}` is no resource, no parameter with a value, and no key of a mapping")]
     UnknownName(String),
     /// An intrinsic function that is not known here.
     #[error("`{0}` is not known here")]
@@ -93,7 +95,25 @@ impl Template {
                 (name, Resource { kind, properties: properties.unwrap_or(Value::Null) })
             })
             .collect();
-        Ok(Self { parameters, resources })
+        let mappings = Value::Object(section(&mut root, "Mappings"));
+        Ok(Self { parameters, mappings, resources })
+    }
+
+    /// The template of a stack that is nested in this one, which is in `folder`, with the parameters
+    /// that it is given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::read`] and [`Template::properties`].
+    pub fn nested(&self, folder: &Path, name: &str) -> Result<Self, TemplateError> {
+        let unknown = || TemplateError::UnknownName(name.to_owned());
+        let stack = self.resources.get(name).ok_or_else(unknown)?;
+        let url = self.property(stack, "TemplateURL")?;
+        let mut template = Self::read(&folder.join(url.as_str().ok_or_else(unknown)?))?;
+        if let Value::Object(given) = self.property(stack, "Parameters")? {
+            template.parameters.extend(given);
+        }
+        Ok(template)
     }
 
     /// The resources of a type, by logical id.
@@ -124,7 +144,15 @@ impl Template {
         match value {
             Value::Object(entries) => match function(entries) {
                 Some(("Ref", Value::String(name))) => self.named(name),
-                Some(("Fn::Sub", Value::String(text))) => self.substitute(text),
+                Some(("Fn::Sub", Value::String(text))) => self.substitute(text, &Map::new()),
+                Some(("Fn::Sub", Value::Array(arguments))) => match arguments.as_slice() {
+                    [Value::String(text), values @ Value::Object(_)] => {
+                        let values = self.resolve(values)?;
+                        self.substitute(text, values.as_object().unwrap_or(&Map::new()))
+                    }
+                    _ => Err(TemplateError::UnknownFunction("Fn::Sub".to_owned())),
+                },
+                Some(("Fn::FindInMap", Value::Array(keys))) => self.mapped(keys),
                 Some(("Fn::GetAtt", Value::String(name))) => self.attribute(name),
                 Some((function, _)) => Err(TemplateError::UnknownFunction(function.to_owned())),
                 None => {
@@ -156,7 +184,18 @@ impl Template {
         is_resource.then(|| name.into()).ok_or_else(|| TemplateError::UnknownName(name.to_owned()))
     }
 
-    fn substitute(&self, text: &str) -> Result<Value, TemplateError> {
+    fn mapped(&self, keys: &[Value]) -> Result<Value, TemplateError> {
+        let mut found = &self.mappings;
+        for key in keys {
+            let key = self.resolve(key)?;
+            let inner = key.as_str().and_then(|key| found.get(key));
+            found = inner.ok_or_else(|| TemplateError::UnknownName(as_text(&key)))?;
+        }
+        Ok(found.clone())
+    }
+
+    /// `own` are the values that the text alone knows.
+    fn substitute(&self, text: &str, own: &Map<String, Value>) -> Result<Value, TemplateError> {
         let mut result = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -165,6 +204,7 @@ impl Template {
             result.push_str(before);
             match name.strip_prefix('!') {
                 Some(literal) => result.push_str(&format!("${{{literal}}}")),
+                None if own.contains_key(name) => result.push_str(&as_text(&own[name])),
                 None if name.contains('.') => result.push_str(&as_text(&self.attribute(name)?)),
                 None => result.push_str(&as_text(&self.named(name)?)),
             }
@@ -196,6 +236,8 @@ mod tests {
         Parameters:
           Threshold: { Type: Number, Default: 0.85 }
           Agent: { Type: String }
+        Mappings:
+          Limits: { Cost: { Usd: 5 } }
         Resources:
           Topic:
             Type: AWS::SNS::Topic
@@ -206,6 +248,9 @@ mod tests {
               AlarmActions: [!Ref Topic]
               Text: !Sub ${Threshold} of ${AWS::StackName}, ${Topic.Arn}, ${!Verbatim}
               Arn: !GetAtt Topic.Arn
+              Limit: !FindInMap [Limits, Cost, Usd]
+              Other: !FindInMap [Limits, Steps, Usd]
+              Told: !Sub ["${Usd} USD of ${Topic}", { Usd: !FindInMap [Limits, Cost, Usd] }]
               Long: { "Fn::Sub": "${Topic}" }
               Agent: !Ref Agent
               Joined: !Join ["-", [a, b]]
@@ -225,6 +270,8 @@ mod tests {
         assert_eq!(property("Text").unwrap(), json!("0.85 of router, Topic.Arn, ${Verbatim}"));
         assert_eq!(property("Arn").unwrap(), json!("Topic.Arn"));
         assert_eq!(property("Long").unwrap(), json!("Topic"));
+        assert_eq!(property("Limit").unwrap(), json!(5));
+        assert_eq!(property("Told").unwrap(), json!("5 USD of Topic"));
         assert_eq!(property("Date").unwrap(), json!("2012-10-17"));
         assert_eq!(property("Absent").unwrap(), Value::Null);
     }
@@ -233,6 +280,9 @@ mod tests {
     fn what_cannot_be_known_is_an_error() {
         assert!(
             matches!(property("Agent"), Err(TemplateError::UnknownName(name)) if name == "Agent")
+        );
+        assert!(
+            matches!(property("Other"), Err(TemplateError::UnknownName(name)) if name == "Steps")
         );
         assert!(matches!(property("Joined"), Err(TemplateError::UnknownFunction(_))));
     }

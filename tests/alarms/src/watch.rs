@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alarm::MetricAlarm;
+use crate::alarm::{MetricAlarm, Source};
 use crate::composite::CompositeAlarm;
 use crate::data::{Minute, Published};
+use crate::insights::{Group, MINUTES_BACK};
 use crate::judge::State;
 use crate::template::{Template, TemplateError};
 
@@ -44,10 +45,8 @@ impl Alarms {
 
     /// The data points of all alarms, at the end of each of the first `minutes` minutes.
     pub fn over(&self, published: &Published, minutes: Minute) -> Watch<'_> {
-        let of_alarm = |alarm: &MetricAlarm| {
-            (0..minutes).map(|minute| Point::of(alarm, published, minute)).collect()
-        };
-        Watch { alarms: self, points: self.metric.iter().map(of_alarm).collect() }
+        let of_alarm = |alarm| contributors(alarm, published, minutes);
+        Watch { alarms: self, minutes, contributors: self.metric.iter().map(of_alarm).collect() }
     }
 }
 
@@ -55,8 +54,47 @@ impl Alarms {
 #[derive(Clone, Debug)]
 pub struct Watch<'a> {
     alarms: &'a Alarms,
-    /// The data points of each metric alarm, by the minute with which their period ends.
-    points: Vec<Vec<Point>>,
+    minutes: Minute,
+    /// The contributors to each metric alarm.
+    contributors: Vec<Contributors>,
+}
+
+/// The data points of each contributor, by the minute with which their period ends. An alarm on
+/// named metrics has one, without a name.
+type Contributors = BTreeMap<Group, Vec<Point>>;
+
+fn contributors(alarm: &MetricAlarm, published: &Published, minutes: Minute) -> Contributors {
+    let query = match &alarm.watched.source {
+        Source::Named { .. } => {
+            let points = (0..minutes).map(|minute| Point::of(alarm, published, minute)).collect();
+            return [(Group::new(), points)].into();
+        }
+        Source::Queried(query) => query,
+    };
+    let groups = query.groups(published);
+    let missing = vec![Point::MISSING; minutes];
+    let mut found: Contributors =
+        groups.keys().map(|group| (group.clone(), missing.clone())).collect();
+    for minute in 0..minutes {
+        let first = alarm.first_of_period(minute);
+        for (group, value) in query.points(&groups, published, first, minute) {
+            let breaching = Some(alarm.comparison.is_breaching(value, alarm.threshold));
+            if let Some(points) = found.get_mut(group) {
+                points[minute] = Point { breaching, samples: 0 };
+            }
+        }
+    }
+    // Without any series, the alarm has a state all the same.
+    if found.is_empty() {
+        found.insert(Group::new(), missing);
+    }
+    found
+}
+
+impl MetricAlarm {
+    fn first_of_period(&self, last: Minute) -> Minute {
+        (last + 1).saturating_sub(self.watched.period_minutes)
+    }
 }
 
 /// A data point of an alarm.
@@ -74,30 +112,61 @@ impl Watch<'_> {
     /// `further` is how many data points CloudWatch looks back beyond an alarm's evaluation
     /// periods where some are missing. The guide has 2 in an example, and says no more.
     pub fn judge(&self, further: usize) -> History {
-        let metric = self.alarms.metric.iter().zip(&self.points);
+        let metric = self.alarms.metric.iter().zip(&self.contributors);
         let mut states: BTreeMap<String, Vec<State>> = metric
-            .map(|(alarm, points)| (alarm.name.clone(), states(alarm, points, further)))
+            .map(|(alarm, contributors)| {
+                let of_each: Vec<Vec<State>> =
+                    contributors.values().map(|points| states(alarm, points, further)).collect();
+                let state = |minute| together(of_each.iter().map(|states| states[minute]));
+                (alarm.name.clone(), (0..self.minutes).map(state).collect())
+            })
             .collect();
-        let minutes = self.points.first().map_or(0, Vec::len);
         for alarm in &self.alarms.composite {
             let state = |minute: Minute| {
                 let now = states.iter().map(|(name, states)| (name.as_str(), states[minute]));
                 if alarm.rule.holds(&now.collect()) { State::Alarm } else { State::Ok }
             };
-            let of_alarm = (0..minutes).map(state).collect();
+            let of_alarm = (0..self.minutes).map(state).collect();
             states.insert(alarm.name.clone(), of_alarm);
         }
         History { states }
     }
+
+    /// The contributors that raise an alarm at the end of a minute, as `DescribeAlarmContributors`
+    /// would name them.
+    pub fn raising(&self, alarm: &str, minute: Minute, further: usize) -> BTreeSet<&Group> {
+        let metric = self.alarms.metric.iter().zip(&self.contributors);
+        let meant = metric.filter(|(it, _)| it.name == alarm);
+        let of_alarm = meant.flat_map(|(it, contributors)| {
+            contributors.iter().filter(move |(_, points)| {
+                states(it, points, further).get(minute) == Some(&State::Alarm)
+            })
+        });
+        of_alarm.map(|(group, _)| group).collect()
+    }
+}
+
+/// "The alarm is in ALARM state while any contributor is."
+fn together(states: impl Iterator<Item = State>) -> State {
+    let rank = |state: &State| match state {
+        State::Alarm => 2,
+        State::Ok => 1,
+        State::InsufficientData => 0,
+    };
+    states.max_by_key(rank).unwrap_or(State::InsufficientData)
 }
 
 fn states(alarm: &MetricAlarm, points: &[Point], further: usize) -> Vec<State> {
     let length = alarm.rule.evaluation_periods + further;
     let mut state = State::InsufficientData;
+    let is_queried = matches!(alarm.watched.source, Source::Queried(_));
     let at = |minute: Minute| {
+        // What began earlier is not found by a query any more.
+        let earliest = if is_queried { (minute + 1).saturating_sub(MINUTES_BACK) } else { 0 };
         let ends =
             (0..length).rev().map(|ago| minute.checked_sub(ago * alarm.watched.period_minutes));
         let range: Vec<Option<Point>> = ends
+            .map(|end| end.filter(|end| alarm.first_of_period(*end) >= earliest))
             .map(|end| end.map(|end| points[end]).filter(|point| point.breaching.is_some()))
             .collect();
         if !has_too_few_samples(alarm, &range) {
@@ -120,18 +189,22 @@ fn has_too_few_samples(alarm: &MetricAlarm, range: &[Option<Point>]) -> bool {
 }
 
 impl Point {
-    /// The data point of the period that ends with this minute.
+    const MISSING: Self = Self { breaching: None, samples: 0 };
+
+    /// The data point of the period that ends with this minute, of named metrics.
     fn of(alarm: &MetricAlarm, published: &Published, minute: Minute) -> Self {
-        let watched = &alarm.watched;
-        let first = (minute + 1).saturating_sub(watched.period_minutes);
+        let Source::Named { inputs, expression } = &alarm.watched.source else {
+            return Self::MISSING;
+        };
+        let first = alarm.first_of_period(minute);
         let mut samples = 0;
         let mut metric = |id: &str| {
-            let input = watched.inputs.get(id)?;
+            let input = inputs.get(id)?;
             let mut values = published.values(&input.metric, first, minute);
             samples += values.len();
             input.statistic.of(&mut values)
         };
-        let point = watched.expression.at(&mut metric);
+        let point = expression.at(&mut metric);
         let breaching = point.map(|point| alarm.comparison.is_breaching(point, alarm.threshold));
         Self { breaching, samples }
     }
@@ -222,6 +295,78 @@ mod tests {
         // Four periods back from minute 30, only the two that end in 15 and 20 have data.
         assert_eq!(history.in_state(State::Alarm, 30), ["Any", "Many"].into());
         assert_eq!(history.in_state(State::Ok, 35), ["Any", "Many"].into());
+    }
+
+    /// Each has its own state: that of the alarm is the worst of them.
+    #[test]
+    fn one_contributor_raises_the_alarm_and_is_named() {
+        let text = "
+            Resources:
+              Each:
+                Type: AWS::CloudWatch::Alarm
+                Properties:
+                  AlarmDescription: D
+                  Metrics:
+                    - Id: q
+                      Period: 300
+                      Expression: >-
+                        SELECT SUM(M) FROM SCHEMA(\"N\", Who) GROUP BY Who ORDER BY SUM() DESC
+                  ComparisonOperator: GreaterThanThreshold
+                  Threshold: 10
+                  EvaluationPeriods: 2
+                  TreatMissingData: notBreaching
+                  AlarmActions: []";
+        let mut both = Published::default();
+        for (who, value) in [("a", 2.0), ("b", 3.0)] {
+            let metric = MetricId {
+                namespace: "N".to_owned(),
+                name: "M".to_owned(),
+                dimensions: [("Who".to_owned(), who.to_owned())].into(),
+            };
+            let series = both.series(&metric, "Count");
+            (20..40).for_each(|minute| both.add(series, minute, &[value]));
+        }
+        let alarms = Alarms::of(&Template::parse(text).unwrap()).unwrap();
+        let watch = alarms.over(&both, 300);
+        let history = watch.judge(2);
+        assert_eq!(history.first_raised("Each"), Some(28));
+        assert_eq!(watch.raising("Each", 30, 2), [&vec!["b".to_owned()]].into());
+        assert_eq!(history.in_state(State::Ok, 299), ["Each"].into());
+        // Without any series.
+        let none = alarms.over(&Published::default(), 10).judge(2);
+        assert_eq!(none.in_state(State::Ok, 9), ["Each"].into());
+    }
+
+    #[test]
+    fn a_query_finds_nothing_that_is_older_than_three_hours() {
+        let text = "
+            Resources:
+              Costly:
+                Type: AWS::CloudWatch::Alarm
+                Properties:
+                  AlarmDescription: D
+                  Metrics:
+                    - Id: q
+                      Period: 3600
+                      Expression: SELECT SUM(M) FROM SCHEMA(\"N\", Who) GROUP BY Who ORDER BY SUM()
+                  ComparisonOperator: GreaterThanThreshold
+                  Threshold: 10
+                  EvaluationPeriods: 1
+                  TreatMissingData: notBreaching
+                  AlarmActions: []";
+        let metric = MetricId {
+            namespace: "N".to_owned(),
+            name: "M".to_owned(),
+            dimensions: [("Who".to_owned(), "a".to_owned())].into(),
+        };
+        let mut published = Published::default();
+        let series = published.series(&metric, "Count");
+        published.add(series, 0, &[11.0]);
+        let alarms = Alarms::of(&Template::parse(text).unwrap()).unwrap();
+        // However far back it looks for data where some are missing.
+        let history = alarms.over(&published, 300).judge(5);
+        assert_eq!(history.in_state(State::Alarm, MINUTES_BACK - 1), ["Costly"].into());
+        assert_eq!(history.in_state(State::Ok, MINUTES_BACK + 59), ["Costly"].into());
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn no_request_is_no_sickness() {
 #[test]
 fn percentiles_are_judged_from_enough_samples_only() {
     for alarm in alarms().metric {
-        let statistics = alarm.watched.inputs.values().map(|input| input.statistic);
+        let statistics = alarm.watched.inputs().map(|input| input.statistic);
         let needed = statistics.filter_map(Statistic::significant_samples).max();
         assert_eq!(alarm.least_samples, needed, "{}", alarm.name);
         // With more periods than one, the guide leaves open in which of them the samples count.
@@ -47,7 +47,7 @@ fn percentiles_are_judged_from_enough_samples_only() {
 #[test]
 fn alarms_stay_within_cloudwatchs_limits() {
     for alarm in alarms().metric {
-        assert!(alarm.watched.inputs.len() <= 10, "{}", alarm.name);
+        assert!(alarm.watched.inputs().count() <= 10, "{}", alarm.name);
         let minutes = alarm.watched.period_minutes * alarm.rule.evaluation_periods;
         assert!(minutes <= 24 * 60, "{}", alarm.name);
     }
@@ -61,7 +61,7 @@ fn each_specialist_of_the_shipped_policy_has_its_own_alarms() {
     for specialist in policy["specialists"].as_table().unwrap().keys() {
         let watched = |metric: &str| {
             alarms.metric.iter().any(|alarm| {
-                alarm.watched.inputs.values().any(|input| {
+                alarm.watched.inputs().any(|input| {
                     input.metric.name == metric
                         && input.metric.dimensions.get("Specialist") == Some(specialist)
                 })

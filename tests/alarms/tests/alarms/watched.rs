@@ -33,7 +33,7 @@ async fn every_alarm_watches_what_is_published() {
     let published = published().await;
     let mut blind = Vec::new();
     for alarm in alarms().metric {
-        for input in alarm.watched.inputs.values() {
+        for input in alarm.watched.inputs() {
             if is_of_lambda(&input.metric) {
                 continue;
             }
