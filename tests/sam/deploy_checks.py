@@ -33,6 +33,7 @@ NAMES = {
     "AWS::CodeDeploy::DeploymentConfig": "DeploymentConfigName",
     "AWS::CodeDeploy::DeploymentGroup": None,
     "AWS::DynamoDB::Table": "TableName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Alias": None,
     "AWS::Lambda::Function": "FunctionName",
@@ -47,7 +48,7 @@ NAMES = {
 # Types whose names are an account's, in whichever region: a second region's stack would meet the
 # first one's. https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Dashboards.html
 # and https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
-OF_THE_ACCOUNT = {"AWS::CloudWatch::Dashboard", "AWS::IAM::Role"}
+OF_THE_ACCOUNT = {"AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role"}
 
 # Properties that a service refuses to change, though CloudFormation's schema knows nothing of it.
 # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/2578
@@ -55,8 +56,8 @@ UNCHANGEABLE = {"AWS::BedrockAgentCore::Gateway": {"AuthorizerType", "Name", "Pr
 
 
 def check(template, translated, nested):
-    check_rollouts(translated)
-    check_models(template)
+    check_rollouts(translated, nested["stacks/alarms.yaml"])
+    check_models(nested["stacks/example-agents.yaml"])
     check_names({"as translated": translated, **nested})
     check_replacements({"as translated": translated, **nested})
     check_gateway(nested["stacks/gateway.yaml"])
@@ -65,15 +66,27 @@ def check(template, translated, nested):
     check_documented_commands(template)
 
 
-def check_rollouts(translated):
+def check_rollouts(translated, watching):
     """A canary is watched by all alarms on the newest version; a fix can go out past them."""
     (group,) = resources(translated, "AWS::CodeDeploy::DeploymentGroup").values()
     (alias,) = [one for one in translated["Resources"].values() if one["Type"] == "AWS::Lambda::Alias"]
     shifting = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     expect_equal(shifting, ["ApplicationName", "DeploymentGroupName"], "what a deployment asks")
-    alarms = resources(translated, "AWS::CloudWatch::Alarm")
+    alarms = resources(watching, "AWS::CloudWatch::Alarm")
     newest = {name for name, alarm in alarms.items() if "FunctionVersion" in list(texts(alarm))}
     expect(newest, "no alarm watches the newest version")
+    for name in newest:
+        named = watching["Outputs"].get(name, {}).get("Value")
+        expect(named == {"Ref": name}, f"the output {name} is not that alarm's name")
+    (stack,) = [
+        name
+        for name, one in translated["Resources"].items()
+        if one.get("Properties", {}).get("TemplateURL") and "FunctionVersion" in one["Properties"]["Parameters"]
+    ]
+    # Through the alias they would move on after the traffic, and CodeDeploy could not wait for them.
+    version = as_list(translated["Resources"][stack]["Properties"]["Parameters"]["FunctionVersion"]["Fn::GetAtt"])
+    kind = translated["Resources"][version[0].split(".")[0]]["Type"]
+    expect(kind == "AWS::Lambda::Version", f"the alarms on the newest version watch {version}")
     expect_equal(translated["Parameters"]["Rollout"]["AllowedValues"], ROLLOUTS, "values of Rollout")
     for rollout, (percent, watched) in ROLLOUTS.items():
         found = resolved(group, translated, Rollout=rollout)
@@ -89,13 +102,14 @@ def check_rollouts(translated):
         asked = found.get("AlarmConfiguration")
         expect(asked is not None, f"{rollout} leaves the deployment group's alarms as they were")
         asked = asked or {}
-        names = {alarm["Name"]["Ref"] for alarm in asked.get("Alarms", [])}
+        named = [".".join(as_list(alarm["Name"]["Fn::GetAtt"])) for alarm in asked.get("Alarms", [])]
+        names = {name.removeprefix(f"{stack}.Outputs.") for name in named}
         expect_equal(names, newest if watched else [], f"alarms that stop {rollout}")
         expect(asked.get("Enabled", False) == watched, f"alarms of {rollout}: {asked.get('Enabled')}")
 
 
 def check_models(template):
-    """An agent made here runs on a model at the price that the policy has for its specialist."""
+    """An agent of the example runs on a model at the price that the policy has for its specialist."""
     policy = tomllib.loads((ROOT / "functions/supervisor-router/routing.toml").read_text(encoding="utf-8"))
     rows = template["Mappings"]["Models"]
     made = [
@@ -103,7 +117,7 @@ def check_models(template):
         for stack in resources(template, "AWS::CloudFormation::Stack").values()
         if "Job" in stack["Parameters"]
     ]
-    expect_equal([one["Name"] for one in made], policy["specialists"], "specialists that are made here")
+    expect_equal([one["Name"] for one in made], policy["specialists"], "specialists of the example")
     for one in made:
         asked = set(values([one["Model"], one["InferenceProfileArea"]], "Ref"))
         (parameter,) = asked if len(asked) == 1 else (None,)
@@ -210,7 +224,8 @@ def check_overrides(where, found, template):
             expect(False, f"{where}: there is no parameter {name}")
             continue
         allowed = [str(one) for one in rule.get("AllowedValues", [value])]
-        fits = re.search(rule.get("AllowedPattern", ""), value)
+        items = value.split(",") if rule["Type"] == "CommaDelimitedList" else [value]
+        fits = all(re.search(rule.get("AllowedPattern", ""), item) for item in items)
         expect(value in allowed and fits, f"{where}: {name} cannot be {value}")
 
 

@@ -35,9 +35,8 @@ NOT_SET = {
     "AWS_LAMBDA_LOG_LEVEL": "POWERTOOLS_LOG_LEVEL goes first",
     "AWS_LAMBDA_LOG_STREAM_NAME": "Lambda sets it",
     "AWS_REGION": "Lambda sets it",
-    "POLICY_REFRESH_SECONDS": "the policy is the packaged one",
-    "SPECIALISTS": "SPECIALIST_AGENTS names the agents",
-    "SPECIALIST_ARNS": "SPECIALIST_AGENTS names the agents",
+    "POLICY_REFRESH_SECONDS": "a minute is right for most",
+    "SPECIALIST_AGENTS": "SPECIALISTS and SPECIALIST_ARNS name the agents",
     "METRICS_DELIVERY": "a call is the default, and what the role may do",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "for a receiver that is far away",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT goes first",
@@ -53,12 +52,12 @@ NOT_SET = {
     "OTEL_SERVICE_NAME": "POWERTOOLS_SERVICE_NAME says it",
     "OTEL_TRACES_EXPORTER": "without an endpoint there are no traces",
     "POWERTOOLS_METRICS_NAMESPACE": "METRICS_NAMESPACE overrides it",
-    "ROUTING_POLICY": "the policy is compiled in, and so belongs to a version",
 }
 
 # Resources with a wildcard in them, by action. `*` alone needs no word here where AWS knows no
 # resources for the action.
 WILDCARDS = {
+    "bedrock-agentcore:InvokeAgentRuntime": "a runtime's endpoints; the runtimes are named",
     "bedrock:InvokeModel": "the inference profile picks the region; a condition names the profile",
     "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
     "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
@@ -135,6 +134,14 @@ def check_settings(template, translated):
     parameters = set(template["Parameters"])
     asked = parameters_in(variables, conditions, parameters)
     told = parameters_in(version["Description"], conditions, parameters)
+    # By its id, which changes with the names in its description, and by its version.
+    agents = {"SpecialistsPolicy.PolicyId", "SpecialistsPolicy.DefaultVersionId"}
+    described = {name for text in texts(version["Description"]) for name in re.findall(r"\$\{([\w.]+)\}", text)}
+    expect(agents <= described, "the version's description does not tell the specialists' policy")
+    policy = resources(translated, "AWS::IAM::ManagedPolicy")["SpecialistsPolicy"]
+    expect("ManagedPolicyName" not in policy, "SpecialistsPolicy cannot be replaced under its name")
+    told |= parameters_in(policy["Description"], conditions, parameters)
+    told |= parameters_in(policy["PolicyDocument"], conditions, parameters)
     expect_equal(told, asked, "parameters that the version's description tells")
 
 
@@ -154,13 +161,17 @@ def parameters_in(node, conditions, parameters):
 
 def statements(template):
     """The statements of all roles' policies, with the role's name, whatever the conditions."""
+    policies = []
     for role, properties in resources(template, "AWS::IAM::Role").items():
         expect("ManagedPolicyArns" not in properties, f"{role} has managed policies")
-        for policy in properties.get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for one in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
-                    if "Effect" in one:
-                        yield role, one
+        policies += [(role, policy) for policy in properties.get("Policies", [])]
+    for policy in resources(template, "AWS::IAM::ManagedPolicy").values():
+        policies += [(role["Ref"], policy) for role in policy["Roles"]]
+    for role, policy in policies:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            for one in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
+                if "Effect" in one:
+                    yield role, one
 
 
 def alternatives(node):
@@ -248,21 +259,31 @@ def check_tools(supervisor, gateway):
         # A gateway has no session of its own.
         expect("session_id" in required, f"{one['Name']} of the gateway asks for no session")
         properties.pop("session_id", None)
+        # Two descriptions are parameters of the stack, since rosters differ.
         same = {
-            name: {"Type": of["Type"], "Required": name in required, "Description": of["Description"]}
+            name: {"Type": of["Type"], "Required": name in required}
+            | ({} if isinstance(of["Description"], dict) else {"Description": of["Description"]})
             for name, of in properties.items()
         }
-        expect(same == function.get("Parameters"), f"the gateway's {one['Name']} is another")
+        described = dict(function.get("Parameters", {}))
+        for name in ("specialist_type", "intent"):
+            described[name] = {key: it for key, it in described[name].items() if key != "Description"}
+        expect(same == described, f"the gateway's {one['Name']} is another")
         expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
 
 
-def check_policy(template, supervisor, specialist):
-    """Agents that are made here are told what the policy says."""
+def check_example(template, supervisor, specialist):
+    """The example's agents are told what the shipped policy says."""
     policy = tomllib.loads((FUNCTIONS / "supervisor-router/routing.toml").read_text(encoding="utf-8"))
     stacks = resources(template, "AWS::CloudFormation::Stack").values()
     jobs = {one["Parameters"]["Name"]: one["Parameters"]["Job"] for one in stacks if "Job" in one["Parameters"]}
     described = {name: one["description"] for name, one in policy["specialists"].items()}
-    expect_equal(jobs.items(), described.items(), "specialists that are made here")
+    expect_equal(jobs.items(), described.items(), "specialists of the example")
+    names = template["Outputs"]["Specialists"]["Value"].split(",")
+    expect(names == list(jobs), "the example's names have another order than its stacks")
+    arns = values(template["Outputs"]["SpecialistArns"], "Fn::GetAtt")
+    order = [".".join(as_list(arn)).split(".")[0].lower() for arn in arns]
+    expect(order == names, f"the example's ARNs are those of {order}")
     agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
     (function,) = agent["ActionGroups"][0]["FunctionSchema"]["Functions"]
     supervisors = " ".join(agent["Instruction"].split())
@@ -292,8 +313,14 @@ def check_alias(template):
 
 
 def check_nested(template, nested):
+    """References to outputs resolve, and each stack gets the parameters that it has no default for."""
     for name, stack in resources(template, "AWS::CloudFormation::Stack").items():
-        outputs = nested[stack["TemplateURL"]]["Outputs"]
+        inner = nested[f"stacks/{Path(stack['TemplateURL']).name}"]
+        outputs, asked = inner["Outputs"], inner["Parameters"]
+        given = set(stack["Parameters"])
+        expect(given <= set(asked), f"{name} is given {given - set(asked)}")
+        needed = {one for one, rule in asked.items() if "Default" not in rule}
+        expect(needed <= given, f"{name} is not given {needed - given}")
         references = [".".join(reference) for reference in values(template, "Fn::GetAtt")]
         references += [name for text in texts(template) for name in re.findall(r"\$\{([\w.]+)\}", text)]
         for reference in references:
@@ -302,19 +329,44 @@ def check_nested(template, nested):
                 expect(output in outputs, f"{name} has no output {output}")
 
 
+def check_size(template):
+    """What `sam deploy --guided` asks, and what a reader has to read."""
+    asked = len(template["Parameters"])
+    expect(asked <= 15, f"template.yaml has {asked} parameters, 15 are the most")
+    lines = len((ROOT / "template.yaml").read_text(encoding="utf-8").splitlines())
+    expect(lines <= 600, f"template.yaml has {lines} lines, 600 are the most")
+
+
+def check_rosters(nested):
+    """No specialist stands in a template, but for the example's."""
+    policy = tomllib.loads((FUNCTIONS / "supervisor-router/routing.toml").read_text(encoding="utf-8"))
+    paths = [ROOT / "template.yaml", *(ROOT / name for name in nested if "/example-" not in name)]
+    # `support`, `orders` and `general` are words of the language too.
+    names = [*policy["specialists"], *(intent for one in policy["specialists"].values() for intent in one["intents"])]
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        for name in set(names) - {"support", "general", "order", "account", "contact"}:
+            expect(not re.search(rf"\b{name}\b", text), f"{path.name} names {name}")
+
+
 def main():
     template, translated = read(ROOT / "template.yaml"), read(sys.argv[1])
     nested = {f"stacks/{path.name}": read(path) for path in (ROOT / "stacks").glob("*.yaml")}
-    supervisor, specialist = nested["stacks/supervisor.yaml"], nested["stacks/specialist.yaml"]
+    example = nested["stacks/example-agents.yaml"]
+    supervisor = nested["stacks/example-supervisor.yaml"]
+    specialist = nested["stacks/example-specialist.yaml"]
     gateway = nested["stacks/gateway.yaml"]
+    check_size(template)
     check_settings(template, translated)
     for name, one in {"template.yaml": template, "as translated": translated, **nested}.items():
         check_permissions(name, one)
     check_the_routers_permissions(template)
     check_tools(supervisor, gateway)
-    check_policy(template, supervisor, specialist)
+    check_example(example, supervisor, specialist)
     check_alias(template)
     check_nested(template, nested)
+    check_nested(example, nested)
+    check_rosters(nested)
     deploy_checks.check(template, translated, nested)
     for problem in problems:
         print(problem)

@@ -21,10 +21,11 @@ MACHINE = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 PARAMETERS = {
     "Architecture": MACHINE,
     "SupervisorAgentId": "SUPERVIS01",
-    "BillingAgent": "BILLING001/LIVE000001",
-    "OrdersAgent": "ORDERS0001/LIVE000001",
-    "SupportAgent": "SUPPORT001/LIVE000001",
-    "GeneralAgent": "GENERAL001/LIVE000001",
+    "Specialists": "billing,orders,support,general",
+    "SpecialistArns": ",".join(
+        f"arn:aws:bedrock:us-east-1:123456789012:agent-alias/{agent}/LIVE000001"
+        for agent in ("BILLING001", "ORDERS0001", "SUPPORT001", "GENERAL001")
+    ),
 }
 
 

@@ -18,7 +18,7 @@ pub struct Widget {
     pub title: String,
     /// What it draws.
     pub shows: Vec<Shown>,
-    /// The alarms whose states it shows, by logical id.
+    /// The alarms whose states it shows, by the names that they have in the account.
     pub alarms: Vec<String>,
 }
 
@@ -89,9 +89,12 @@ impl Widget {
     }
 }
 
-/// Attributes `LogicalId.Arn`, which stand for the alarms' ARNs.
+/// ARNs of alarms, which end in their names.
 fn alarms(listed: &Value) -> Result<Vec<String>, String> {
-    let arn = |arn: &Value| arn.as_str()?.strip_suffix(".Arn").map(str::to_owned);
+    let arn = |arn: &Value| {
+        let (start, name) = arn.as_str()?.split_once(":alarm:")?;
+        start.starts_with("arn:aws:cloudwatch:").then(|| name.to_owned())
+    };
     let alarms = listed.as_array().and_then(|listed| listed.iter().map(arn).collect());
     alarms.ok_or_else(|| format!("{listed} are no ARNs of alarms"))
 }
@@ -190,6 +193,14 @@ mod tests {
         assert!(covers(id("M", &[("A", "x")])));
         assert!(!covers(id("M", &[("A", "y")])));
         assert!(!covers(id("M", &[])));
+    }
+
+    #[test]
+    fn an_alarm_is_shown_by_its_arn() {
+        let of = |arn: &str| alarms(&serde_json::json!([arn]));
+        assert_eq!(of("arn:aws:cloudwatch:r:1:alarm:router-A"), Ok(vec!["router-A".to_owned()]));
+        assert!(of("arn:aws:sns:r:1:alarm:router-A").is_err());
+        assert!(of("router-A").is_err());
     }
 
     #[test]

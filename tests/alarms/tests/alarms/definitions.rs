@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use alarms::alarm::Source;
+use alarms::insights::MINUTES_BACK;
 use alarms::judge::{MissingData, State};
 use alarms::metric::Statistic;
-use toml::Table;
 
 use crate::support::{alarms, root, template};
 
@@ -53,22 +54,47 @@ fn alarms_stay_within_cloudwatchs_limits() {
     }
 }
 
+/// Those that watch each specialist: no roster is told to them.
 #[test]
-fn each_specialist_of_the_shipped_policy_has_its_own_alarms() {
-    let policy = root().join("functions/supervisor-router/routing.toml");
-    let policy: Table = std::fs::read_to_string(policy).unwrap().parse().unwrap();
+fn errors_slow_calls_and_cost_are_watched_specialist_by_specialist() {
+    let watched: BTreeSet<String> = alarms()
+        .metric
+        .into_iter()
+        .filter_map(|alarm| match alarm.watched.source {
+            Source::Queried(query) if query.group_by == ["Specialist"] => Some(query.metric),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(watched, ["Cost", "SlowCalls", "SpecialistErrors"].map(str::to_owned).into());
+}
+
+#[test]
+fn no_alarm_names_a_specialist() {
+    for alarm in alarms().metric {
+        for input in alarm.watched.inputs() {
+            assert!(!input.metric.dimensions.contains_key("Specialist"), "{}", alarm.name);
+        }
+    }
+}
+
+/// Without a name of its own, an alarm of a nested stack could not be shown by its ARN.
+#[test]
+fn every_alarm_is_named_after_its_stack() {
     let alarms = alarms();
-    for specialist in policy["specialists"].as_table().unwrap().keys() {
-        let watched = |metric: &str| {
-            alarms.metric.iter().any(|alarm| {
-                alarm.watched.inputs().any(|input| {
-                    input.metric.name == metric
-                        && input.metric.dimensions.get("Specialist") == Some(specialist)
-                })
-            })
-        };
-        for metric in ["SpecialistErrors", "SpecialistLatency", "Cost"] {
-            assert!(watched(metric), "no alarm watches {metric} of {specialist}");
+    let metric = alarms.metric.iter().map(|alarm| (&alarm.name, &alarm.full_name));
+    let composite = alarms.composite.iter().map(|alarm| (&alarm.name, &alarm.full_name));
+    for (name, full_name) in metric.chain(composite) {
+        assert_eq!(full_name.as_deref(), Some(&*format!("router-{name}")));
+    }
+}
+
+/// "A query can go back three hours": two more data points than asked may be looked at.
+#[test]
+fn no_query_is_judged_by_more_than_it_can_see() {
+    for alarm in alarms().metric {
+        if matches!(alarm.watched.source, Source::Queried(_)) {
+            let periods = alarm.rule.evaluation_periods + 2;
+            assert!(periods * alarm.watched.period_minutes <= MINUTES_BACK, "{}", alarm.name);
         }
     }
 }
@@ -84,17 +110,14 @@ fn the_alarm_of_the_duration_stands_at_eighty_percent_of_the_timeout() {
 }
 
 /// Those that mean a wrong answer or none. Slow, dear and looping requests are answered.
-const UNHEALTHY: [&str; 11] = [
-    "BillingErrorRateAlarm",
+const UNHEALTHY: [&str; 8] = [
     "BudgetRefusalsAlarm",
     "CircuitOpenedAlarm",
     "FunctionErrorsAlarm",
     "FunctionThrottlesAlarm",
-    "GeneralErrorRateAlarm",
-    "OrdersErrorRateAlarm",
     "RoutingAccuracyAlarm",
     "RoutingAccuracyCollapseAlarm",
-    "SupportErrorRateAlarm",
+    "SpecialistErrorRateAlarm",
     "UnservedRequestsAlarm",
 ];
 
@@ -112,14 +135,6 @@ fn routing_is_unhealthy_when_any_alarm_of_wrong_or_missing_answers_is_raised() {
     assert_eq!(composite.rule.alarms().len(), UNHEALTHY.len(), "it looks at nothing else");
 }
 
-/// An alarm's name, with a star where one of its kind stands for each specialist.
-fn kind(alarm: &str) -> String {
-    let own = ["Billing", "Orders", "Support", "General"]
-        .iter()
-        .find_map(|specialist| alarm.strip_prefix(specialist));
-    own.map_or_else(|| alarm.to_owned(), |kind| format!("*{kind}"))
-}
-
 #[test]
 fn the_documentation_tells_of_every_alarm_and_of_no_other() {
     let page = std::fs::read_to_string(root().join("docs/observability.md")).unwrap();
@@ -128,6 +143,6 @@ fn the_documentation_tells_of_every_alarm_and_of_no_other() {
         .filter(|word| word.ends_with("Alarm") && !word.contains(char::is_whitespace))
         .map(str::to_owned)
         .collect();
-    let defined: BTreeSet<String> = alarms().names().into_iter().map(kind).collect();
+    let defined: BTreeSet<String> = alarms().names().into_iter().map(str::to_owned).collect();
     assert_eq!(told, defined);
 }

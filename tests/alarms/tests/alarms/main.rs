@@ -12,6 +12,7 @@
 
 mod definitions;
 mod healthy;
+mod rosters;
 mod sick;
 mod support;
 mod watched;

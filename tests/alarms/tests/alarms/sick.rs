@@ -72,7 +72,7 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
         sickness(
             "a specialist answers nobody any more",
             every(3, &recordings.down),
-            &["CircuitOpened", "OrdersErrorRate", "RoutingUnhealthy"],
+            &["CircuitOpened", "SpecialistErrorRate", "RoutingUnhealthy"],
         ),
         sickness(
             "a few invocations hang",
@@ -104,6 +104,11 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
             every(4, &["billing", "orders", "support"].map(|name| recordings.dear[name].clone())),
             &["Cost"],
         ),
+        sickness(
+            "the policy in the table is none",
+            every(50, std::slice::from_ref(&recordings.rejected)),
+            &["PolicyRejected"],
+        ),
         sickness("functions die", every(100, &recordings.expired[1..]), &["ExpiredHolds"]),
         sickness(
             "the table is down, and calls pass",
@@ -118,22 +123,20 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
     ];
     for specialist in SPECIALISTS {
         let broken = &recordings.broken[specialist];
-        let own =
-            |alarm: &str| format!("{}{}{alarm}", specialist[..1].to_uppercase(), &specialist[1..]);
         sicknesses.push(sickness(
             &format!("{specialist} fails now and then"),
             every(30, std::slice::from_ref(broken)),
-            &[&own("ErrorRate"), "RoutingUnhealthy"],
+            &["SpecialistErrorRate", "RoutingUnhealthy"],
         ));
         sicknesses.push(sickness(
             &format!("{specialist} is slow"),
             busy.with_every(10, &slow(recordings, specialist, 12_000.0)),
-            &[&own("Latency")],
+            &["SpecialistSlowCalls"],
         ));
         let dear = std::slice::from_ref(&recordings.dear[specialist]);
         let traffic =
             if specialist == "general" { Traffic::of(dear.to_vec(), 20) } else { every(7, dear) };
-        sicknesses.push(sickness(&format!("{specialist} is dear"), traffic, &[&own("Cost")]));
+        sicknesses.push(sickness(&format!("{specialist} is dear"), traffic, &["SpecialistCost"]));
     }
     sicknesses.extend(of_the_newest_version(recordings, &well));
     let lambda = |name, value| vec![answered("orders")[0].with(name, value)];

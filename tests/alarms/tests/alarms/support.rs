@@ -1,4 +1,4 @@
-//! What the tests share: the template, the recorded requests, and the timeline they are laid on.
+//! What the tests share: the templates, the recorded requests, and the timeline they are laid on.
 
 mod ask;
 mod recordings;
@@ -7,6 +7,7 @@ mod timeline;
 
 use std::path::Path;
 
+use alarms::dashboard::Widget;
 use alarms::template::Template;
 use alarms::watch::Alarms;
 
@@ -23,6 +24,14 @@ pub(crate) fn template() -> Template {
     Template::read(&root().join("template.yaml")).unwrap()
 }
 
+fn nested(stack: &str) -> Template {
+    template().nested(root(), stack).unwrap()
+}
+
 pub(crate) fn alarms() -> Alarms {
-    Alarms::of(&template()).unwrap()
+    Alarms::of(&nested("Alarms")).unwrap()
+}
+
+pub(crate) fn widgets() -> Vec<Widget> {
+    Widget::all(&nested("Dashboard")).unwrap()
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use alarms::dashboard::{Shown, Widget};
+use alarms::alarm::Source;
+use alarms::dashboard::Shown;
 use alarms::data::Published;
 use alarms::metric::MetricId;
 
-use crate::support::{Timeline, Traffic, alarms, recordings, template};
+use crate::support::{Timeline, Traffic, alarms, recordings, template, widgets};
 
 /// What Lambda publishes of a function by itself, in the dimension `FunctionName`: the AWS Lambda
 /// Developer Guide, "Types of metrics for Lambda functions".
@@ -33,6 +34,12 @@ async fn every_alarm_watches_what_is_published() {
     let published = published().await;
     let mut blind = Vec::new();
     for alarm in alarms().metric {
+        if let Source::Queried(query) = &alarm.watched.source {
+            let found = query.groups(&published).len();
+            if found == 0 {
+                blind.push(format!("{} finds no {}", alarm.name, query.metric));
+            }
+        }
         for input in alarm.watched.inputs() {
             if is_of_lambda(&input.metric) {
                 continue;
@@ -51,7 +58,7 @@ async fn every_alarm_watches_what_is_published() {
 async fn every_graph_shows_what_is_published() {
     let published = published().await;
     let mut empty = Vec::new();
-    for widget in Widget::all(&template()).unwrap() {
+    for widget in widgets() {
         for shown in &widget.shows {
             let of_lambda = matches!(shown, Shown::Metric(metric) if is_of_lambda(metric));
             if !of_lambda && !published.metrics().any(|metric| shown.covers(metric)) {
@@ -73,16 +80,19 @@ async fn every_metric_has_one_unit() {
 
 #[test]
 fn the_dashboard_shows_the_state_of_every_alarm() {
-    let widgets = Widget::all(&template()).unwrap();
+    let widgets = widgets();
     let shown: BTreeSet<&str> =
         widgets.iter().flat_map(|widget| &widget.alarms).map(String::as_str).collect();
-    assert_eq!(shown, alarms().names());
+    let alarms = alarms();
+    let metric = alarms.metric.iter().map(|alarm| &alarm.full_name);
+    let composite = alarms.composite.iter().map(|alarm| &alarm.full_name);
+    assert_eq!(shown, metric.chain(composite).flatten().map(String::as_str).collect());
 }
 
 /// What the dashboard is for: no metric of the function is left for a search by hand.
 #[tokio::test]
 async fn every_metric_of_the_function_is_on_the_dashboard() {
-    let widgets = Widget::all(&template()).unwrap();
+    let widgets = widgets();
     let shown: BTreeSet<String> = widgets
         .iter()
         .flat_map(|widget| &widget.shows)

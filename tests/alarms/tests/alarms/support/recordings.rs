@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use stand_ins::Options;
-use stand_ins::table::AttributeValue;
+use stand_ins::table::{AttributeValue, key};
 use stand_ins::table_faults::Fault;
 use tokio::sync::OnceCell;
 
@@ -43,6 +43,8 @@ pub(crate) struct Recordings {
     pub(crate) uncounted: Vec<Request>,
     /// Refused because the table does not answer.
     pub(crate) unserved: Vec<Request>,
+    /// After which a policy in the table was refused.
+    pub(crate) rejected: Request,
     /// What the newest version of the function answers, while an older one answers all others.
     pub(crate) newest: Newest,
 }
@@ -77,7 +79,7 @@ impl Recordings {
             .chain(lists.into_iter().flatten())
             .chain(more.into_iter().flatten())
             .chain(newest_too.into_iter().flatten())
-            .chain([&newest.mistaken])
+            .chain([&newest.mistaken, &self.rejected])
     }
 }
 
@@ -183,8 +185,22 @@ async fn record() -> Recordings {
         expired,
         uncounted,
         unserved,
+        rejected: rejected().await,
         newest,
     }
+}
+
+/// The table has a policy that is none.
+async fn rejected() -> Request {
+    let env = [("ROUTING_POLICY", "table"), ("POLICY_REFRESH_SECONDS", "0")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let recorder = Recorder::start(Options { env, ..options() }).await;
+    let mut item = key("POLICY", "CURRENT");
+    item.insert("toml".to_owned(), AttributeValue::S("[routing".to_owned()));
+    recorder.sandbox().table().put_item(item).await.unwrap();
+    let request = recorder.ask_before_a_refused_policy("orders: Where is it?").await;
+    recorder.stop().await;
+    request
 }
 
 /// The version is called as the template calls it, since only a deployment knows its number.

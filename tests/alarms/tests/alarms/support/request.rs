@@ -13,6 +13,9 @@ const FUNCTION: &str = "SupervisorRouterFunction";
 const LATENCY: f64 = 2_000.0;
 const OVERHEAD: f64 = 40.0;
 
+/// The policy's `slow_call_ms`.
+const SLOW_CALL: f64 = 8_000.0;
+
 /// What the function published of one request, and what Lambda published of the function.
 ///
 /// The sandbox has no Lambda that publishes. Its part is made up here, as the AWS Lambda
@@ -33,15 +36,6 @@ pub(crate) struct Told {
 impl Request {
     /// A request that published this, and that Lambda had no trouble with.
     pub(crate) fn of(batch: &Batch) -> Self {
-        let data = batch.data.iter().map(|datum| Told {
-            metric: MetricId {
-                namespace: batch.namespace.clone(),
-                name: datum.name.clone(),
-                dimensions: datum.dimensions.clone(),
-            },
-            unit: datum.unit.clone(),
-            values: datum.values.clone(),
-        });
         let own = [("Invocations", "Count", 1.0), ("Errors", "Count", 0.0)];
         let more = [("Throttles", "Count", 0.0), ("Duration", "Milliseconds", 0.0)];
         let lambda = own.into_iter().chain(more).map(|(name, unit, value)| Told {
@@ -53,10 +47,43 @@ impl Request {
             unit: unit.to_owned(),
             values: vec![value],
         });
-        let request = Self { metrics: data.chain(lambda).collect() };
+        let request = Self { metrics: Self::told(batch).chain(lambda).collect() };
         let called = request.metrics.iter().any(|told| told.metric.name == "SpecialistLatency");
-        let request = if called { request.with("SpecialistLatency", LATENCY) } else { request };
+        let request = if called { request.with_latency(LATENCY) } else { request };
         request.with_overhead(OVERHEAD)
+    }
+
+    /// The same request, had it published this as well.
+    pub(crate) fn and(&self, batch: &Batch) -> Self {
+        let metrics = self.metrics.iter().cloned().chain(Self::told(batch)).collect();
+        Self { metrics }
+    }
+
+    fn told(batch: &Batch) -> impl Iterator<Item = Told> {
+        batch.data.iter().map(|datum| Told {
+            metric: MetricId {
+                namespace: batch.namespace.clone(),
+                name: datum.name.clone(),
+                dimensions: datum.dimensions.clone(),
+            },
+            unit: datum.unit.clone(),
+            values: datum.values.clone(),
+        })
+    }
+
+    /// The same request of a specialist of another name.
+    pub(crate) fn renamed(&self, from: &str, to: &str) -> Self {
+        let mut renamed = self.clone();
+        for told in &mut renamed.metrics {
+            for name in ["Specialist", "SpecialistRouted"] {
+                if let Some(value) = told.metric.dimensions.get_mut(name)
+                    && value == from
+                {
+                    to.clone_into(value);
+                }
+            }
+        }
+        renamed
     }
 
     /// The sum of a metric in one dimension set.
@@ -71,7 +98,8 @@ impl Request {
 
     /// The same request, had each of its invocations taken this long.
     pub(crate) fn with_latency(&self, milliseconds: f64) -> Self {
-        self.with("SpecialistLatency", milliseconds).with_duration()
+        let slow = if milliseconds > SLOW_CALL { 1.0 } else { 0.0 };
+        self.with("SpecialistLatency", milliseconds).with("SlowCalls", slow).with_duration()
     }
 
     /// The same request, had the router itself taken this long.
