@@ -1,7 +1,8 @@
-"""Deploys the built template to an emulator of AWS, uses the stack, updates it and deletes it.
+"""Deploys the built template to an emulator of AWS, uses the stack, updates it and deletes it; and
+the same with another team's roster.
 
 Started by tests/sam/run, which has built everything. The emulator is ministack, on the loopback
-interface; the agents and what they say are the sandbox's.
+interface; the agents and what they say are the sandbox's, or the roster's.
 """
 
 import json
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import contextmanager
 
 import boto3
@@ -21,6 +23,8 @@ from template import ROOT
 STACK = "supervisor-router-staging"
 REDUCED = template.BUILT / "deployed.yaml"
 EVENTS = ROOT / "events"
+ROSTER = ROOT / "tests" / "rosters" / "logistics"
+ROSTERS_STACK = "supervisor-router-logistics"
 # Kept for after the update: each session's budget is what its event expects only once.
 AFTER_UPDATE = EVENTS / "general.json"
 PRINT_KNOWN_TYPES = """
@@ -30,7 +34,7 @@ from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 print(*_RESOURCE_HANDLERS)
 """
 # The events cost more than this, so that CostAlarm is raised.
-LITTLE_USD = "0.0001"
+LITTLE_USD = 0.0001
 
 
 def main():
@@ -44,8 +48,8 @@ def main():
     with ministack(emulator, agents):
         reduce_template()
         say("sam deploy")
-        deploy(CostPerHourUsd=LITTLE_USD)
-        stack = Stack()
+        deploy(STACK)
+        stack = Stack(STACK)
         inbox = subscribe(stack.outputs["AlarmTopicArn"])
         before = stack.version()
 
@@ -58,15 +62,53 @@ def main():
         check_message(inbox, f"{STACK}-CostAlarm")
 
         say("sam deploy, with another namespace for the metrics")
-        deploy(CostPerHourUsd=LITTLE_USD, MetricsNamespace="AfterUpdate")
+        deploy(STACK, MetricsNamespace="AfterUpdate")
         after = stack.version()
         check(before != after, f"the alias went on from version {before} to {after}")
         play(stack, emulator, agents, [AFTER_UPDATE])
         check_metrics("AfterUpdate", [AFTER_UPDATE])
 
-        say("sam delete")
-        sam("delete", "--no-prompts", "--stack-name", STACK)
-        check_nothing_left(stack)
+        other = deploy_roster(emulator, agents)
+        change_agents(other)
+
+        # Not by `sam delete`, which does not know the emulator's addresses of nested stacks.
+        say("delete-stack")
+        for deployed in (stack, other):
+            boto3.client("cloudformation").delete_stack(StackName=deployed.name)
+        check_nothing_left([stack, other])
+
+
+def deploy_roster(emulator, agents):
+    """The same template and the same function, with another team's lists and policy."""
+    say(f"sam deploy, with the roster of {ROSTER.relative_to(ROOT)}")
+    lists = tomllib.loads((ROSTER / "parameters.toml").read_text(encoding="utf-8"))
+    deploy(ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
+    stack = Stack(ROSTERS_STACK)
+    # Before the first request: the packaged policy is another roster's.
+    policy = ROSTER / "routing.toml"
+    push = ["cargo", "run", "--quiet", "--locked", "-p", "routerctl", "--", "policy", "push", policy]
+    push += ["--table", stack.table, "--specialists", ",".join(lists["Specialists"])]
+    if subprocess.run(push, cwd=ROOT, check=False).returncode != 0:
+        sys.exit("the roster's policy is not pushed")
+    cases = sorted((ROSTER / "events").glob("*.json"))
+    play(stack, emulator, agents, cases, "--agents", ROSTER / "agents.toml", "--policy", policy)
+    check_metrics("Logistics", cases)
+    return stack
+
+
+def change_agents(stack):
+    """Other names and other ARNs, each alone, reach the alias by a version of their own."""
+    lists = tomllib.loads((ROSTER / "parameters.toml").read_text(encoding="utf-8"))
+    for name, other in {"Specialists": "storage", "SpecialistArns": lists["SpecialistArns"][1]}.items():
+        lists[name][0] = other
+        before = stack.version()
+        deploy(ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
+        after = stack.version()
+        check(before != after, f"with other {name} the alias went on from version {before} to {after}")
+
+
+def joined(lists):
+    return {name: ",".join(items) for name, items in lists.items()}
 
 
 def say(text):
@@ -126,12 +168,24 @@ def reduce_template():
     types = subprocess.check_output([python, "-c", PRINT_KNOWN_TYPES], text=True).split()
 
     def known(resource):
-        # Alarms on metric math are not.
+        # Alarms on metric math and on queries are not.
         return resource["Type"] in types and "Metrics" not in resource.get("Properties", {})
 
+    def reduce(one):
+        for name, kind in template.take_out(one, known).items():
+            say(f"taken out, since the emulator does not know the like: {name}, {kind}")
+
     translated = template.translate(template.BUILT / "template.yaml")
-    for name, kind in template.take_out(translated, known).items():
-        say(f"taken out, since the emulator does not know the like: {name}, {kind}")
+    reduce(translated)
+    for name in ("Alarms", "Dashboard"):
+        stack = template.read(ROOT / "template.yaml")["Resources"][name]
+        nested = template.read(ROOT / stack["Properties"]["TemplateURL"])
+        if name == "Alarms":
+            nested["Mappings"]["Thresholds"]["CostPerHourUsd"]["Is"] = LITTLE_USD
+        reduce(nested)
+        file = f"deployed-{name}.yaml"
+        template.write(nested, template.BUILT / file)
+        translated["Resources"][name]["Properties"]["TemplateURL"] = file
     for name, condition in translated["Conditions"].items():
         if "Fn::Split" in json.dumps(condition):
             say(f"taken for false, since the emulator cannot tell: {name}")
@@ -150,15 +204,16 @@ def sam(*arguments):
         sys.exit(f"{done.stdout}\nsam {arguments[0]} failed")
 
 
-def deploy(**parameters):
+def deploy(stack, **parameters):
     arguments = ["--config-file", ROOT / "samconfig.toml", "--config-env", "staging"]
-    arguments += ["--template-file", REDUCED, "--no-confirm-changeset"]
+    arguments += ["--stack-name", stack, "--template-file", REDUCED, "--no-confirm-changeset"]
     sam("deploy", *map(str, arguments), *template.parameters(**parameters))
 
 
 class Stack:
-    def __init__(self):
-        [stack] = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    def __init__(self, name):
+        self.name = name
+        [stack] = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         self.outputs = {it["OutputKey"]: it["OutputValue"] for it in stack["Outputs"]}
         self.alias = self.outputs["SupervisorRouterFunctionArn"]
         self.table = self.outputs["BudgetTableName"]
@@ -195,14 +250,14 @@ def playable():
 
 
 def expectation(path):
-    return json.loads((EVENTS / "expected" / path.name).read_text(encoding="utf-8"))
+    return json.loads((path.parent / "expected" / path.name).read_text(encoding="utf-8"))
 
 
-def play(stack, emulator, agents, cases):
+def play(stack, emulator, agents, cases, *more):
     command = ["cargo", "run", "--quiet", "--locked", "-p", "sandbox", "--"]
     command += ["--invoke", ROOT / "tests" / "sam" / "deployed"]
     command += ["--listen", f"127.0.0.1:{agents}", "--aws", f"127.0.0.1:{emulator}"]
-    command += ["--table", stack.table, *cases]
+    command += ["--table", stack.table, *more, *cases]
     environment = os.environ | {"DEPLOYED_ALIAS": stack.alias}
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0:
         sys.exit("the deployed function does not answer as it should")
@@ -254,25 +309,32 @@ def check_message(inbox, alarm):
     check(wait_for(arrived), f"the message of {alarm} came through SNS")
 
 
-def check_nothing_left(stack):
-    """Of the stack, that is. The table is kept on purpose."""
-    try:
-        stacks = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        check(stacks[0]["StackStatus"] == "DELETE_COMPLETE", "the stack is deleted")
-    except ClientError:
-        check(True, "the stack is deleted")
+def check_nothing_left(deployed):
+    """Of the stacks, that is. Their tables are kept on purpose."""
+
+    def is_gone(name):
+        try:
+            stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+            return stacks[0]["StackStatus"] == "DELETE_COMPLETE"
+        except ClientError:
+            return True
+
+    for one in deployed:
+        check(wait_for(lambda name=one.name: is_gone(name)), f"{one.name} is deleted")
     left = {
         "functions": boto3.client("lambda").list_functions()["Functions"],
         "alarms": boto3.client("cloudwatch").describe_alarms()["MetricAlarms"],
         "dashboards": boto3.client("cloudwatch").list_dashboards()["DashboardEntries"],
         "topics": boto3.client("sns").list_topics()["Topics"],
         "roles": boto3.client("iam").list_roles()["Roles"],
+        "policies": boto3.client("iam").list_policies(Scope="Local")["Policies"],
         "log groups": boto3.client("logs").describe_log_groups()["logGroups"],
     }
     for kind, found in left.items():
         check(not found, f"no {kind} are left {found or ''}")
     tables = boto3.client("dynamodb").list_tables()["TableNames"]
-    check(tables == [stack.table], "the table is left, as the template has it")
+    kept = sorted(one.table for one in deployed)
+    check(sorted(tables) == kept, "the tables are left, as the template has it")
 
 
 main()
