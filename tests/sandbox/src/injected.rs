@@ -144,6 +144,7 @@ pub(crate) mod tests {
         let call = |(index, specialist): (usize, &&str)| Call {
             specialist: (*specialist).to_owned(),
             agent: "A/B".to_owned(),
+            region: None,
             session_id: "s".to_owned(),
             input_text: String::new(),
             session_attributes: BTreeMap::new(),

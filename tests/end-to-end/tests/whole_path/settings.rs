@@ -149,20 +149,29 @@ async fn credentials_in_settings_are_never_told() {
     assert!(said.contains("SPECIALIST_AGENTS") && !said.contains("SECRET"), "{said}");
 }
 
+/// As a template gives them: ARNs only, which are also what its permissions are on.
 #[tokio::test]
-async fn agents_in_two_lists_play_the_specialists() {
+async fn agents_in_two_lists_play_the_specialists_each_in_its_region() {
+    let arn = |region: &str, agent: &str| {
+        format!("arn:aws:bedrock:{region}:123456789012:agent-alias/{agent}/LIVE000001")
+    };
+    let arns = [
+        arn("us-east-1", "GENERAL001"),
+        arn("eu-west-1", "ORDERS0001"),
+        "BILLING001/LIVE000001".to_owned(),
+        arn("us-east-1", "SUPPORT001"),
+    ];
     let agents = env([
         ("SPECIALIST_AGENTS", ""),
         ("SPECIALISTS", "general, orders,billing,support"),
-        (
-            "SPECIALIST_ARNS",
-            "GENERAL001/LIVE000001,ORDERS0001/LIVE000001,BILLING001/LIVE000001,\
-             SUPPORT001/LIVE000001",
-        ),
+        ("SPECIALIST_ARNS", &arns.join(",")),
     ]);
     let world = World::start(Options { env: agents, ..World::options(Limits::NONE) }).await;
-    let told = world.ask(&Ask::orders("Where is it?")).await;
-    assert_eq!((told.outcome(), told.called()), (("answered", None), vec!["orders"]));
+    for (name, region) in [("orders", "eu-west-1"), ("general", "us-east-1")] {
+        let told = world.ask(&Ask::of(name, "Where is it?")).await;
+        assert_eq!((told.outcome(), told.called()), (("answered", None), vec![name]));
+        assert_eq!(told.calls[0].region.as_deref(), Some(region), "{name}");
+    }
 }
 
 #[tokio::test]

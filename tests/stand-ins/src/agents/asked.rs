@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, Request};
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ pub(super) enum Service {
 pub(super) struct Asked {
     pub(super) service: Service,
     pub(super) agent: String,
+    pub(super) region: Option<String>,
     pub(super) session_id: String,
     pub(super) input_text: String,
     pub(super) session_attributes: BTreeMap<String, String>,
@@ -42,12 +44,19 @@ impl Asked {
         Some(Self {
             service: Service::Bedrock,
             agent: format!("{agent_id}/{alias_id}"),
+            region: region(request.headers()),
             session_id,
             input_text: body.input_text,
             session_attributes: body.session_state.session_attributes,
             enable_trace: body.enable_trace,
         })
     }
+}
+
+/// The region that a request is signed for: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
+pub(super) fn region(headers: &HeaderMap) -> Option<String> {
+    let (_, credential) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?;
+    credential.split('/').nth(2).map(str::to_owned)
 }
 
 /// The part of an `InvokeAgent` body that a script can depend on.

@@ -14,6 +14,8 @@ pub struct Call {
     pub specialist: String,
     /// The agent as the script has it: `AGENTID/ALIASID`, or an ARN.
     pub agent: String,
+    /// The region that it was signed for; `None` of a request without a signature.
+    pub region: Option<String>,
     /// The session of Bedrock or of the runtime, as it reads after percent-decoding.
     pub session_id: String,
     /// What the agent was asked.
@@ -143,6 +145,7 @@ mod tests {
         Call {
             specialist: "billing".into(),
             agent: "A/B".into(),
+            region: None,
             session_id: session_id.into(),
             input_text: String::new(),
             session_attributes: BTreeMap::new(),

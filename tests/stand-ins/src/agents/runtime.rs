@@ -14,7 +14,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Service, percent_decode};
+use super::asked::{Asked, Service, percent_decode, region};
 use super::failure::Failure;
 use super::fault::{Exception, Fault};
 use super::playback::Step;
@@ -59,6 +59,7 @@ fn asked(arn: &str, request: &Request<Bytes>) -> Option<Asked> {
     Some(Asked {
         service: Service::AgentCore,
         agent,
+        region: region(request.headers()),
         session_id: session_id.to_owned(),
         input_text: payload.prompt,
         session_attributes: payload.session_attributes,

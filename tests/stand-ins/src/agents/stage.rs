@@ -44,6 +44,7 @@ impl Stage {
         let call = self.log.open(Call {
             specialist: name.clone(),
             agent: asked.agent.clone(),
+            region: asked.region.clone(),
             session_id: asked.session_id.clone(),
             input_text: asked.input_text.clone(),
             session_attributes: asked.session_attributes.clone(),
