@@ -9,7 +9,6 @@
 //! As with `InvokeAgent`, a repeated call is a second agent run, so the SDK's own retries are
 //! off.
 
-mod classify;
 mod dialect;
 mod event_stream;
 mod heard;
@@ -28,36 +27,49 @@ use aws_sdk_bedrockagentcore::config::retry::RetryConfig;
 use aws_sdk_bedrockagentcore::config::{Builder, Region};
 use aws_sdk_bedrockagentcore::operation::invoke_agent_runtime::InvokeAgentRuntimeOutput;
 use aws_sdk_bedrockagentcore::primitives::Blob;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reading::AnswerReader;
 use router_core::charge::Usage;
+use router_core::ids::RootSession;
 use router_core::invocation::{Attempt, InvokeError, Outcome};
-use router_core::policy::AgentRuntime;
+use router_core::policy::AgentCoreAgent;
 use serde_json::json;
 
+use crate::failure;
 use crate::timer::Timer;
 use crate::xray_header::XrayHeader;
 
+/// A client of AgentCore with the credentials and endpoint of `config`.
+pub(crate) fn client(config: &SdkConfig) -> Client {
+    let config =
+        Builder::from(config).retry_config(RetryConfig::disabled()).interceptor(XrayHeader).build();
+    Client::from_conf(config)
+}
+
+/// What AgentCore is told with a call, so that its spans name the session as the application does.
+/// A value of the header must be percent-encoded: <https://www.w3.org/TR/baggage/#value>.
+pub(crate) fn baggage(session: &RootSession) -> String {
+    const UNRESERVED: AsciiSet =
+        NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    format!("session.id={}", utf8_percent_encode(session.as_str(), &UNRESERVED))
+}
+
 /// Invokes agents on AgentCore runtimes.
 #[derive(Clone, Debug)]
-pub(crate) struct AgentCoreInvoker {
+pub(crate) struct RuntimeInvoker {
     client: Client,
 }
 
-impl AgentCoreInvoker {
-    /// An invoker with the credentials and endpoint of `config`. A runtime is called in the
-    /// region that its ARN names.
-    pub(crate) fn new(config: &SdkConfig) -> Self {
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .interceptor(XrayHeader)
-            .build();
-        Self { client: Client::from_conf(config) }
+impl RuntimeInvoker {
+    /// An invoker with this client. A runtime is called in the region that its ARN names.
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Makes one attempt, as [`SpecialistInvoker::invoke`] does.
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
-    pub(crate) async fn invoke(&self, runtime: &AgentRuntime, attempt: &Attempt<'_>) -> Outcome {
+    pub(crate) async fn invoke(&self, runtime: &AgentCoreAgent, attempt: &Attempt<'_>) -> Outcome {
         let timer = Timer::start(attempt);
         let output = match timer.beginning(self.start(runtime, attempt)).await {
             Ok(Ok(output)) => output,
@@ -85,7 +97,7 @@ impl AgentCoreInvoker {
 
     async fn start(
         &self,
-        runtime: &AgentRuntime,
+        runtime: &AgentCoreAgent,
         attempt: &Attempt<'_>,
     ) -> Result<InvokeAgentRuntimeOutput, Outcome> {
         let payload =
@@ -95,6 +107,8 @@ impl AgentCoreInvoker {
             .agent_runtime_arn(&runtime.arn)
             .set_qualifier(runtime.endpoint.clone())
             .runtime_session_id(attempt.session_id)
+            .set_trace_parent(attempt.trace.map(|parent| parent.to_string()))
+            .baggage(baggage(attempt.root_session))
             .content_type("application/json")
             .accept("text/event-stream, application/json")
             .payload(Blob::new(payload.to_string()))
@@ -102,9 +116,24 @@ impl AgentCoreInvoker {
             .config_override(Builder::new().region(Region::new(runtime.region.clone())))
             .send()
             .await
-            .map_err(classify::before_the_body)
+            .map_err(|error| failure::before_the_answer("AgentCore", error))
     }
 }
 
 #[cfg(test)]
 mod cases;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_told_whatever_its_name() {
+        for (session, expected) in
+            [("s-1_a.b~", "s-1_a.b~"), ("a b,c;d=\"ü%", "a%20b%2Cc%3Bd%3D%22%C3%BC%25")]
+        {
+            let session = RootSession::parse("sessionId", session).unwrap();
+            assert_eq!(baggage(&session), format!("session.id={expected}"));
+        }
+    }
+}

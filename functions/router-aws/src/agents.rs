@@ -4,20 +4,30 @@ use aws_config::SdkConfig;
 use router_core::invocation::{Attempt, Outcome, SpecialistInvoker};
 use router_core::policy::AgentRef;
 
-use crate::agentcore::AgentCoreInvoker;
+use crate::agentcore::{self, RuntimeInvoker};
 use crate::bedrock::BedrockInvoker;
+use crate::harness::HarnessInvoker;
+use crate::model::ModelInvoker;
 
 /// Calls a specialist's agent where the policy says that it runs.
 #[derive(Clone, Debug)]
 pub struct AgentInvoker {
     bedrock: BedrockInvoker,
-    agentcore: AgentCoreInvoker,
+    runtimes: RuntimeInvoker,
+    harnesses: HarnessInvoker,
+    models: ModelInvoker,
 }
 
 impl AgentInvoker {
     /// An invoker with the region, credentials and endpoints of `config`.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { bedrock: BedrockInvoker::new(config), agentcore: AgentCoreInvoker::new(config) }
+        let agentcore = agentcore::client(config);
+        Self {
+            bedrock: BedrockInvoker::new(config),
+            runtimes: RuntimeInvoker::new(agentcore.clone()),
+            harnesses: HarnessInvoker::new(agentcore),
+            models: ModelInvoker::new(config),
+        }
     }
 }
 
@@ -25,7 +35,9 @@ impl SpecialistInvoker for AgentInvoker {
     async fn invoke(&self, attempt: &Attempt<'_>) -> Outcome {
         match attempt.agent {
             AgentRef::Bedrock(alias) => self.bedrock.invoke(alias, attempt).await,
-            AgentRef::AgentCore(runtime) => self.agentcore.invoke(runtime, attempt).await,
+            AgentRef::Runtime(runtime) => self.runtimes.invoke(runtime, attempt).await,
+            AgentRef::Harness(harness) => self.harnesses.invoke(harness, attempt).await,
+            AgentRef::Model(model) => self.models.invoke(model, attempt).await,
         }
     }
 }

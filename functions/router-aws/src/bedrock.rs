@@ -3,26 +3,22 @@
 //! `InvokeAgent` has no idempotency token: a repeated call is a second agent run, with a
 //! second bill. So the SDK's own retries are off.
 
-mod frames;
 mod guardrail;
 mod reading;
 mod steps;
 mod trace_event;
-mod usage;
 
 use aws_config::SdkConfig;
 use aws_sdk_bedrockagentruntime::Client;
 use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockagentruntime::config::{Builder, Region};
 use aws_sdk_bedrockagentruntime::types::SessionState;
-use frames::{Frames, TakesBody};
 use reading::AnswerReader;
-use router_core::charge::Usage;
 use router_core::invocation::{Attempt, Outcome};
 use router_core::policy::AgentAlias;
 
 use crate::failure;
-use crate::timer::Timer;
+use crate::frames::{self, Frames, TakesBody};
 use crate::xray_header::XrayHeader;
 
 /// Invokes Bedrock agents through their aliases.
@@ -45,27 +41,12 @@ impl BedrockInvoker {
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Outcome {
-        let timer = Timer::start(attempt);
-        let mut frames = match timer.beginning(self.start(alias, attempt)).await {
-            Ok(Ok(frames)) => frames,
-            Ok(Err(outcome)) => return outcome,
-            Err(late) => return Outcome::new(Err(late), Usage::UNKNOWN),
-        };
-        // Dropping the frames, which every return here does, closes the connection.
-        let mut reading = AnswerReader::new(attempt.wants_steps);
-        loop {
-            let event = match timer.next(frames.next()).await {
-                Ok(Ok(Some(event))) => event,
-                Ok(Ok(None)) => return reading.finish(),
-                Ok(Err(error)) | Err(error) => return reading.broken_off(error),
-            };
-            if reading.goes_too_far(&event, attempt.max_tokens) {
-                return reading.cut(attempt.max_tokens);
-            }
-            if let Err(error) = reading.take(event) {
-                return reading.broken_off(error);
-            }
-        }
+        frames::read(
+            attempt,
+            self.start(alias, attempt),
+            AnswerReader::new(attempt.trace.is_some()),
+        )
+        .await
     }
 
     async fn start(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {
@@ -90,9 +71,7 @@ impl BedrockInvoker {
             Some(region) => call.config_override(Builder::new().region(region)),
             None => call,
         };
-        call.send()
-            .await
-            .map_err(|error| failure::before_the_answer("Bedrock", error, |_| None))?;
+        call.send().await.map_err(|error| failure::before_the_answer("Bedrock", error))?;
         Ok(body.frames())
     }
 }

@@ -41,26 +41,26 @@ where
 /// What the log says when a service took too long.
 pub(crate) const NO_ANSWER: &str = "no answer came in time";
 
-/// The outcome of a request that failed before its answer began. `special` tells what those errors
-/// mean that are not what their name says.
+/// The outcome of a request that failed before its answer began. An agent that was turned down was
+/// not run, but for one whose container failed, which has an HTTP status of 4xx, too.
 pub(crate) fn before_the_answer<E>(
     service: &'static str,
     error: SdkError<E, HttpResponse>,
-    special: impl FnOnce(&E) -> Option<InvokeError>,
 ) -> Outcome
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let was_turned_down =
         error.raw_response().is_some_and(|response| response.status().is_client_error());
-    let usage = if was_turned_down { Usage::NotRun } else { Usage::UNKNOWN };
+    let may_have_run = !was_turned_down || error.code().is_some_and(is_of_the_container);
+    let usage = if may_have_run { Usage::UNKNOWN } else { Usage::NotRun };
     let (result, usage) = match error {
         SdkError::ServiceError(context) => {
             let (error, status) = (context.err(), context.raw().status().as_u16());
             let name = error.code().unwrap_or_default();
             let by_name = || named(name, error.message().unwrap_or_default());
             let by_status = || unnamed(status);
-            let result = special(error).or_else(by_name).unwrap_or_else(by_status);
+            let result = by_name().unwrap_or_else(by_status);
             (if status == 429 { throttled_by(result) } else { result }, usage)
         }
         SdkError::ConstructionFailure(_) => (InvokeError::Invalid, Usage::NotRun),
@@ -80,6 +80,9 @@ where
 /// A text that tells of throttling counts whatever the name says of who failed: an agent whose
 /// model is throttled has a dependency that failed.
 pub(crate) fn named(name: &str, text: &str) -> Option<InvokeError> {
+    if is_of_the_container(name) {
+        return Some(of_the_container(text));
+    }
     let by_name = class(name);
     match by_name {
         None
@@ -87,6 +90,27 @@ pub(crate) fn named(name: &str, text: &str) -> Option<InvokeError> {
             InvokeError::ServiceFault(_) | InvokeError::DependencyFailed | InvokeError::Invalid,
         ) if tells_of_throttling(text) => Some(InvokeError::Throttled),
         by_name => by_name,
+    }
+}
+
+/// Whether AgentCore tells of a container that failed, or answered with a status of its own
+/// ("Received error (500) from runtime"): it may have run, although the HTTP status is 424.
+fn is_of_the_container(name: &str) -> bool {
+    stem(name) == "runtimeclient"
+}
+
+/// What a container failed with. One that turns the request down, is throttled or busy with the
+/// session says so with a status; all else is one that failed, or did not start.
+fn of_the_container(text: &str) -> InvokeError {
+    let status = text.split_once("Received error (").and_then(|(_, rest)| {
+        let (status, _) = rest.split_once(')')?;
+        status.parse::<u16>().ok()
+    });
+    match status {
+        Some(status @ (409 | 429)) => unnamed(status),
+        Some(400..=499) => InvokeError::Invalid,
+        _ if tells_of_throttling(text) => InvokeError::Throttled,
+        _ => InvokeError::ServiceFault("the runtime failed"),
     }
 }
 
@@ -195,19 +219,25 @@ fn tells_status_429(text: &str) -> bool {
     })
 }
 
-/// The class of an exception's name, of which namespace, case, punctuation and suffix do not
-/// matter: `com.amazon#ThrottlingException:http://…`, `throttling_error` and `Throttled` are one.
-fn class(name: &str) -> Option<InvokeError> {
+/// An exception's name without namespace, case, punctuation and suffix, which do not matter:
+/// `com.amazon#ThrottlingException:http://…`, `throttling_error` and `Throttling` are one.
+fn stem(name: &str) -> String {
     let name = name.split(':').next().unwrap_or_default();
     let name = name.rsplit(['#', '.', '/']).next().unwrap_or_default();
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let name = name.to_ascii_lowercase();
+    let mut stem: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    stem.make_ascii_lowercase();
     // `ModelStreamErrorException` has two.
-    let mut stem = name.as_str();
     for suffix in ["exception", "error", "fault"] {
-        stem = stem.strip_suffix(suffix).unwrap_or(stem);
+        let length = stem.strip_suffix(suffix).map_or(stem.len(), str::len);
+        stem.truncate(length);
     }
-    Some(match stem {
+    stem
+}
+
+/// The class of an exception's name.
+fn class(name: &str) -> Option<InvokeError> {
+    let stem = stem(name);
+    Some(match stem.as_str() {
         "servicequotaexceeded" | "quotaexceeded" | "insufficientquota" => {
             InvokeError::QuotaExceeded
         }
@@ -220,7 +250,7 @@ fn class(name: &str) -> Option<InvokeError> {
         | "priorrequestnotcomplete"
         | "resourceexhausted"
         | "429" => InvokeError::Throttled,
-        _ if tells_of_throttling(stem) => InvokeError::Throttled,
+        _ if tells_of_throttling(&stem) => InvokeError::Throttled,
         _ if stem.contains("conflict") || stem.contains("concurren") => InvokeError::Conflict,
         "accessdenied"
         | "unauthorized"
@@ -284,6 +314,29 @@ mod tests {
     /// The variant alone.
     fn of(name: &str) -> Option<String> {
         class(name).map(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn the_status_of_a_container_tells_what_failed() {
+        for name in ["RuntimeClientError", "runtimeClientError"] {
+            let of = |status: u16| {
+                let text =
+                    format!("Received error ({status}) from runtime. Please check your logs.");
+                named(name, &text).unwrap()
+            };
+            assert!(matches!(of(429), InvokeError::Throttled));
+            assert!(matches!(of(409), InvokeError::Conflict));
+            for status in [400, 404, 415, 422] {
+                assert!(matches!(of(status), InvokeError::Invalid), "{status}");
+            }
+            for status in [500, 502, 503, 504] {
+                assert!(matches!(of(status), InvokeError::ServiceFault(_)), "{status}");
+            }
+        }
+        for text in ["", "Runtime initialization time exceeded.", "Received error (x)"] {
+            let error = named("RuntimeClientError", text);
+            assert!(matches!(error, Some(InvokeError::ServiceFault(_))), "{text}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::metrics::{Batch, Datum, MetricsSink};
 use crate::policy::{AgentAlias, AgentRef, Policy};
 use crate::ports::Ports;
 use crate::stop::Stop;
+use crate::trace::TraceParent;
 use crate::units::{Clock, Moment, Timestamp, TokenUse};
 use crate::wire::caller::{Attributes, Caller};
 
@@ -197,6 +198,7 @@ pub(crate) struct Sent {
     pub(crate) attributes: Attributes,
     pub(crate) request: String,
     pub(crate) timeout: Duration,
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// Agents that do as they are told, in order.
@@ -235,6 +237,7 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
             attributes: attempt.attributes.clone(),
             request: attempt.request.to_owned(),
             timeout: attempt.timeout,
+            trace: attempt.trace,
         });
         let next = self.script.lock().unwrap().pop_front().expect("a call that is in the script");
         assert_eq!(next.agent, *agent_id);

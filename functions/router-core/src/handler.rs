@@ -59,8 +59,8 @@ pub struct LambdaRequest<'a> {
     pub cold_start: Option<ColdStart>,
     /// The published version of the function that serves it, if it is one.
     pub function_version: Option<String>,
-    /// Whether the trace wants to know what agents do while they answer.
-    pub wants_steps: bool,
+    /// Whether it is traced, with what agents do while they answer.
+    pub is_traced: bool,
 }
 
 /// What came of an event.
@@ -113,7 +113,7 @@ impl<P: Ports> Handler<'_, P> {
         journal: &Journal,
     ) -> (Body, bool) {
         let clock = self.ports.clock();
-        let LambdaRequest { id, execution, deadline, cold_start, function_version, wants_steps } =
+        let LambdaRequest { id, execution, deadline, cold_start, function_version, is_traced } =
             request;
         let id = &format!("{id}-{execution:x}");
         journal.add(clock.now(), Fact::Received { cold_start, function_version });
@@ -126,8 +126,7 @@ impl<P: Ports> Handler<'_, P> {
             }
         };
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
-        let request =
-            Request { policy, ports, retries, journal, caller, id, deadline, wants_steps };
+        let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
         let stop = Stop::default();
         let working = guarded("the task", async {
             let end = task::run(request, 0, &task, &stop).await;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::charge::Usage;
 use crate::circuit::Verdict;
 use crate::error::Cause;
+use crate::ids::RootSession;
 use crate::outcome::Reason;
-use crate::policy::AgentRef;
+use crate::policy::{AgentRef, ModelSettings};
 use crate::stop::Stop;
-use crate::trace::Step;
+use crate::trace::{Step, TraceParent};
 use crate::units::Tokens;
 use crate::wire::caller::Attributes;
 
@@ -20,8 +21,12 @@ pub struct Attempt<'a> {
     pub agent: &'a AgentRef,
     /// The specialist's own session, valid for Bedrock and AgentCore.
     pub session_id: &'a str,
-    /// The session attributes that it gets.
+    /// The session that the request belongs to, for the traces of the agent's side.
+    pub root_session: &'a RootSession,
+    /// The session attributes that it gets, where it can.
     pub attributes: &'a Attributes,
+    /// What is asked of its model, where the router calls one itself.
+    pub model: &'a ModelSettings,
     /// What it is asked.
     pub request: &'a str,
     /// From the start to the last byte of the answer.
@@ -30,8 +35,8 @@ pub struct Attempt<'a> {
     pub idle_timeout: Duration,
     /// Once more tokens than these are reported, no further model invocation is waited for.
     pub max_tokens: Tokens,
-    /// Whether the trace wants to know what the agent does while it answers.
-    pub wants_steps: bool,
+    /// The span of this attempt, if the request is traced. What the agent does is a part of it.
+    pub trace: Option<TraceParent>,
     /// Ends the attempt before its time.
     pub stop: &'a Stop,
 }

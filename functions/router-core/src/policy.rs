@@ -7,12 +7,13 @@
 mod agent;
 mod reader;
 mod tables;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use agent::{AgentAlias, AgentRef, AgentRuntime};
+pub use agent::{AgentAlias, AgentCoreAgent, AgentRef, Model};
 use reader::{Mistakes, Section};
 use tables::{Known, read_session, read_specialists, read_tenant_day};
 
@@ -131,6 +132,8 @@ pub struct Specialist {
     pub agent: AgentRef,
     /// A cheaper agent for a session that has nearly used its budget up.
     pub degraded_agent: Option<AgentRef>,
+    /// What is asked of its model, where the router calls one itself.
+    pub model: ModelSettings,
     /// The classes of requests that it serves. No two specialists share one.
     pub intents: BTreeSet<String>,
     /// Who is asked in its place when it cannot answer, in this order; never itself.
@@ -151,6 +154,19 @@ pub struct Specialist {
     pub circuit: CircuitRules,
     /// What its model costs.
     pub price: Price,
+}
+
+/// What is asked of a specialist's model with each call. A Bedrock agent and a runtime have settings
+/// of their own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelSettings {
+    /// A plain model's system prompt; `None`: it has none.
+    pub instruction: Option<String>,
+    /// How freely a plain model chooses its words, 0 to 1; `None`: as its provider has it.
+    pub temperature: Option<f64>,
+    /// The most output tokens of one call of a plain model or a harness; `None`: the model's own
+    /// limit.
+    pub max_output_tokens: Option<u64>,
 }
 
 /// How often and when a failed attempt is tried again.

@@ -27,8 +27,8 @@ pub(crate) struct Request<'r, P> {
     pub(crate) id: &'r str,
     /// When the reply must be out.
     pub(crate) deadline: Timestamp,
-    /// Whether the trace wants to know what agents do while they answer.
-    pub(crate) wants_steps: bool,
+    /// Whether the request is traced, with what agents do while they answer.
+    pub(crate) is_traced: bool,
 }
 
 /// How a task of a request ends.

@@ -17,7 +17,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 pub use step::{Step, ToolKind, Work};
 
-use crate::ids::RootSession;
+use crate::ids::{HoldId, RootSession};
 use crate::units::Timestamp;
 
 /// The identity of a trace, in the form of W3C's trace context.
@@ -34,7 +34,44 @@ impl TraceId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(&self.0, f)
+    }
+}
+
+/// The identity of a span: unique within its trace, whatever other services add to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanId(pub [u8; 8]);
+
+impl SpanId {
+    /// The span of one attempt, which the agent's side has to know before the trace is made.
+    pub(crate) fn of_attempt(hold: &HoldId, number: u64) -> Self {
+        Self(digest(&format!("{}/attempt/{number}", hold.as_str())))
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// A span that is sent, so that another service's spans become a part of it. Written as W3C's
+/// header `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span in it.
+    pub span: SpanId,
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-01", self.trace, self.span)
     }
 }
 
@@ -87,6 +124,8 @@ pub type Attribute = (&'static str, Value);
 /// One piece of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// Its identity, where it was told before the trace was made.
+    pub id: Option<SpanId>,
     /// What is done: one of few names, with whose work it is where that is known.
     pub name: String,
     /// Whose work it is.
@@ -115,16 +154,24 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The identity of the span at a place: unique within the trace, whatever other services add to it.
-    pub fn span_id(&self, place: usize) -> [u8; 8] {
+    /// The identity of the span at a place.
+    pub fn span_id(&self, place: usize) -> SpanId {
         let began = self.spans.first().map_or(0, |root| root.start.0);
-        digest(&format!("{}/{began}/{place}", self.request_id))
+        let of_place = || SpanId(digest(&format!("{}/{began}/{place}", self.request_id)));
+        self.spans.get(place).and_then(|span| span.id).unwrap_or_else(of_place)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parent_is_written_as_a_header_of_w3c() {
+        let parent = TraceParent { trace: TraceId([0xab; 16]), span: SpanId([1; 8]) };
+        let expected = format!("00-{}-0101010101010101-01", "ab".repeat(16));
+        assert_eq!(parent.to_string(), expected);
+    }
 
     #[test]
     fn all_requests_of_a_session_are_one_trace_and_its_id_does_not_tell_the_session() {

@@ -43,9 +43,9 @@ impl Environment {
         Self { config, service, traces }
     }
 
-    /// What the core is told of an invocation. `wants_steps`: whether its trace wants to know what
-    /// agents do while they answer.
-    pub fn request<'i>(&self, invocation: &'i Invocation, wants_steps: bool) -> LambdaRequest<'i> {
+    /// What the core is told of an invocation. `is_traced`: whether it is traced,
+    /// with what agents do while they answer.
+    pub fn request<'i>(&self, invocation: &'i Invocation, is_traced: bool) -> LambdaRequest<'i> {
         let Config { function_name, version, .. } = &self.config;
         LambdaRequest {
             id: &invocation.request_id,
@@ -57,7 +57,7 @@ impl Environment {
                 service: self.service.clone(),
             }),
             function_version: (version != UNPUBLISHED).then(|| version.clone()),
-            wants_steps,
+            is_traced,
         }
     }
 

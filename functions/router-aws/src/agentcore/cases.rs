@@ -10,8 +10,8 @@ use router_core::units::Tokens;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::classify;
 use super::reading::AnswerReader;
+use crate::failure;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/end-to-end/cases");
 
@@ -60,7 +60,8 @@ impl Case {
     fn read(&self, size: usize) -> Outcome {
         if self.status.is_some_and(|status| status >= 400) {
             let message = format!("Received error ({}) from runtime.", self.status.unwrap());
-            return Outcome::new(Err(classify::of_the_runtime(&message)), Usage::UNKNOWN);
+            let error = failure::named("RuntimeClientError", &message).unwrap();
+            return Outcome::new(Err(error), Usage::UNKNOWN);
         }
         let mut reading = AnswerReader::new(&self.content_type, Tokens(100_000));
         for bytes in self.body().chunks(size) {

@@ -1,19 +1,23 @@
 //! What is gathered from the events of one answer's stream.
 
+use aws_smithy_types::base64;
 use router_core::charge::Usage;
 use router_core::invocation::{InvokeError, Outcome};
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
-use super::frames::Event;
 use super::guardrail;
 use super::steps::Steps;
 use super::trace_event::TraceEvent;
-use super::usage::Report;
 use crate::failure;
+use crate::frames::{Event, Reading, broken};
+use crate::usage::Report;
 
 /// The most bytes of an answer that are kept. A reply to the supervisor has 25,000 at most.
 const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
+/// The event that tells what the agent does.
+const TRACE: &str = "trace";
 
 /// An answer as far as it was read.
 #[derive(Debug, Default)]
@@ -39,28 +43,34 @@ impl AnswerReader {
     pub(super) fn new(wants_steps: bool) -> Self {
         Self { steps: Steps::wanted(wants_steps), ..Self::default() }
     }
+}
 
-    /// Takes an event in. Usage may come after the last chunk, so the stream has to be read
-    /// to its end.
-    ///
-    /// # Errors
-    ///
-    /// [`InvokeError::TooLong`] where the answer has too many bytes.
-    pub(super) fn take(&mut self, event: Event) -> Result<(), InvokeError> {
-        match event {
-            Event::Chunk(bytes) if self.bytes.len() + bytes.len() > MOST_ANSWER_BYTES => {
-                return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
+impl Reading for AnswerReader {
+    fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
+        self.used.total() > max
+            && event.name == TRACE
+            && matches!(TraceEvent::by(&event.payload), Some(TraceEvent::ModelBegins(_)))
+    }
+
+    /// Usage may come after the last chunk, so the stream has to be read to its end.
+    fn take(&mut self, event: Event) -> Result<(), InvokeError> {
+        match event.name.as_str() {
+            "chunk" => {
+                let bytes = bytes(&event.payload)?;
+                if self.bytes.len() + bytes.len() > MOST_ANSWER_BYTES {
+                    return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
+                }
+                self.bytes.extend(bytes);
             }
-            Event::Chunk(bytes) => self.bytes.extend(bytes),
-            Event::Trace(part) => self.take_trace(&part),
-            Event::ReturnControl => self.returned_control = true,
-            Event::Other => {}
+            TRACE => self.take_trace(&event.payload),
+            "returnControl" => self.returned_control = true,
+            // Files, and what later versions of the service send.
+            _ => {}
         }
         Ok(())
     }
 
-    /// The stream ended in order.
-    pub(super) fn finish(self) -> Outcome {
+    fn finish(self) -> Outcome {
         let is_known = self.reported > 0 && self.begun <= self.reported && !self.is_silent;
         let usage = if is_known { Usage::Reported(self.used) } else { Usage::AtLeast(self.used) };
         // A guardrail's and a failure's apology comes as text, and looks like an answer.
@@ -73,34 +83,25 @@ impl AnswerReader {
         } else if self.bytes.is_empty() {
             Err(InvokeError::EmptyAnswer)
         } else {
-            String::from_utf8(self.bytes)
-                .map_err(|_| InvokeError::StreamBroken("the answer is no valid UTF-8".into()))
+            String::from_utf8(self.bytes).map_err(|_| broken("the answer is no valid UTF-8"))
         };
         Outcome { result, usage, steps: self.steps.finish() }
     }
 
-    /// The stream ended otherwise: text received before is no answer, and usage reported
-    /// before is only a part. A guardrail's word stands all the same.
-    pub(super) fn broken_off(self, error: InvokeError) -> Outcome {
+    /// A guardrail's word stands all the same.
+    fn broken_off(self, error: InvokeError) -> Outcome {
         let has_begun = !self.bytes.is_empty() || self.begun > 0;
         let usage = failure::used_before(&error, self.used, has_begun);
         let error = if self.guardrail_blocked { InvokeError::Guardrail } else { error };
         Outcome { result: Err(error), usage, steps: self.steps.finish() }
     }
 
-    /// The stream is left, since another model invocation begins and more tokens than `max`
-    /// have been used before it.
-    pub(super) fn cut(self, max: Tokens) -> Outcome {
-        let usage = Usage::Cut(self.used);
-        Outcome { usage, ..self.broken_off(InvokeError::TooManyTokens { max }) }
+    fn used(&self) -> TokenUse {
+        self.used
     }
+}
 
-    /// Whether this event begins a model invocation that `max` tokens do not allow any more.
-    pub(super) fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
-        let Event::Trace(part) = event else { return false };
-        self.used.total() > max && matches!(TraceEvent::by(part), Some(TraceEvent::ModelBegins(_)))
-    }
-
+impl AnswerReader {
     fn take_trace(&mut self, part: &Value) {
         // A collaborator's mishap is its supervisor's to mend; the tokens count all the same.
         let is_own = part["collaboratorName"].is_null()
@@ -125,6 +126,15 @@ impl AnswerReader {
     }
 }
 
+/// The bytes of the answer in a chunk.
+fn bytes(payload: &Value) -> Result<Vec<u8>, InvokeError> {
+    match &payload["bytes"] {
+        Value::String(text) => base64::decode(text).map_err(|_| broken("a chunk is no base64")),
+        Value::Null if payload.is_object() => Ok(Vec::new()),
+        _ => Err(broken("a chunk could not be read")),
+    }
+}
+
 /// Why the agent gave up, which it says in words or with an HTTP status.
 fn failure_told_by(trace: &Value) -> InvokeError {
     let is_throttled = trace["failureCode"].as_u64() == Some(429)
@@ -138,18 +148,21 @@ mod tests {
 
     use super::*;
 
+    fn event(name: &str, payload: Value) -> Event {
+        Event { name: name.to_owned(), payload }
+    }
+
     fn chunk(bytes: &[u8]) -> Event {
-        Event::Chunk(bytes.to_vec())
+        event("chunk", json!({ "bytes": base64::encode(bytes) }))
     }
 
     fn trace(trace: Value) -> Event {
-        Event::Trace(json!({ "callerChain": [{ "agentAliasArn": "arn" }], "trace": trace }))
+        event(TRACE, json!({ "callerChain": [{ "agentAliasArn": "arn" }], "trace": trace }))
     }
 
-    fn of_a_collaborator(event: Event) -> Event {
-        let Event::Trace(mut part) = event else { panic!("{event:?}") };
-        part["collaboratorName"] = "helper".into();
-        Event::Trace(part)
+    fn of_a_collaborator(mut event: Event) -> Event {
+        event.payload["collaboratorName"] = "helper".into();
+        event
     }
 
     fn model_begins() -> Event {
@@ -199,6 +212,15 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_that_cannot_be_read_is_a_broken_stream_and_an_empty_one_is_not() {
+        for payload in [json!({ "bytes": "?" }), json!({ "bytes": 1 }), json!([]), Value::Null] {
+            let error = AnswerReader::default().take(event("chunk", payload)).unwrap_err();
+            assert!(matches!(error, InvokeError::StreamBroken(_)));
+        }
+        AnswerReader::default().take(event("chunk", json!({}))).unwrap();
+    }
+
+    #[test]
     fn an_answer_has_a_limit_however_many_chunks_it_comes_in() {
         let mut reading = AnswerReader::default();
         for _ in 0..2 {
@@ -240,7 +262,7 @@ mod tests {
             trace(json!({ "routingClassifierTrace": { "modelInvocationInput": {} } })),
             of_a_collaborator(model_begins()),
             // A part of the trace could not be read.
-            Event::Trace(Value::Null),
+            event(TRACE, Value::Null),
         ];
         for silent in silent {
             let name = format!("{silent:?}");
@@ -337,8 +359,6 @@ mod tests {
         assert!(reading.goes_too_far(&model_begins(), Tokens(100)));
         assert!(!reading.goes_too_far(&model_begins(), Tokens(101)));
         assert!(!reading.goes_too_far(&chunk(b"the answer"), Tokens(100)), "it is kept");
-        let outcome = reading.cut(Tokens(100));
-        assert!(matches!(outcome.result, Err(InvokeError::TooManyTokens { max: Tokens(100) })));
-        assert!(matches!(outcome.usage, Usage::Cut(used) if used.total() == Tokens(101)));
+        assert_eq!(reading.used().total(), Tokens(101));
     }
 }

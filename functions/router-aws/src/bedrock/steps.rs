@@ -11,7 +11,7 @@ use router_core::units::Timestamp;
 use serde_json::Value;
 
 use super::trace_event::TraceEvent;
-use super::usage::Report;
+use crate::usage::Report;
 
 /// An agent that goes in circles must not fill the memory.
 const MAX_STEPS: usize = 200;

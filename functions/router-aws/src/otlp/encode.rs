@@ -43,7 +43,7 @@ pub(super) fn encode(
 fn span(trace: &Trace, place: usize, span: &Span) -> message::Span {
     let facts = span.attributes.iter().map(|(key, value)| attribute(key, value));
     let failure = span.failure.map(|reason| attribute(key::ERROR_TYPE, &reason.into()));
-    let parent = span.parent.map(|parent| trace.span_id(parent).to_vec());
+    let parent = span.parent.map(|parent| trace.span_id(parent).0.to_vec());
     let kind = match span.kind {
         Kind::Server => SpanKind::Server,
         Kind::Client => SpanKind::Client,
@@ -51,7 +51,7 @@ fn span(trace: &Trace, place: usize, span: &Span) -> message::Span {
     };
     message::Span {
         trace_id: trace.id.0.to_vec(),
-        span_id: trace.span_id(place).to_vec(),
+        span_id: trace.span_id(place).0.to_vec(),
         parent_span_id: parent.unwrap_or_default(),
         name: span.name.clone(),
         kind: kind.into(),
@@ -94,6 +94,7 @@ mod tests {
     #[test]
     fn a_trace_is_written_with_its_parents_its_times_and_its_failures() {
         let span = |name: &str, kind, parent, start, end| Span {
+            id: None,
             name: name.to_owned(),
             kind,
             parent,

@@ -11,10 +11,11 @@ use super::{Lookup, mistake, set};
 /// The endpoint of all services, and those of the services that the function calls, itself or for
 /// its credentials:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE",
     "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     "AWS_ENDPOINT_URL_CLOUDWATCH",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_STS",
@@ -110,7 +111,7 @@ mod tests {
     fn every_endpoint_of_the_sdk_is_looked_at() {
         let found = check_all(&|name| Some(format!("user:SECRET@{name}"))).unwrap_err();
         let found: Vec<String> = found.iter().map(Mistake::to_string).collect();
-        assert_eq!(found.len(), 6);
+        assert_eq!(found.len(), NAMES.len());
         assert!(found.iter().all(|text| text.starts_with("`AWS_ENDPOINT_URL")), "{found:?}");
         assert!(found.iter().all(|text| !text.contains("SECRET")), "{found:?}");
         assert_eq!(check_all(&|_| None), Ok(()));

@@ -343,7 +343,7 @@ mod tests {
             caller: &verified_caller(),
             id: "r",
             deadline: Timestamp(60_000),
-            wants_steps: false,
+            is_traced: false,
         };
         test(Purse(request), &journal).await
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::circuit::Circuits;
 use crate::doubles::{
     Doubles, InMemoryCircuits, InMemoryLedger, ManualClock, Published, RecordingLog, RecordingSink,
-    ScriptedInvoker, account, answers, fails, policy,
+    ScriptedInvoker, Sent, account, answers, fails, policy,
 };
 use crate::ids::UserMark;
 use crate::invocation::InvokeError;
@@ -19,7 +19,7 @@ const REQUEST: LambdaRequest<'_> = LambdaRequest {
     deadline: Timestamp(60_000),
     cold_start: None,
     function_version: None,
-    wants_steps: false,
+    is_traced: false,
 };
 
 fn event(arguments: Value) -> Event {
@@ -46,6 +46,7 @@ struct Played {
     data: Vec<Published>,
     entries: Vec<Entry>,
     incidents: Vec<Incident>,
+    sent: Vec<Sent>,
 }
 
 impl Played {
@@ -87,7 +88,8 @@ async fn play_request(
     assert!(batches.len() <= 1, "one batch a request");
     let data = batches.into_iter().flatten().collect();
     let incidents = incidents.incidents();
-    Played { reply, account: ledger.account(), holds: ledger.holds(), data, entries, incidents }
+    let (account, holds, sent) = (ledger.account(), ledger.holds(), invoker.sent());
+    Played { reply, account, holds, data, entries, incidents, sent }
 }
 
 #[tokio::test]

@@ -11,12 +11,10 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::value::{as_decimal, parse_usd, shorten, shorten_to, show};
 use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, may_be_secret};
 use crate::ids::SpecialistName;
 use crate::units::{MicroUsd, Share};
-
-/// Values from a policy file are shown up to this length.
-const SHOWN_CHARS: usize = 60;
 
 /// Agents are shown up to this one: what tells two ARNs apart stands at their end.
 const AGENT_SHOWN_CHARS: usize = 240;
@@ -179,6 +177,11 @@ impl<'t> Section<'t> {
         })
     }
 
+    pub(super) fn optional_fraction(&self, key: &'static str) -> Option<f64> {
+        self.get(key)?;
+        Some(self.fraction(key, 0.0))
+    }
+
     pub(super) fn share(&self, key: &'static str, default: Share) -> Share {
         let rule = "it must be a number above 0, up to 1, of six decimals at most";
         self.read(key, Some(default), default, rule, |value| {
@@ -212,6 +215,15 @@ impl<'t> Section<'t> {
         self.read(key, None, String::new(), "it must be a string that is not empty", |value| {
             value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
         })
+    }
+
+    /// A string that may be empty, which is as if it were absent.
+    pub(super) fn optional_text(&self, key: &'static str) -> Option<String> {
+        let text =
+            self.read(key, Some(String::new()), String::new(), "it must be a string", |value| {
+                value.as_str().map(str::to_owned)
+            });
+        Some(text).filter(|text| !text.trim().is_empty())
     }
 
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
@@ -365,36 +377,5 @@ impl<'t> Section<'t> {
 
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
-}
-
-/// An amount of up to a million dollars.
-fn parse_usd(value: &Value) -> Option<MicroUsd> {
-    MicroUsd::parse_usd(&as_decimal(value)?).filter(|amount| amount.0 <= 1_000_000_000_000)
-}
-
-/// A TOML number in decimal digits. TOML floats are binary, but printing one gives the
-/// shortest decimal that means it, which is what the file says.
-fn as_decimal(value: &Value) -> Option<String> {
-    match value {
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Float(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn show(value: &Value) -> String {
-    shorten(&value.to_string())
-}
-
-fn shorten(text: &str) -> String {
-    shorten_to(SHOWN_CHARS, text)
-}
-
-fn shorten_to(most_chars: usize, text: &str) -> String {
-    let escaped = text.replace('\n', "\\n");
-    match escaped.char_indices().nth(most_chars) {
-        Some((end, _)) => format!("{}…", &escaped[..end]),
-        None => escaped,
     }
 }

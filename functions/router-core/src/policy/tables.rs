@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::{
-    CircuitRules, OnLedgerFailure, Retry, SessionLimits, Specialist, SpecialistName, TenantDay,
+    CircuitRules, ModelSettings, OnLedgerFailure, Retry, SessionLimits, Specialist, SpecialistName,
+    TenantDay,
 };
 use crate::units::{MicroUsd, Price, Share, Tokens};
 
@@ -87,6 +88,12 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
         description: section.text("description"),
         agent: section.agent(&name, known.agents),
         degraded_agent: section.optional_agent("degraded_agent"),
+        model: ModelSettings {
+            instruction: section.optional_text("instruction"),
+            temperature: section.optional_fraction("temperature"),
+            // What the service takes is a 32-bit number.
+            max_output_tokens: section.optional_integer("max_output_tokens", 1..=1_000_000_000),
+        },
         intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
         fallback,
         requires_verified_identity: section.boolean("requires_verified_identity", true),

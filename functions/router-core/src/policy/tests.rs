@@ -110,14 +110,8 @@ fn a_wrong_agent_is_shown_as_a_whole_with_the_rule_that_it_breaks() {
     let agents = BTreeMap::from([("general".to_owned(), arn.to_owned())]);
     let found = Policy::parse(&text, Some(&agents)).unwrap_err();
     let messages: Vec<String> = found.iter().map(Mistake::to_string).collect();
-    let of = |setting| {
-        format!(
-            "`{setting}` is \"{arn}\": an ARN must be \
-             `arn:aws:bedrock-agentcore:REGION:ACCOUNT:runtime/NAME-ID`, which may end in \
-             `/runtime-endpoint/NAME`, or \
-             `arn:aws:bedrock:REGION:ACCOUNT:agent-alias/AGENTID/ALIASID`"
-        )
-    };
+    let rule = AgentRef::parse(arn).unwrap_err();
+    let of = |setting| format!("`{setting}` is \"{arn}\": {rule}");
     assert_eq!(messages, [of("specialists.billing.agent"), of("SPECIALIST_AGENTS.general")]);
 }
 
@@ -283,9 +277,29 @@ fn what_is_optional_is_read_where_it_is_there() {
 }
 
 #[test]
-fn an_agents_id_names_no_account() {
-    let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/shop-AbCdEf0123";
-    for (agent, id) in [("AGENT00001/LIVE000001", "AGENT00001"), (arn, "shop-AbCdEf0123")] {
-        assert_eq!(AgentRef::parse(agent).unwrap().id(), id);
+fn a_model_has_settings_of_its_own_and_an_empty_instruction_is_none() {
+    let with = |lines: &str| {
+        let line = "description = \"refunds\"";
+        parse(&MINIMAL.replace(line, &format!("{line}\n{lines}")))
+    };
+    let model = |lines| with(lines).unwrap().find("billing").unwrap().model.clone();
+    assert_eq!(model(""), ModelSettings::default());
+    assert_eq!(model("instruction = ' '"), ModelSettings::default());
+    let expected = ModelSettings {
+        instruction: Some("Be kind.".to_owned()),
+        temperature: Some(0.1),
+        max_output_tokens: Some(1_000),
+    };
+    let lines = "instruction = 'Be kind.'\ntemperature = 0.1\nmax_output_tokens = 1_000";
+    assert_eq!(model(lines), expected);
+    for (line, setting) in [
+        ("instruction = 7", "specialists.billing.instruction"),
+        ("temperature = 1.1", "specialists.billing.temperature"),
+        ("temperature = -0.1", "specialists.billing.temperature"),
+        ("max_output_tokens = 0", "specialists.billing.max_output_tokens"),
+    ] {
+        let found = with(line).unwrap_err();
+        assert_eq!(found.len(), 1, "{line}");
+        assert_eq!(found[0].setting, setting);
     }
 }

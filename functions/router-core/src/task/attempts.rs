@@ -21,6 +21,7 @@ use crate::outcome::Reason;
 use crate::policy::{OnLedgerFailure, Retry, Specialist};
 use crate::ports::Ports;
 use crate::retry;
+use crate::trace::{SpanId, TraceId, TraceParent};
 use crate::units::{Clock, Timestamp, TokenUse};
 
 /// The right to invoke a specialist once.
@@ -203,15 +204,21 @@ impl Invocation {
             hold: self.id.clone(),
             agent: agent.id().to_owned(),
         });
+        let trace = context.request.is_traced.then(|| TraceParent {
+            trace: TraceId::of(Some(&caller.root), context.request.id),
+            span: SpanId::of_attempt(&self.id, self.attempts),
+        });
         let attempt = Attempt {
             agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, self.lane),
+            root_session: &caller.root,
             attributes: &caller.forwarded_attributes(),
+            model: &specialist.model,
             request: &context.task.prompt,
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
-            wants_steps: context.request.wants_steps,
+            trace,
             stop: context.stop,
         };
         let Outcome { result, usage, steps } =

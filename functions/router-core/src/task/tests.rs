@@ -120,7 +120,7 @@ impl Stage {
             caller: &self.caller,
             id,
             deadline: self.clock.now().after(time),
-            wants_steps: false,
+            is_traced: false,
         };
         let end = run(request, 0, task, &self.stop).await;
         let body = journal.read(|entries| views::body::of(entries, 0, end, task, &self.policy));

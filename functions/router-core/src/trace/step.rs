@@ -79,6 +79,7 @@ impl Step {
             Work::Model { usage: None, .. } | Work::Collaborator { .. } => {}
         }
         Span {
+            id: None,
             name: match name {
                 Some((_, name)) => format!("{operation} {name}"),
                 None => operation.to_owned(),

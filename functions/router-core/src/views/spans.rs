@@ -11,7 +11,7 @@ use crate::charge::Charge;
 use crate::ids::{HoldId, RootSession, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::outcome::{Reason, Status};
-use crate::trace::{Attribute, Kind, Span, Step, Trace, TraceId, key};
+use crate::trace::{Attribute, Kind, Span, SpanId, Step, Trace, TraceId, key};
 use crate::units::Timestamp;
 
 /// The trace of a request with Lambda's id `request_id`. All requests of a session are one trace;
@@ -103,8 +103,10 @@ impl<'e> Tree<'e> {
                 let (outcome, is_failure) = not_held(*why);
                 self.reserved(*task, *at, outcome, is_failure);
             }
-            Fact::AttemptStarted { number, agent, .. } => {
-                self.begin_attempt(*task, *at, *number, agent);
+            Fact::AttemptStarted { number, agent, hold } => {
+                if let Some(span) = self.begin_attempt(*task, *at, *number, agent) {
+                    self.spans[span].id = Some(SpanId::of_attempt(hold, *number));
+                }
             }
             Fact::AttemptEnded { usage, charge: used, failure, steps, .. } => {
                 if let Some(span) = self.of(*task).attempt.take() {
@@ -177,8 +179,14 @@ impl<'e> Tree<'e> {
         }
     }
 
-    fn begin_attempt(&mut self, task: Option<usize>, at: Timestamp, number: u64, agent: &str) {
-        let Some((candidate, specialist)) = self.of(task).candidate else { return };
+    fn begin_attempt(
+        &mut self,
+        task: Option<usize>,
+        at: Timestamp,
+        number: u64,
+        agent: &str,
+    ) -> Option<usize> {
+        let (candidate, specialist) = self.of(task).candidate?;
         let name = format!("{} {specialist}", key::INVOKE_AGENT);
         let span = self.begin(Some(candidate), Kind::Client, name, at);
         let conversation = self.conversation.clone();
@@ -194,6 +202,7 @@ impl<'e> Tree<'e> {
             ],
         );
         self.of(task).attempt = Some(span);
+        Some(span)
     }
 
     /// Adds what the agent did as parts of its attempt, which ended at `end`.
@@ -287,7 +296,8 @@ impl<'e> Tree<'e> {
         start: Timestamp,
     ) -> usize {
         let attributes = Vec::new();
-        self.spans.push(Span { name, kind, parent, start, end: start, attributes, failure: None });
+        let (id, end, failure) = (None, start, None);
+        self.spans.push(Span { id, name, kind, parent, start, end, attributes, failure });
         self.open.push(self.spans.len() - 1);
         self.spans.len() - 1
     }

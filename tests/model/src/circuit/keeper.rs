@@ -17,7 +17,7 @@ use router_core::circuit::{
     Admission, Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Circuits,
 };
 use router_core::ids::{SessionMark, SpecialistName};
-use router_core::policy::{AgentRef, CircuitRules, Retry, Specialist};
+use router_core::policy::{AgentRef, CircuitRules, ModelSettings, Retry, Specialist};
 use router_core::units::{Clock, MicroUsd, Moment, Price, Timestamp, Tokens};
 
 use super::process::Word;
@@ -59,6 +59,7 @@ impl Desk {
             name: SpecialistName::parse("general").unwrap(),
             description: String::new(),
             agent: AgentRef::parse("AGENT/ALIAS").unwrap(),
+            model: ModelSettings::default(),
             degraded_agent: None,
             intents: BTreeSet::new(),
             fallback: Vec::new(),

@@ -37,7 +37,8 @@ async fn play_with_panic(call: u64) -> Option<(Played, State)> {
     let Handled { reply, entries } = handler.handle(&ask_orders(), REQUEST).await;
     let data = metrics.batches().into_iter().flatten().collect();
     let (incidents, account) = (incidents.incidents(), ledger.account());
-    let played = Played { reply, account, holds: ledger.holds(), data, entries, incidents };
+    let (holds, sent) = (ledger.holds(), invoker.sent());
+    let played = Played { reply, account, holds, data, entries, incidents, sent };
     (trap.left() == 0).then(|| (played, circuits.store().state("orders")))
 }
 
@@ -50,7 +51,7 @@ async fn a_panic_anywhere_is_answered_and_loses_neither_hold_nor_metric_nor_inci
     let mut panicked_in = 0;
     for call in 1.. {
         let Some((played, orders)) = play_with_panic(call).await else { break };
-        let Played { reply, account, holds, data, entries, incidents } = played;
+        let Played { reply, account, holds, data, entries, incidents, .. } = played;
         assert!(matches!(reply.body.status, Status::Failed | Status::FellBack), "{call}");
         assert!(!format!("{:?}", reply.body.message).contains("trap"), "{call}");
         assert_eq!(reply.session_attributes["root_session_id"], "s", "{call}");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::doubles::turns_down;
 use crate::ledger::Limit;
-use crate::trace::{Span, Trace, key};
+use crate::trace::{Span, Trace, TraceParent, key};
 
 async fn trace_of(
     ledger: InMemoryLedger,
@@ -84,4 +84,22 @@ async fn names_that_the_policy_does_not_have_are_not_told() {
     let trace = trace_of(InMemoryLedger::default(), [answers("GENERAL", "a secret")], &event).await;
     assert_eq!(fact(&trace.spans[0], key::ASKED).as_deref(), Some("unknown"));
     assert!(!format!("{trace:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn an_agent_is_told_the_span_of_the_attempt_that_it_serves_if_there_is_one() {
+    let script = || {
+        let turned_down = turns_down("ORDERS", InvokeError::Throttled);
+        [turned_down, fails("ORDERS", InvokeError::GaveUp), answers("GENERAL", "sorry")]
+    };
+    let request = LambdaRequest { is_traced: true, ..REQUEST };
+    let event = ask_orders();
+    let played = play_request(InMemoryLedger::default(), script(), &event, request).await;
+    let session = event.caller.as_ref().ok().map(|caller| &caller.root);
+    let trace = views::spans::of(&played.entries, session, REQUEST.id);
+    let told: Vec<TraceParent> = played.sent.iter().filter_map(|sent| sent.trace).collect();
+    let span = |place| TraceParent { trace: trace.id, span: trace.span_id(place) };
+    assert_eq!(told, [4, 5, 9].map(span));
+    let played = play(InMemoryLedger::default(), script(), &event).await;
+    assert!(played.sent.iter().all(|sent| sent.trace.is_none()), "their side decides by itself");
 }

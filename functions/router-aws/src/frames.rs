@@ -1,10 +1,11 @@
-//! The events of an answer's stream, out of the bytes of its body.
+//! Answers that are streams of frames: those of Bedrock agents, AgentCore harnesses and models.
 //!
 //! The SDK would read the same frames, and would lose what the router needs: the tokens of the
-//! prompt cache, since its `Usage` (1.151) has two members, and the name of an exception that it
-//! does not know. It also keeps a frame of any size. So [`TakesBody`] takes the body before the
-//! SDK reads it.
+//! prompt cache, since the `Usage` of a Bedrock agent (1.151) has two members, and the name of an
+//! exception that it does not know. It also keeps a frame of any size. So [`TakesBody`] takes the
+//! body before the SDK reads it, and [`read`] sees an attempt through.
 
+use std::future::Future;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +14,21 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::event_stream::Message;
 use flate2::Crc;
-use router_core::invocation::InvokeError;
+use router_core::charge::Usage;
+use router_core::invocation::{Attempt, InvokeError, Outcome};
+use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
 use crate::failure;
+use crate::timer::Timer;
 
 /// The most bytes of a frame. The model of bedrock-agent-runtime 2023-07-26 allows a chunk 1 MB;
-/// a trace quotes a whole prompt. JSON of nothing but small numbers takes 16 times its length in
+/// a trace quotes a whole prompt, and a harness hands on what its tools answered. JSON of nothing but small numbers takes 16 times its length in
 /// memory, of which the function has 256 MB.
 const MOST_FRAME_BYTES: u32 = 8 * 1024 * 1024;
 
@@ -34,11 +37,11 @@ const PRELUDE_BYTES: usize = 12;
 
 /// Takes the body of an answer that begins, which is empty for the SDK then.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TakesBody(Arc<Mutex<Option<SdkBody>>>);
+pub(crate) struct TakesBody(Arc<Mutex<Option<SdkBody>>>);
 
 impl TakesBody {
     /// The frames of the body that was taken.
-    pub(super) fn frames(&self) -> Frames {
+    pub(crate) fn frames(&self) -> Frames {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         Frames { body: taken.map(ByteStream::new).unwrap_or_default(), buffer: Vec::new() }
     }
@@ -66,20 +69,70 @@ impl Intercept for TakesBody {
 
 /// An event of the stream.
 #[derive(Debug)]
-pub(super) enum Event {
-    /// Bytes of the answer.
-    Chunk(Vec<u8>),
-    /// What the agent does; `null` where that cannot be read.
-    Trace(Value),
-    /// The agent wants its caller to run a function.
-    ReturnControl,
-    /// Files, and what later versions of the service send.
-    Other,
+pub(crate) struct Event {
+    /// What it is called; empty where the frame does not say.
+    pub(crate) name: String,
+    /// What it tells; `null` where that is no JSON.
+    pub(crate) payload: Value,
+}
+
+/// An answer as far as it was read.
+pub(crate) trait Reading: Sized {
+    /// Whether this event begins a model invocation that `max` tokens do not allow any more.
+    fn goes_too_far(&self, event: &Event, max: Tokens) -> bool;
+
+    /// Takes an event in.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be no answer; what comes after need not be read.
+    fn take(&mut self, event: Event) -> Result<(), InvokeError>;
+
+    /// The stream ended in order.
+    fn finish(self) -> Outcome;
+
+    /// The stream ended otherwise: text received before is no answer, and usage reported before is
+    /// only a part.
+    fn broken_off(self, error: InvokeError) -> Outcome;
+
+    /// The tokens that were reported so far.
+    fn used(&self) -> TokenUse;
+}
+
+/// Makes an attempt: waits for the answer that `start` asks for, and reads it to its end.
+pub(crate) async fn read(
+    attempt: &Attempt<'_>,
+    start: impl Future<Output = Result<Frames, Outcome>>,
+    mut reading: impl Reading,
+) -> Outcome {
+    let timer = Timer::start(attempt);
+    let mut frames = match timer.beginning(start).await {
+        Ok(Ok(frames)) => frames,
+        Ok(Err(outcome)) => return outcome,
+        Err(late) => return Outcome::new(Err(late), Usage::UNKNOWN),
+    };
+    // Dropping the frames, which every return here does, closes the connection.
+    loop {
+        let event = match timer.next(frames.next()).await {
+            Ok(Ok(Some(event))) => event,
+            Ok(Ok(None)) => return reading.finish(),
+            Ok(Err(error)) | Err(error) => return reading.broken_off(error),
+        };
+        let max = attempt.max_tokens;
+        if reading.goes_too_far(&event, max) {
+            let usage = Usage::Cut(reading.used());
+            let error = InvokeError::TooManyTokens { max };
+            return Outcome { usage, ..reading.broken_off(error) };
+        }
+        if let Err(error) = reading.take(event) {
+            return reading.broken_off(error);
+        }
+    }
 }
 
 /// The frames of a body that is still being received.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     body: ByteStream,
     buffer: Vec<u8>,
 }
@@ -91,7 +144,7 @@ impl Frames {
     ///
     /// The exception that the stream ended with, [`InvokeError::StreamBroken`] where it breaks
     /// off or a frame is damaged, and [`InvokeError::TooLong`] where a frame has too many bytes.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, InvokeError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, InvokeError> {
         loop {
             if let Some(message) = self.take_frame()? {
                 return event(&message).map(Some);
@@ -137,12 +190,10 @@ fn event(message: &Message) -> Result<Event, InvokeError> {
     };
     let payload = || serde_json::from_slice::<Value>(message.payload()).unwrap_or_default();
     match header(":message-type") {
-        Some("event") => Ok(match header(":event-type") {
-            Some("chunk") => Event::Chunk(bytes(&payload())?),
-            Some("trace") => Event::Trace(payload()),
-            Some("returnControl") => Event::ReturnControl,
-            _ => Event::Other,
-        }),
+        Some("event") => {
+            let name = header(":event-type").unwrap_or_default().to_owned();
+            Ok(Event { name, payload: payload() })
+        }
         Some("exception") => {
             let (payload, whole) = (payload(), String::from_utf8_lossy(message.payload()));
             let text = ["message", "Message"].iter().find_map(|key| payload[key].as_str());
@@ -159,16 +210,8 @@ fn event(message: &Message) -> Result<Event, InvokeError> {
     }
 }
 
-/// The bytes of the answer in a chunk.
-fn bytes(payload: &Value) -> Result<Vec<u8>, InvokeError> {
-    match &payload["bytes"] {
-        Value::String(text) => base64::decode(text).map_err(|_| broken("a chunk is no base64")),
-        Value::Null if payload.is_object() => Ok(Vec::new()),
-        _ => Err(broken("a chunk could not be read")),
-    }
-}
-
-fn broken(how: &'static str) -> InvokeError {
+/// The error of a stream that cannot be read.
+pub(crate) fn broken(how: &'static str) -> InvokeError {
     InvokeError::StreamBroken(how.into())
 }
 
@@ -177,6 +220,7 @@ mod tests {
     use aws_smithy_eventstream::frame::write_message_to;
     use aws_smithy_types::event_stream::{Header, HeaderValue};
     use router_core::outcome::Reason;
+    use serde_json::json;
 
     use super::*;
 
@@ -197,27 +241,32 @@ mod tests {
         frame([(":message-type", "exception"), (":exception-type", name)], payload)
     }
 
-    /// The bytes of all chunks of a body, which comes in pieces of `size` bytes.
-    fn read(body: &[u8], size: usize) -> Result<Vec<u8>, InvokeError> {
+    /// The events of a body, which comes in pieces of `size` bytes.
+    fn read(body: &[u8], size: usize) -> Result<Vec<(String, Value)>, InvokeError> {
         let mut frames = Frames { body: ByteStream::default(), buffer: Vec::new() };
-        let mut answer = Vec::new();
+        let mut events = Vec::new();
         for piece in body.chunks(size) {
             frames.buffer.extend_from_slice(piece);
             while let Some(message) = frames.take_frame()? {
-                if let Event::Chunk(bytes) = event(&message)? {
-                    answer.extend(bytes);
-                }
+                let Event { name, payload } = event(&message)?;
+                events.push((name, payload));
             }
         }
-        if frames.buffer.is_empty() { Ok(answer) } else { Err(broken("within a frame")) }
+        if frames.buffer.is_empty() { Ok(events) } else { Err(broken("within a frame")) }
     }
 
     #[test]
     fn it_does_not_matter_where_the_connection_splits_the_frames() {
-        let other = frame([(":message-type", "event"), (":event-type", "files")], "{}");
-        let body = [chunk(r#"{"bytes":"b25l"}"#), other, chunk("{}"), chunk(r#"{"bytes":"dHdv"}"#)];
+        let other = frame([(":message-type", "event"), (":event-type", "files")], "no JSON");
+        let body = [chunk(r#"{"bytes":"b25l"}"#), other, chunk("{}")].concat();
+        let event = |name: &str, payload| (name.to_owned(), payload);
+        let expected = [
+            event("chunk", json!({ "bytes": "b25l" })),
+            event("files", Value::Null),
+            event("chunk", json!({})),
+        ];
         for size in [1, 7, 13, 1_000] {
-            assert_eq!(read(&body.concat(), size).unwrap(), b"onetwo", "{size}");
+            assert_eq!(read(&body, size).unwrap(), expected, "{size}");
         }
     }
 
@@ -231,10 +280,6 @@ mod tests {
         }
         for body in [&sound[..sound.len() - 1], b"<html><body>Bad gateway</body></html>"] {
             assert!(matches!(read(body, 64), Err(InvokeError::StreamBroken(_))));
-        }
-        for payload in [r#"{"bytes":"?"}"#, r#"{"bytes":1}"#, "[]", "no JSON"] {
-            let read = read(&chunk(payload), 64);
-            assert!(matches!(read, Err(InvokeError::StreamBroken(_))), "{payload}");
         }
     }
 

@@ -1,23 +1,24 @@
-//! The tokens that one model invocation reports.
+//! The tokens that one model invocation reports, where AWS calls the model: in an agent's trace, or in
+//! the events of the Converse API.
 
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
 /// A report of a model invocation's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// What it names.
-    pub(super) used: TokenUse,
+    pub(crate) used: TokenUse,
     /// Whether that is all. A number that is missing or is none makes a report a part; one of no
     /// tokens at all says nothing, since no model answers to nothing.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 impl Report {
     /// Reads a `usage` object. The service's model has `inputTokens` and `outputTokens`; the names
     /// for the prompt cache and the total are those of the Converse API and of the models' own
     /// answers. Cached tokens stand beside the input there, not within it.
-    pub(super) fn of(usage: &Value) -> Self {
+    pub(crate) fn of(usage: &Value) -> Self {
         let mut used = TokenUse::default();
         let (mut input, mut output, mut total) = (false, false, None);
         let mut is_sound = true;
