@@ -71,7 +71,8 @@ impl Injected {
             | Fault::SoftFailure
             | Fault::Guardrail
             | Fault::Masked
-            | Fault::ReturnControl => false,
+            | Fault::ReturnControl
+            | Fault::Stop(_) => false,
         };
         let long = timeout > SHORT && self.faults.iter().any(waits);
         long.then_some(
@@ -149,6 +150,9 @@ pub(crate) mod tests {
             input_text: String::new(),
             session_attributes: BTreeMap::new(),
             enable_trace: true,
+            trace_parent: None,
+            baggage: None,
+            body: serde_json::Value::Null,
             injected: (index == 0).then_some(Fault::Hang),
             ending: Ending::Played,
         };

@@ -139,10 +139,16 @@ Faults (--fail; the option may be repeated):
               return-control      the agent asks its caller to run a function
               before:EXCEPTION    an HTTP error instead of a stream
               in-stream:EXCEPTION the exception after one chunk
+              stop:REASON         a message that ended for this reason (harnesses and models)
   EXCEPTION   throttlingException, serviceQuotaExceededException, validationException,
               accessDeniedException, resourceNotFoundException, conflictException,
               dependencyFailedException, modelNotReadyException, internalServerException,
               badGatewayException, throttledException, concurrencyException
+  REASON      end_turn, stop_sequence, tool_use, max_tokens, content_filtered,
+              guardrail_intervened, malformed_model_output, malformed_tool_use,
+              model_context_window_exceeded; of harnesses also tool_result, interrupted,
+              partial_turn, max_iterations_exceeded, max_output_tokens_exceeded,
+              timeout_exceeded, hook_stopped
   Where a fault can touch an event, its expectation does not apply: it is marked `--` and held to
   the rules for every reply only. So is an event without an expectation.
 
@@ -385,16 +391,26 @@ mod tests {
 
     #[test]
     fn help_and_script_tell_of_every_fault() {
+        use stand_ins::agents::{AgentKind, Fault};
+
         let script = stand_ins::agents::DEFAULT_SCRIPT;
         let head: String = script.lines().take_while(|line| line.starts_with('#')).collect();
         for text in [AFTER_HELP, &head] {
-            for fault in stand_ins::agents::Fault::all() {
+            for fault in Fault::all_of(AgentKind::Harness) {
                 let name = fault.to_string();
                 let name = name.split_once(':').map_or(&*name, |(_, exception)| exception);
                 assert!(text.contains(name), "{name} in {text}");
             }
-            for word in ["before:", "in-stream:", "throttle ", "error ", "break ", "slow=", "drip="]
-            {
+            for word in [
+                "before:",
+                "in-stream:",
+                "stop:",
+                "throttle ",
+                "error ",
+                "break ",
+                "slow=",
+                "drip=",
+            ] {
                 assert!(text.contains(word), "{word} in {text}");
             }
         }

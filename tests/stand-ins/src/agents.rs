@@ -1,5 +1,5 @@
-//! Stand-in of Bedrock's agent runtime and of AgentCore: `InvokeAgent` and `InvokeAgentRuntime`
-//! for agents that follow a script.
+//! Stand-in of Bedrock and of AgentCore: `InvokeAgent`, `InvokeAgentRuntime`, `InvokeHarness` and
+//! `ConverseStream` for agents that follow a script.
 //!
 //! The wire formats are the true ones, down to checksums and header order, since what this
 //! project must survive is exactly what happens there: errors before and inside a stream, usage
@@ -24,9 +24,13 @@
 
 mod asked;
 mod calls;
+mod converse;
 mod failure;
 mod fault;
+mod harness;
 mod injection;
+mod kind;
+mod model;
 mod playback;
 mod runtime;
 mod script;
@@ -40,6 +44,7 @@ use std::sync::Arc;
 pub use self::calls::{Call, Ending};
 pub use self::fault::{Exception, Fault, UnknownFault};
 pub use self::injection::{Injection, InjectionError, Rate};
+pub use self::kind::AgentKind;
 pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
 use self::calls::CallLog;
@@ -84,8 +89,8 @@ impl Agents {
         Ok(Self { presence: Presence::of(server), stage })
     }
 
-    /// What `AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME` and `AWS_ENDPOINT_URL_BEDROCK_AGENTCORE`
-    /// have to be.
+    /// What `AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME`, `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` and
+    /// `AWS_ENDPOINT_URL_BEDROCK_AGENTCORE` have to be.
     pub fn url(&self) -> String {
         format!("http://{}", self.presence.address())
     }

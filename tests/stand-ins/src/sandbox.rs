@@ -99,6 +99,7 @@ impl Sandbox {
         let mut env = BTreeMap::from([
             ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME".to_owned(), agents.url()),
+            ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(), metrics.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table_url),
             ("BUDGET_TABLE_NAME".to_owned(), table.name().to_owned()),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stand_ins::agents::{Fault, Rate};
+use stand_ins::agents::{AgentKind, Fault, Rate};
 use stand_ins::lambda::{Outcome, build_function};
 use stand_ins::table::{Item, key};
 use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox, events};
@@ -96,9 +96,11 @@ fn told(fault: Fault) -> (&'static str, Option<&'static str>) {
         }
         Fault::CloseInStream | Fault::BadChecksum => ("fell_back", Some("stream_broken")),
         Fault::Empty => ("fell_back", Some("empty_answer")),
-        Fault::Close | Fault::Reset | Fault::SoftFailure | Fault::ReturnControl => {
-            ("fell_back", Some("agent_error"))
-        }
+        Fault::Close
+        | Fault::Reset
+        | Fault::SoftFailure
+        | Fault::ReturnControl
+        | Fault::Stop(_) => ("fell_back", Some("agent_error")),
         Fault::Before(_) | Fault::InStream(_) => {
             let reason = match fault.to_string().split_once(':').unwrap().1 {
                 "throttlingException" | "throttledException" | "serviceQuotaExceededException" => {
@@ -115,7 +117,7 @@ fn told(fault: Fault) -> (&'static str, Option<&'static str>) {
 #[tokio::test]
 async fn every_fault_reaches_the_function_as_what_it_is() {
     let sandbox = sandbox().await;
-    for fault in Fault::all() {
+    for fault in Fault::all_of(AgentKind::Bedrock) {
         sandbox.agents().fail("orders", fault, Rate::ALWAYS).unwrap();
         let body = ask(&sandbox, &fault.to_string().replace(['=', ':'], "-"), "Where is it?").await;
         let found = (body["status"].as_str().unwrap(), body["reason"].as_str());
@@ -125,7 +127,10 @@ async fn every_fault_reaches_the_function_as_what_it_is() {
     assert_eq!(ask(&sandbox, "healed", "Where is it?").await["answer"], "orders says yes");
     let struck: Vec<Fault> =
         sandbox.agents().calls().iter().filter_map(|call| call.injected).collect();
-    assert!(Fault::all().iter().all(|fault| struck.contains(fault)), "{struck:?}");
+    assert!(
+        Fault::all_of(AgentKind::Bedrock).iter().all(|fault| struck.contains(fault)),
+        "{struck:?}"
+    );
 }
 
 #[tokio::test]

@@ -88,24 +88,6 @@ async fn a_strands_agent_that_used_too_much_is_cut_before_it_goes_on() {
 }
 
 #[tokio::test]
-async fn bedrock_and_agentcore_stand_in_for_each_other() {
-    let general = RUNTIME.replace("orders", "general");
-    let agents = agents_with([]).replace("GENERAL001/LIVE000001", &general);
-    for agents in [on_runtime(&agents_with([]), "json"), agents] {
-        let world =
-            World::start(Options { agents: Some(agents), ..World::options(Limits::NONE) }).await;
-        world.agents().fail_as("orders=before:accessDeniedException").unwrap();
-        let (ask, told) = world.asks_orders().await;
-        assert_eq!(told.outcome(), ("fell_back", Some("access_denied")));
-        assert_eq!(told.body["answer"], "general says yes");
-        let on_runtime: Vec<bool> =
-            told.calls.iter().map(|call| call.agent.starts_with("arn:")).collect();
-        assert!(on_runtime == [true, false] || on_runtime == [false, true], "{on_runtime:?}");
-        world.was_charged(&ask, 2, &[GENERAL], "mixed").await;
-    }
-}
-
-#[tokio::test]
 async fn what_is_not_a_runtimes_job_is_handed_over() {
     for format in FORMATS {
         let world = world(format, &[]).await;

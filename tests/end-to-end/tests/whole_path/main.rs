@@ -12,7 +12,6 @@
 
 mod agentcore;
 mod agentcore_cases;
-mod agentcore_faults;
 mod bad_input;
 mod budgets;
 mod circuits;
@@ -24,11 +23,13 @@ mod failures;
 mod faults;
 mod gateway;
 mod graduated;
+mod harnesses;
 mod layering;
 mod links;
 mod logs;
 mod lost_writes;
 mod metrics;
+mod models;
 mod mutations;
 mod odd_events;
 mod owners;

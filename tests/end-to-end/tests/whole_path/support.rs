@@ -3,6 +3,7 @@
 
 mod account;
 mod ask;
+mod kinds;
 mod line;
 mod policy;
 mod reply;
@@ -10,6 +11,7 @@ mod world;
 
 pub(crate) use account::{Account, account, nothing_held, sessions};
 pub(crate) use ask::Ask;
+pub(crate) use kinds::Cast;
 pub(crate) use line::{Line, TableLine};
 pub(crate) use policy::{Limits, PATIENT, RUNTIME, agents_with, on_runtime, policy, policy_with};
 pub(crate) use reply::{form_of, reply_mistakes};

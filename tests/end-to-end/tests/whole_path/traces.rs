@@ -6,12 +6,13 @@ use std::time::Duration;
 use router_core::ids::RootSession;
 use router_core::trace::TraceId;
 use stand_ins::Options;
+use stand_ins::agents::AgentKind;
 use stand_ins::clock::now;
 use stand_ins::events::Form;
 use stand_ins::metrics::Health;
 use stand_ins::traces::{Export, Span, Traces};
 
-use crate::support::{Ask, Limits, World, agents_with};
+use crate::support::{Ask, Cast, Limits, World, agents_with};
 
 /// A sandbox whose function sends its traces to a receiver, with further settings.
 async fn traced(options: Options, settings: &[(&str, &str)]) -> (World, Traces) {
@@ -269,5 +270,39 @@ async fn nothing_is_sent_where_the_sdk_is_disabled_or_no_session_is_sampled() {
         world.ask(&Ask::orders("Where is it?")).await;
         world.is_still_alive().await;
         assert_eq!(traces.requests(), 0, "{off:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_on_agentcore_joins_the_trace_and_knows_the_session() {
+    for cast in Cast::ALL {
+        let agents = Some(cast.of(&agents_with([])));
+        let options = Options { agents, ..World::options(Limits::NONE) };
+        let (world, traces) = traced(options, &[]).await;
+        let ask = Ask::orders("Where is it?").session("a session; ü");
+        let told = world.ask(&ask).await;
+        let export = traces.exports(1).await.remove(0);
+        let is_attempt = |span: &&Span| span.name == "invoke_agent orders";
+        let attempt = export.spans.iter().find(is_attempt).unwrap();
+        let call = &told.calls[0];
+        if cast.kind() == AgentKind::Bedrock || cast.kind() == AgentKind::Model {
+            assert_eq!((&call.trace_parent, &call.baggage), (&None, &None), "{cast:?}");
+            continue;
+        }
+        let expected = format!("00-{}-{}-01", attempt.trace_id, attempt.id);
+        assert_eq!(call.trace_parent.as_deref(), Some(&*expected), "{cast:?}");
+        let session = "session.id=a%20session%3B%20%C3%BC";
+        assert_eq!(call.baggage.as_deref(), Some(session), "{cast:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_request_is_not_traced_the_agents_side_decides_by_itself() {
+    for cast in [Cast::Stream, Cast::Harness] {
+        let agents = Some(cast.of(&agents_with([])));
+        let world = World::start(Options { agents, ..World::options(Limits::NONE) }).await;
+        let told = world.ask(&Ask::orders("Where is it?").session("s-1")).await;
+        assert_eq!(told.calls[0].trace_parent, None);
+        assert_eq!(told.calls[0].baggage.as_deref(), Some("session.id=s-1"));
     }
 }

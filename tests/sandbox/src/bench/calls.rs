@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use stand_ins::Sandbox;
+use stand_ins::agents::AgentKind;
 
 /// How often each operation was called, by its name with its service: `DynamoDB.UpdateItem`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,12 @@ impl Calls {
         let mut calls: BTreeMap<String, usize> =
             table.into_iter().map(|(name, count)| (format!("DynamoDB.{name}"), count)).collect();
         for call in sandbox.agents().calls() {
-            let is_runtime = call.agent.starts_with("arn:");
-            let name = if is_runtime { "AgentCore.InvokeAgentRuntime" } else { INVOKE_AGENT };
+            let name = match AgentKind::of(&call.agent) {
+                Some(AgentKind::Runtime) => "AgentCore.InvokeAgentRuntime",
+                Some(AgentKind::Harness) => "AgentCore.InvokeHarness",
+                Some(AgentKind::Model) => "Bedrock.ConverseStream",
+                Some(AgentKind::Bedrock) | None => INVOKE_AGENT,
+            };
             *calls.entry(name.to_owned()).or_default() += 1;
         }
         calls.insert(PUT_METRIC_DATA.to_owned(), sandbox.metrics().batches().len());

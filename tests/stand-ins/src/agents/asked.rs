@@ -9,19 +9,13 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::fault::Exception;
-use super::runtime;
-
-/// Whose API an agent is called through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Bedrock,
-    AgentCore,
-}
+use super::kind::AgentKind;
+use super::{harness, model, runtime};
 
 /// What a script can depend on, whichever the service.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) service: Service,
+    pub(super) kind: AgentKind,
     pub(super) agent: String,
     pub(super) region: Option<String>,
     pub(super) session_id: String,
@@ -32,9 +26,12 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn read(request: &Request<Bytes>) -> Result<Self, Failure> {
-        runtime::read(request).unwrap_or_else(|| {
-            Self::of_bedrock(request).ok_or_else(|| Exception::VALIDATION.into())
-        })
+        [runtime::read, harness::read, model::read]
+            .iter()
+            .find_map(|read| read(request))
+            .unwrap_or_else(|| {
+                Self::of_bedrock(request).ok_or_else(|| Exception::VALIDATION.into())
+            })
     }
 
     /// Reads an `InvokeAgent`.
@@ -42,7 +39,7 @@ impl Asked {
         let [agent_id, alias_id, session_id] = route(request.method(), request.uri().path())?;
         let body: Invocation = serde_json::from_slice(request.body()).ok()?;
         Some(Self {
-            service: Service::Bedrock,
+            kind: AgentKind::Bedrock,
             agent: format!("{agent_id}/{alias_id}"),
             region: region(request.headers()),
             session_id,
@@ -51,6 +48,23 @@ impl Asked {
             enable_trace: body.enable_trace,
         })
     }
+}
+
+/// The value of a parameter in a request's query.
+pub(super) fn query<'r>(request: &'r Request<Bytes>, name: &str) -> Option<&'r str> {
+    let pairs = request.uri().query()?.split('&');
+    pairs
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// A region knows its own agents only. A request without a signature is a test's.
+pub(super) fn is_signed_for_region_of(arn: &str, service: &str, headers: &HeaderMap) -> bool {
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let scope = format!("/{region}/{service}/aws4_request");
+    headers
+        .get(AUTHORIZATION)
+        .is_none_or(|value| value.to_str().is_ok_and(|value| value.contains(&scope)))
 }
 
 /// The region that a request is signed for: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.

@@ -7,16 +7,16 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 
-/// One `InvokeAgent` or `InvokeAgentRuntime` request that reached a scripted agent.
+/// One request that reached a scripted agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The specialist's name in the script.
     pub specialist: String,
-    /// The agent as the script has it: `AGENTID/ALIASID`, or an ARN.
+    /// The agent as the script has it: `AGENTID/ALIASID`, `model:ID`, or an ARN.
     pub agent: String,
     /// The region that it was signed for; `None` of a request without a signature.
     pub region: Option<String>,
-    /// The session of Bedrock or of the runtime, as it reads after percent-decoding.
+    /// The session of the agent, as it reads after percent-decoding; a model has none.
     pub session_id: String,
     /// What the agent was asked.
     pub input_text: String,
@@ -24,6 +24,12 @@ pub struct Call {
     pub session_attributes: BTreeMap<String, String>,
     /// Whether traces were asked for, which only Bedrock has.
     pub enable_trace: bool,
+    /// The header `traceparent`, by which the agent's side joins a trace.
+    pub trace_parent: Option<String>,
+    /// The header `baggage`.
+    pub baggage: Option<String>,
+    /// All of the request's body.
+    pub body: serde_json::Value,
     /// The injected fault that struck it; a fault of the script is none.
     pub injected: Option<Fault>,
     /// How far the call has come.
@@ -150,6 +156,9 @@ mod tests {
             input_text: String::new(),
             session_attributes: BTreeMap::new(),
             enable_trace: false,
+            trace_parent: None,
+            baggage: None,
+            body: serde_json::Value::Null,
             injected: None,
             ending: Ending::Running,
         }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-/// One way in which an agent fails or misbehaves. On an AgentCore runtime, whose streams have no
-/// frames, a fault is what comes nearest to it there.
+use super::kind::AgentKind;
+
+/// One way in which an agent fails or misbehaves. Where a kind of agents does not have it, such as a
+/// frame on an AgentCore runtime, it is what comes nearest to it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `before:<exception>`: an HTTP error instead of a stream.
@@ -42,6 +44,8 @@ pub enum Fault {
     Masked,
     /// `return-control`: the agent wants its caller to run a function.
     ReturnControl,
+    /// `stop:<reason>`: a text, and a message that ended for this reason. Of harnesses and models.
+    Stop(&'static str),
 }
 
 /// The faults that are one word. The order is the one of messages and documentation.
@@ -75,6 +79,38 @@ const SLOW: Duration = Duration::from_secs(9);
 /// Shorter than the shipped policy's `idle_timeout_ms` (10 s).
 const DRIP: Duration = Duration::from_secs(1);
 
+/// Why a message can end. Source: `HarnessStopReason` in the service model of bedrock-agentcore
+/// 2024-02-28, and `guardrail_intervened`, which AWS's guide and the Converse API have.
+const STOPS: [&str; 16] = [
+    "end_turn",
+    "stop_sequence",
+    "tool_use",
+    "tool_result",
+    "max_tokens",
+    "content_filtered",
+    "guardrail_intervened",
+    "malformed_model_output",
+    "malformed_tool_use",
+    "model_context_window_exceeded",
+    "interrupted",
+    "partial_turn",
+    "max_iterations_exceeded",
+    "max_output_tokens_exceeded",
+    "timeout_exceeded",
+    "hook_stopped",
+];
+
+/// Those that the Converse API does not have.
+const STOPS_OF_HARNESSES: [&str; 7] = [
+    "tool_result",
+    "interrupted",
+    "partial_turn",
+    "max_iterations_exceeded",
+    "max_output_tokens_exceeded",
+    "timeout_exceeded",
+    "hook_stopped",
+];
+
 /// The longest time that a fault may be given.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -83,6 +119,7 @@ impl Fault {
     pub(super) fn answers(self) -> bool {
         match self {
             Self::UnknownEvent | Self::Masked | Self::Slow(_) => true,
+            Self::Stop(reason) => matches!(reason, "end_turn" | "stop_sequence"),
             Self::Before(_)
             | Self::InStream(_)
             | Self::Drip(_)
@@ -99,13 +136,28 @@ impl Fault {
         }
     }
 
-    /// Every fault by its full name, those with a time at their usual one.
-    pub fn all() -> Vec<Self> {
+    /// Every fault that an agent of this kind can have by its full name, those with a time at their
+    /// usual one.
+    pub fn all_of(kind: AgentKind) -> Vec<Self> {
         let exceptions = EXCEPTIONS.map(|(name, status)| Exception { name, status });
         let plain = PLAIN.map(|(_, fault)| fault);
         let before = exceptions.map(Self::Before);
         let in_stream = exceptions.map(Self::InStream);
-        plain.into_iter().chain(before).chain(in_stream).collect()
+        let stops = STOPS.map(Self::Stop);
+        let all = plain.into_iter().chain(before).chain(in_stream).chain(stops);
+        all.filter(|fault| fault.is_of(kind)).collect()
+    }
+
+    /// Whether an agent of this kind can have it.
+    pub(super) fn is_of(self, kind: AgentKind) -> bool {
+        match self {
+            Self::Stop(reason) => match kind {
+                AgentKind::Bedrock | AgentKind::Runtime => false,
+                AgentKind::Harness => true,
+                AgentKind::Model => !STOPS_OF_HARNESSES.contains(&reason),
+            },
+            _ => true,
+        }
     }
 }
 
@@ -117,6 +169,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Before(exception) => write!(f, "before:{}", exception.name),
             Self::InStream(exception) => write!(f, "in-stream:{}", exception.name),
+            Self::Stop(reason) => write!(f, "stop:{reason}"),
             Self::Slow(time) => write!(f, "slow={}ms", time.as_millis()),
             Self::Drip(time) => write!(f, "drip={}ms", time.as_millis()),
             // Each of the others stands in the list.
@@ -136,6 +189,7 @@ impl FromStr for Fault {
         let parsed = match text.split_once([':', '=']) {
             Some(("before", name)) => Exception::named(name).map(Self::Before),
             Some(("in-stream", name)) => Exception::named(name).map(Self::InStream),
+            Some(("stop", name)) => STOPS.into_iter().find(|stop| *stop == name).map(Self::Stop),
             Some(("slow", time)) => parse_time(time).map(Self::Slow),
             Some(("drip", time)) => parse_time(time).map(Self::Drip),
             _ => None,
@@ -169,7 +223,9 @@ impl fmt::Display for UnknownFault {
         write!(
             f,
             "allowed are {short}, {plain}, `slow=` and `drip=` with a time from 1ms to 600s, and \
-             `before:` or `in-stream:` with one of {exceptions}"
+             `before:` or `in-stream:` with one of {exceptions}, and for harnesses and models \
+             `stop:` with one of {}",
+            STOPS.join(", ")
         )
     }
 }
@@ -261,7 +317,7 @@ mod tests {
     #[test]
     fn every_fault_is_read_again_as_it_is_written() {
         let times = [Fault::Slow(Duration::from_secs(1)), Fault::Drip(Duration::from_millis(20))];
-        for fault in Fault::all().into_iter().chain(times) {
+        for fault in Fault::all_of(AgentKind::Harness).into_iter().chain(times) {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
     }

@@ -74,12 +74,20 @@ impl Injection {
     /// All mistakes of the text.
     pub fn parse_list(text: &str, script: &Script) -> Result<Vec<Self>, InjectionError> {
         let known: Vec<&str> = script.specialists.keys().map(String::as_str).collect();
+        let has = |specialist: &str, fault: Fault| {
+            script.specialists.get(specialist).is_none_or(|known| fault.is_of(known.kind))
+        };
         let mut faults: BTreeMap<&str, (Fault, Rate)> = BTreeMap::new();
         let mut mistakes = Vec::new();
         for setting in text.split(',').map(str::trim) {
             match parse_one(setting, &known) {
                 Ok((specialist, ..)) if faults.contains_key(specialist) => {
                     mistakes.push(format!("`{setting}`: `{specialist}` must be given once"));
+                }
+                Ok((specialist, fault, _)) if !has(specialist, fault) => {
+                    mistakes.push(format!(
+                        "`{setting}`: an agent of {specialist}'s kind does not have this fault"
+                    ));
                 }
                 Ok((specialist, fault, rate)) => {
                     faults.insert(specialist, (fault, rate));
@@ -93,7 +101,7 @@ impl Injection {
         let others = faults.remove(ALL);
         let of = |specialist: &str| faults.get(specialist).copied().or(others);
         let injection = |specialist: &str| {
-            let (fault, rate) = of(specialist)?;
+            let (fault, rate) = of(specialist).filter(|(fault, _)| has(specialist, *fault))?;
             Some(Self { specialist: specialist.to_owned(), fault, rate })
         };
         Ok(known.into_iter().filter_map(injection).collect())

@@ -89,7 +89,7 @@ pub(super) fn steps(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<St
             end = Some(Step::Hang);
         }
         // These never come as far as a stream.
-        Some(Fault::Before(_) | Fault::Hang | Fault::Close | Fault::Reset) => {
+        Some(Fault::Before(_) | Fault::Hang | Fault::Close | Fault::Reset | Fault::Stop(_)) => {
             end = Some(Step::Break);
         }
     }

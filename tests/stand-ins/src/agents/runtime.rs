@@ -9,20 +9,24 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use hyper::header::HeaderName;
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Service, percent_decode, region};
+use super::asked::{Asked, is_signed_for_region_of, percent_decode, query, region};
 use super::failure::Failure;
 use super::fault::{Exception, Fault};
+use super::kind::AgentKind;
 use super::playback::Step;
 use super::script::{Format, Reply, Usage};
 use super::wire::CANNED_ANSWER;
 
 pub(super) const SESSION_ID: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
+
+/// The name of the service in a signature.
+pub(super) const SIGNED_FOR: &str = "bedrock-agentcore";
 
 /// What a container gets.
 #[derive(Deserialize)]
@@ -48,16 +52,15 @@ fn asked(arn: &str, request: &Request<Bytes>) -> Option<Asked> {
     let session_id = request.headers().get(SESSION_ID)?.to_str().ok()?;
     // The limits are those of the service model of bedrock-agentcore 2024-02-28.
     let is_session = (33..=256).contains(&session_id.len());
-    if !is_session || !is_signed_for_region_of(&agent, request.headers()) {
+    if !is_session || !is_signed_for_region_of(&agent, SIGNED_FOR, request.headers()) {
         return None;
     }
-    let query = request.uri().query().unwrap_or_default();
-    if let Some(endpoint) = query.split('&').find_map(|pair| pair.strip_prefix("qualifier=")) {
+    if let Some(endpoint) = query(request, "qualifier") {
         agent = format!("{agent}/runtime-endpoint/{}", percent_decode(endpoint)?);
     }
     let payload: Payload = serde_json::from_slice(request.body()).ok()?;
     Some(Asked {
-        service: Service::AgentCore,
+        kind: AgentKind::Runtime,
         agent,
         region: region(request.headers()),
         session_id: session_id.to_owned(),
@@ -65,15 +68,6 @@ fn asked(arn: &str, request: &Request<Bytes>) -> Option<Asked> {
         session_attributes: payload.session_attributes,
         enable_trace: false,
     })
-}
-
-/// A region knows its own runtimes only. A request without a signature is a test's.
-fn is_signed_for_region_of(arn: &str, headers: &HeaderMap) -> bool {
-    let region = arn.split(':').nth(3).unwrap_or_default();
-    let scope = format!("/{region}/bedrock-agentcore/aws4_request");
-    headers
-        .get(AUTHORIZATION)
-        .is_none_or(|value| value.to_str().is_ok_and(|value| value.contains(&scope)))
 }
 
 /// An exception of `InvokeAgent` as AgentCore has it. What AgentCore does not have comes from the
@@ -121,8 +115,8 @@ pub(super) fn content_type(reply: &Reply) -> &str {
 /// All steps of a reply that has come as far as its body.
 pub(super) fn steps(reply: &Reply) -> Vec<Step> {
     if reply.content_type.is_some() {
-        let parts = parts(&reply.answer, reply.chunks).into_iter();
-        return parts.map(|part| Step::Send(part.into())).collect();
+        let parts = reply.parts().into_iter();
+        return parts.map(|part| Step::Send(part.to_owned().into())).collect();
     }
     match reply.format {
         Format::Json => body_steps(reply),
@@ -175,16 +169,20 @@ fn body_steps(reply: &Reply) -> Vec<Step> {
             whole(&body)
         }
         // These never come as far as a body.
-        Some(Fault::Before(_) | Fault::InStream(_) | Fault::Hang | Fault::Close | Fault::Reset) => {
-            vec![Step::Break]
-        }
+        Some(
+            Fault::Before(_)
+            | Fault::InStream(_)
+            | Fault::Hang
+            | Fault::Close
+            | Fault::Reset
+            | Fault::Stop(_),
+        ) => vec![Step::Break],
     }
 }
 
 fn event_steps(reply: &Reply) -> Vec<Step> {
     let dialect = reply.format;
-    let answer = parts(&reply.answer, reply.chunks);
-    let partial = || text(dialect, &parts(&reply.answer, 2.min(reply.answer.len().max(1)))[0]);
+    let partial = || text(dialect, reply.half());
     let mut end = None;
     let mut events = Vec::new();
     if dialect == Format::Strands {
@@ -197,7 +195,7 @@ fn event_steps(reply: &Reply) -> Vec<Step> {
             if reply.fault == Some(Fault::UnknownEvent) {
                 events.push(json!({ "heartbeat": { "sequence": 1 } }));
             }
-            events.extend(answer.iter().map(|part| text(dialect, part)));
+            events.extend(reply.parts().iter().map(|part| text(dialect, part)));
             events.extend(ending(reply, "end_turn"));
         }
         Some(Fault::Drip(_)) => end = Some(Step::Repeat(event(&text(dialect, ".")))),
@@ -238,7 +236,7 @@ fn event_steps(reply: &Reply) -> Vec<Step> {
             end = Some(Step::Hang);
         }
         // These never come as far as a body.
-        Some(Fault::Before(_) | Fault::Hang | Fault::Close | Fault::Reset) => {
+        Some(Fault::Before(_) | Fault::Hang | Fault::Close | Fault::Reset | Fault::Stop(_)) => {
             end = Some(Step::Break);
         }
     }
@@ -309,19 +307,6 @@ fn usage(model_invocations: &[Usage]) -> Option<Value> {
 
 fn event(data: &Value) -> Bytes {
     format!("data: {data}\n\n").into()
-}
-
-/// Splits a text into as many parts of about the same length as its characters allow.
-fn parts(answer: &str, count: usize) -> Vec<String> {
-    let mut at = 0;
-    (1..=count)
-        .map(|part| {
-            let end = answer.ceil_char_boundary(answer.len() * part / count);
-            let text = answer[at..end].to_owned();
-            at = end;
-            text
-        })
-        .collect()
 }
 
 #[cfg(test)]

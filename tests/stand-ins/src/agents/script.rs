@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::fault::Fault;
+use super::kind::AgentKind;
 
 /// The script that is compiled in, `agents.toml` of the sandbox.
 pub const DEFAULT_SCRIPT: &str = include_str!("../../../sandbox/agents.toml");
@@ -26,8 +27,9 @@ pub struct Script {
 /// One agent and what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Specialist {
-    /// `AGENTID/ALIASID`, or the ARN of an AgentCore runtime.
+    /// By what it is called; tells its [`AgentKind`].
     pub(super) agent: String,
+    pub(super) kind: AgentKind,
     pub(super) listed: bool,
     pub(super) replies: Vec<Reply>,
 }
@@ -72,6 +74,19 @@ pub(super) struct Usage {
     pub(super) cache_write: u64,
     /// It begins and reports nothing.
     pub(super) silent: bool,
+}
+
+impl Usage {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input + other.input,
+            output: self.output + other.output,
+            cache_read: self.cache_read + other.cache_read,
+            cache_write: self.cache_write + other.cache_write,
+            silent: self.silent || other.silent,
+        }
+    }
 }
 
 /// Where the last model invocation's usage stands in the stream.
@@ -181,14 +196,11 @@ impl Specialist {
             .try_into()
             .map_err(|error: toml::de::Error| mistakes.push(format!("{name}: {}", error.message())))
             .ok()?;
-        let on_runtime = is_runtime(&raw.agent);
-        if !on_runtime && !is_alias(&raw.agent) {
-            mistakes.push(format!(
-                "{name}: `agent` is {:?}, asked is AGENTID/ALIASID, each 1 to 10 letters and \
-                 digits, or the ARN of an AgentCore runtime",
-                raw.agent
-            ));
-        }
+        let kind = AgentKind::of(&raw.agent).unwrap_or_else(|| {
+            let rule = AgentKind::RULE;
+            mistakes.push(format!("{name}: `agent` is {:?}, asked is {rule}", raw.agent));
+            AgentKind::Bedrock
+        });
         let count = raw.replies.len();
         let replies: Vec<Reply> = raw
             .replies
@@ -196,7 +208,7 @@ impl Specialist {
             .enumerate()
             .filter_map(|(index, reply)| {
                 let mut found = Vec::new();
-                let reply = Reply::parse(reply, on_runtime, &mut found);
+                let reply = Reply::parse(reply, kind, &mut found);
                 let at = format!("{name}.replies[{index}]");
                 mistakes.extend(found.into_iter().map(|mistake| format!("{at}: {mistake}")));
                 reply
@@ -209,25 +221,12 @@ impl Specialist {
                 "{name}: the last of `replies` must have neither `when` nor `times`, so that every request is answered"
             ));
         }
-        Some(Self { agent: raw.agent, listed: raw.listed, replies })
+        Some(Self { agent: raw.agent, kind, listed: raw.listed, replies })
     }
 }
 
-fn is_alias(agent: &str) -> bool {
-    let valid = |part: &str| {
-        (1..=10).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    agent.split_once('/').is_some_and(|(id, alias)| valid(id) && valid(alias))
-}
-
-fn is_runtime(agent: &str) -> bool {
-    let parts: Vec<&str> = agent.splitn(6, ':').collect();
-    matches!(parts[..], ["arn", _, "bedrock-agentcore", _, _, resource]
-        if resource.starts_with("runtime/"))
-}
-
 impl Reply {
-    fn parse(value: toml::Value, on_runtime: bool, mistakes: &mut Vec<String>) -> Option<Self> {
+    fn parse(value: toml::Value, kind: AgentKind, mistakes: &mut Vec<String>) -> Option<Self> {
         let raw: RawReply = value
             .try_into()
             .map_err(|error: toml::de::Error| mistakes.push(error.message().to_owned()))
@@ -237,6 +236,12 @@ impl Reply {
                 .map_err(|allowed| mistakes.push(format!("`fault` is {text:?}; {allowed}")))
                 .ok()
         });
+        if let Some(fault) = fault.filter(|fault| !fault.is_of(kind)) {
+            mistakes.push(format!(
+                "`fault` is {:?}, which {kind:?} agents do not have",
+                fault.to_string()
+            ));
+        }
         let answer = match (raw.answer, raw.answer_bytes) {
             (Some(_), Some(_)) => {
                 mistakes.push("`answer` and `answer_bytes` exclude each other".to_owned());
@@ -264,8 +269,10 @@ impl Reply {
         }
         let of_a_runtime =
             [("format", raw.format.is_some()), ("content_type", raw.content_type.is_some())];
-        for (key, _) in of_a_runtime.iter().filter(|(_, is_given)| *is_given && !on_runtime) {
-            mistakes.push(format!("`{key}` is for agents on AgentCore runtimes"));
+        if kind != AgentKind::Runtime {
+            for (key, _) in of_a_runtime.iter().filter(|(_, is_given)| *is_given) {
+                mistakes.push(format!("`{key}` is for agents on AgentCore runtimes"));
+            }
         }
         Some(Self {
             when: raw.when,
@@ -280,6 +287,26 @@ impl Reply {
             content_type: raw.content_type,
             fault,
         })
+    }
+}
+
+impl Reply {
+    /// The answer in its chunks, which are of about the same length as far as characters allow.
+    pub(super) fn parts(&self) -> Vec<&str> {
+        let mut at = 0;
+        (1..=self.chunks)
+            .map(|part| {
+                let end = self.answer.ceil_char_boundary(self.answer.len() * part / self.chunks);
+                let text = &self.answer[at..end];
+                at = end;
+                text
+            })
+            .collect()
+    }
+
+    /// The first half of the answer.
+    pub(super) fn half(&self) -> &str {
+        &self.answer[..self.answer.ceil_char_boundary(self.answer.len().div_ceil(2))]
     }
 }
 
@@ -353,7 +380,7 @@ mod tests {
         let found = mistakes(&with("A/B", "format = 'json'"));
         assert_eq!(found, ["a.replies[0]: `format` is for agents on AgentCore runtimes"]);
         let found = mistakes(&with(&arn.replace("runtime/", "gateway/"), ""));
-        assert!(found[0].ends_with("or the ARN of an AgentCore runtime"), "{found:?}");
+        assert!(found[0].ends_with("of a foundation model or of an inference profile"));
     }
 
     #[test]

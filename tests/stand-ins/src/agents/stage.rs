@@ -7,15 +7,16 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 
-use super::asked::{Asked, Service};
+use super::asked::Asked;
 use super::calls::{Call, CallLog, Ending, OpenCall};
 use super::failure::{Failure, REQUEST_ID};
 use super::fault::{Exception, Fault};
 use super::injection::Injections;
-use super::playback::{self, play};
-use super::runtime;
+use super::kind::AgentKind;
+use super::playback::{self, Step, play};
 use super::script::{Reply, Script};
 use super::wire::Traces;
+use super::{converse, harness, model, runtime};
 use crate::http::{Body, HangUp};
 use crate::{clock, identity};
 
@@ -41,6 +42,9 @@ impl Stage {
             return Ok(Failure::from(Exception::RESOURCE_NOT_FOUND).into_response());
         };
         let injected = self.injections.strike(name);
+        let told = |header: &str| {
+            request.headers().get(header).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
         let call = self.log.open(Call {
             specialist: name.clone(),
             agent: asked.agent.clone(),
@@ -49,6 +53,9 @@ impl Stage {
             input_text: asked.input_text.clone(),
             session_attributes: asked.session_attributes.clone(),
             enable_trace: asked.enable_trace,
+            trace_parent: told("traceparent"),
+            baggage: told("baggage"),
+            body: serde_json::from_slice(request.body()).unwrap_or_default(),
             injected,
             ending: Ending::Running,
         });
@@ -73,28 +80,31 @@ impl Stage {
             }
             _ => {}
         }
-        if let Some(failure) = before_the_answer(asked.service, reply) {
+        if let Some(failure) = before_the_answer(asked.kind, reply) {
             call.finish();
             return Ok(failure.into_response());
         }
-        match asked.service {
-            Service::Bedrock => event_frames(&asked, reply, call),
-            Service::AgentCore => runtime_body(&asked, reply, call),
+        match asked.kind {
+            AgentKind::Bedrock => of_bedrock(&asked, reply, call),
+            AgentKind::Runtime => of_runtime(&asked, reply, call),
+            AgentKind::Harness | AgentKind::Model => in_converse(&asked, reply, call),
         }
     }
 }
 
 /// The failure that a reply is, if it is one before its answer begins.
-fn before_the_answer(service: Service, reply: &Reply) -> Option<Failure> {
-    match (service, reply.fault) {
-        (Service::AgentCore, _) => runtime::before_the_body(reply),
-        (Service::Bedrock, Some(Fault::Before(exception))) => Some(exception.into()),
-        (Service::Bedrock, _) => None,
+fn before_the_answer(kind: AgentKind, reply: &Reply) -> Option<Failure> {
+    match (kind, reply.fault?) {
+        (AgentKind::Runtime, _) => runtime::before_the_body(reply),
+        (AgentKind::Bedrock, Fault::Before(exception)) => Some(exception.into()),
+        (AgentKind::Harness, Fault::Before(exception)) => Some(harness::failure(exception)),
+        (AgentKind::Model, Fault::Before(exception)) => Some(model::failure(exception)),
+        _ => None,
     }
 }
 
 /// The answer of a Bedrock agent.
-fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+fn of_bedrock(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
     let trace_id = identity::uuid();
     let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
     let traces = asked.enable_trace.then(|| Traces {
@@ -106,20 +116,36 @@ fn event_frames(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response
     });
     // Only a payload of more than 4 GB cannot be framed.
     let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+    let mut response = event_stream(steps, reply, call)?;
+    let headers = response.headers_mut();
+    headers.insert(SESSION_ID, header(&asked.session_id)?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// The answer of a harness or a model.
+fn in_converse(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+    let steps = converse::steps(reply, asked.kind).map_err(|_| HangUp::Close)?;
+    let mut response = event_stream(steps, reply, call)?;
+    if asked.kind == AgentKind::Harness {
+        response.headers_mut().insert(runtime::SESSION_ID, header(&asked.session_id)?);
+    }
+    Ok(response)
+}
+
+fn event_stream(steps: Vec<Step>, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
     let mut response = Response::new(play(steps, reply, call));
     let headers = response.headers_mut();
     headers.insert(
         hyper::header::CONTENT_TYPE,
         HeaderValue::from_static("application/vnd.amazon.eventstream"),
     );
-    headers.insert(SESSION_ID, header(&asked.session_id)?);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(REQUEST_ID, header(&identity::uuid())?);
     Ok(response)
 }
 
 /// The answer of an agent on a runtime.
-fn runtime_body(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+fn of_runtime(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
     let mut response = Response::new(play(runtime::steps(reply), reply, call));
     let headers = response.headers_mut();
     headers.insert(hyper::header::CONTENT_TYPE, header(runtime::content_type(reply))?);

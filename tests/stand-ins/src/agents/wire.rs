@@ -33,17 +33,21 @@ pub(super) fn chunk(part: &[u8]) -> Result<Bytes, FrameError> {
 
 /// An exception inside the stream.
 pub(super) fn exception(exception: Exception) -> Result<Bytes, FrameError> {
-    let name = exception.in_stream_name();
-    frame(":exception-type", name, "exception", &json!({ "message": exception.message() }))
+    exception_of(exception.in_stream_name(), &exception.message())
+}
+
+/// An exception of this name inside the stream.
+pub(super) fn exception_of(name: &str, message: &str) -> Result<Bytes, FrameError> {
+    frame(":exception-type", name, "exception", &json!({ "message": message }))
 }
 
 fn frame(
     kind_header: &'static str,
-    kind: &'static str,
+    kind: &str,
     message_type: &'static str,
     payload: &Value,
 ) -> Result<Bytes, FrameError> {
-    let text = |value: &'static str| HeaderValue::String(value.into());
+    let text = |value: &str| HeaderValue::String(value.to_owned().into());
     let message = Message::new(payload.to_string())
         .add_header(Header::new(kind_header, text(kind)))
         .add_header(Header::new(":content-type", text("application/json")))
