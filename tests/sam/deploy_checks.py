@@ -25,6 +25,8 @@ NAMES = {
     "AWS::Bedrock::AgentAlias": None,
     "AWS::BedrockAgentCore::Gateway": "Name",
     "AWS::BedrockAgentCore::GatewayTarget": None,
+    "AWS::BedrockAgentCore::Harness": "HarnessName",
+    "AWS::BedrockAgentCore::HarnessEndpoint": None,
     "AWS::CloudFormation::Stack": None,
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
@@ -117,7 +119,7 @@ def check_models(template):
         for stack in resources(template, "AWS::CloudFormation::Stack").values()
         if "Job" in stack["Parameters"]
     ]
-    expect_equal([one["Name"] for one in made], policy["specialists"], "specialists of the example")
+    expect_equal({one["Name"] for one in made}, policy["specialists"], "specialists of the example")
     for one in made:
         asked = set(values([one["Model"], one["InferenceProfileArea"]], "Ref"))
         (parameter,) = asked if len(asked) == 1 else (None,)
@@ -175,7 +177,9 @@ def depends_on_parameters(node, template):
     names = set(values(node, "Ref")) | {argument[0] for argument in values(node, "Fn::If")}
     for text in texts(node):
         names |= set(re.findall(r"\$\{(\w+)\}", text))
-    return sorted(names & (set(template["Parameters"]) | set(template.get("Conditions", {}))) - {"Prefix"})
+    # What nested stacks are given by the root's name and by the roster never changes.
+    given = {"Prefix", "Name"}
+    return sorted(names & (set(template["Parameters"]) | set(template.get("Conditions", {}))) - given)
 
 
 def check_gateway(gateway):

@@ -137,8 +137,9 @@ def free_ports(count):
 def ministack(port, agents):
     """The emulator, whose functions find the sandbox's agents and its stand-in of CloudWatch."""
     serve = [ROOT / "tests" / "ministack" / "serve", str(port), ""]
+    services = ("BEDROCK_AGENTCORE", "BEDROCK_AGENT_RUNTIME", "BEDROCK_RUNTIME")
+    serve += [f"AWS_ENDPOINT_URL_{service}=http://127.0.0.1:{agents}" for service in services]
     serve += [
-        f"AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME=http://127.0.0.1:{agents}",
         f"AWS_ENDPOINT_URL_CLOUDWATCH=http://127.0.0.1:{agents + 1}",
     ]
     process = subprocess.Popen(serve, stdin=subprocess.PIPE)

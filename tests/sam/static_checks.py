@@ -16,7 +16,7 @@ import cfnlint
 import deploy_checks
 from findings import expect, expect_equal, problems
 from template import ROOT, read
-from tree import as_list, resources, texts, values
+from tree import as_list, holds, resolved, resources, texts, values
 
 FUNCTIONS = ROOT / "functions"
 POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
@@ -26,6 +26,7 @@ NOT_SET = {
     "AWS_ENDPOINT_URL": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_CLOUDWATCH": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_STS": "the SDK finds AWS by itself",
@@ -58,12 +59,16 @@ NOT_SET = {
 # resources for the action.
 WILDCARDS = {
     "bedrock-agentcore:InvokeAgentRuntime": "a runtime's endpoints; the runtimes are named",
+    "bedrock-agentcore:InvokeHarness": "a harness's endpoints; the harnesses are named",
     "bedrock:InvokeModel": "the inference profile picks the region; a condition names the profile",
     "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
     "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition names the namespace",
     "lambda:GetProvisionedConcurrencyConfig": "versions' numbers are not known before",
 }
+
+# Roles that whoever assumes them does so for an account, not for a resource, and why.
+WITHOUT_SOURCE = {"HarnessRole": "AgentCore fails to make a harness whose role names it"}
 
 # What the router may do beyond the calls that its code makes.
 NOT_CALLED = {
@@ -78,10 +83,12 @@ NOT_CALLED = {
 # TransactWriteItems is no action: its items are put and updated.
 OPERATIONS = {
     "batch_get_item": "dynamodb:BatchGetItem",
+    "converse_stream": "bedrock:InvokeModelWithResponseStream",
     "delete_item": "dynamodb:DeleteItem",
     "get_item": "dynamodb:GetItem",
     "invoke_agent": "bedrock:InvokeAgent",
     "invoke_agent_runtime": "bedrock-agentcore:InvokeAgentRuntime",
+    "invoke_harness": "bedrock-agentcore:InvokeHarness",
     "publish": "sns:Publish",
     "put_item": "dynamodb:PutItem",
     "put_metric_data": "cloudwatch:PutMetricData",
@@ -199,7 +206,8 @@ def check_permissions(name, template):
             # Lambda asks for no condition: only the account itself can give it a role there.
             if as_list(statement["Principal"]["Service"]) != ["lambda.amazonaws.com"]:
                 keys = {key for test in statement.get("Condition", {}).values() for key in test}
-                expect(keys == {"aws:SourceAccount", "aws:SourceArn"}, f"{name}: who has {role} assumed?")
+                wanted = {"aws:SourceAccount"} if role in WITHOUT_SOURCE else {"aws:SourceAccount", "aws:SourceArn"}
+                expect(keys == wanted, f"{name}: who has {role} assumed?")
 
 
 def check_the_routers_permissions(template):
@@ -272,23 +280,35 @@ def check_tools(supervisor, gateway):
         expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
 
 
-def check_example(template, supervisor, specialist):
-    """The example's agents are told what the shipped policy says."""
+def check_example(template, supervisor, specialist, harness):
+    """The example's agents are told what the shipped policy says, whatever kind they are of."""
     policy = tomllib.loads((FUNCTIONS / "supervisor-router/routing.toml").read_text(encoding="utf-8"))
-    stacks = resources(template, "AWS::CloudFormation::Stack").values()
-    jobs = {one["Parameters"]["Name"]: one["Parameters"]["Job"] for one in stacks if "Job" in one["Parameters"]}
     described = {name: one["description"] for name, one in policy["specialists"].items()}
-    expect_equal(jobs.items(), described.items(), "specialists of the example")
     names = template["Outputs"]["Specialists"]["Value"].split(",")
-    expect(names == list(jobs), "the example's names have another order than its stacks")
-    arns = values(template["Outputs"]["SpecialistArns"], "Fn::GetAtt")
-    order = [".".join(as_list(arn)).split(".")[0].lower() for arn in arns]
-    expect(order == names, f"the example's ARNs are those of {order}")
+    nested = resources(template, "AWS::CloudFormation::Stack")
+    for kind, file in {"AgentCore": "agentcore.yaml", "BedrockClassic": "example-specialist.yaml"}.items():
+        made = {
+            name: one["Parameters"]
+            for name, one in nested.items()
+            if holds(template["Resources"][name]["Condition"], template, Kind=kind)
+        }
+        files = {nested[name]["TemplateURL"] for name in made}
+        expect_equal(files, [file], f"what makes the example's agents for {kind}")
+        jobs = {one["Name"]: one["Job"] for one in made.values()}
+        expect_equal(jobs.items(), described.items(), f"specialists of the example for {kind}")
+        expect(names == list(jobs), "the example's names have another order than its stacks")
+        arns = resolved(template["Outputs"]["SpecialistArns"]["Value"], template, Kind=kind)
+        order = [".".join(as_list(arn)).split(".")[0] for arn in values(arns, "Fn::GetAtt")]
+        expect(order == list(made), f"the example's ARNs for {kind} are those of {order}")
+    check_harness(harness)
     agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
     (function,) = agent["ActionGroups"][0]["FunctionSchema"]["Functions"]
     supervisors = " ".join(agent["Instruction"].split())
+    rules = template["Parameters"]["Rules"]["Default"]
+    specialists = " ".join(rules.split())
     instruction = resources(specialist, "AWS::Bedrock::Agent")["Agent"]["Instruction"]["Fn::Sub"]
-    specialists = " ".join(instruction.split())
+    prompt = resources(harness, "AWS::BedrockAgentCore::Harness")["Harness"]["SystemPrompt"][0]["Text"]["Fn::Sub"]
+    expect(instruction == prompt, "the two kinds of agents of the example are told different things")
     for name, one in policy["specialists"].items():
         expect(f"- {name}: {one['description']}" in supervisors, f"the supervisor does not know {name}")
         expect(f'"{name}" ({one["description"]})' in specialists, f"specialists do not know {name}")
@@ -296,8 +316,26 @@ def check_example(template, supervisor, specialist):
         for intent in one["intents"]:
             known = re.search(rf"\b{intent}\b", function["Parameters"]["intent"]["Description"])
             expect(known, f"the supervisor does not know the intent {intent}")
-    longest = max(len(instruction) + len(job) + len(name) for name, job in jobs.items())
+    longest = max(len(instruction + rules + name + job) for name, job in described.items())
     expect(longest <= 4000, "a specialist's instruction is too long")
+
+
+def check_harness(template):
+    """Its role allows its model and nothing else, it has no tools, and its endpoint is one version."""
+    allowed = {action for _, statement in statements(template) for action in alternatives(statement["Action"])}
+    models = {"bedrock:GetInferenceProfile", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
+    expect_equal(allowed, models, "what a harness may do")
+    (harness,) = resources(template, "AWS::BedrockAgentCore::Harness").values()
+    builtin = {"*", "shell", "file_operations", "@builtin"}
+    tools = set(harness.get("AllowedTools", ["*"]))
+    expect(tools and not tools & builtin and "Tools" not in harness, f"a harness may use {tools}")
+    expect(harness["Memory"] == {"Disabled": {}}, "a harness remembers")
+    (endpoint,) = resources(template, "AWS::BedrockAgentCore::HarnessEndpoint").values()
+    expect("TargetVersion" in endpoint, "an endpoint would not move to a harness's new version")
+    # What the router is given is what it is allowed to call, with its endpoint.
+    outputs = {name: " ".join(texts(one["Value"])) for name, one in template["Outputs"].items()}
+    live = f"/harness-endpoint/{endpoint['EndpointName']}"
+    expect(outputs["EndpointArn"].endswith(live), f"{outputs['EndpointArn']} is not the endpoint")
 
 
 # --- What calls what
@@ -327,6 +365,18 @@ def check_nested(template, nested):
             if reference.startswith(f"{name}."):
                 output = reference.removeprefix(f"{name}.Outputs.")
                 expect(output in outputs, f"{name} has no output {output}")
+
+
+def check_harness_calls(template):
+    """A harness is called by two actions, each on the harness and on its endpoint."""
+    both = {"bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:InvokeHarness"}
+    for _, statement in statements(template):
+        actions = set(alternatives(statement["Action"]))
+        expect(not actions & both or both <= actions, f"{statement['Sid']} has one of two actions")
+    where = {statement["Sid"]: json.dumps(statement["Resource"]) for _, statement in statements(template)}
+    expect("HarnessArns" in where["CallHarnessesOfEndpoints"], "the harnesses of the example are not called")
+    for sid in ("CallSpecialists", "CallEndpointsOfSpecialists"):
+        expect("SpecialistArns" in where[sid], f"{sid} names other agents")
 
 
 def check_size(template):
@@ -362,10 +412,11 @@ def main():
         check_permissions(name, one)
     check_the_routers_permissions(template)
     check_tools(supervisor, gateway)
-    check_example(example, supervisor, specialist)
+    check_example(example, supervisor, specialist, nested["stacks/agentcore.yaml"])
+    check_nested(example, nested)
+    check_harness_calls(template)
     check_alias(template)
     check_nested(template, nested)
-    check_nested(example, nested)
     check_rosters(nested)
     deploy_checks.check(template, translated, nested)
     for problem in problems:

@@ -23,8 +23,12 @@ PARAMETERS = {
     "SupervisorAgentId": "SUPERVIS01",
     "Specialists": "billing,orders,support,general",
     "SpecialistArns": ",".join(
-        f"arn:aws:bedrock:us-east-1:123456789012:agent-alias/{agent}/LIVE000001"
-        for agent in ("BILLING001", "ORDERS0001", "SUPPORT001", "GENERAL001")
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:agent-alias/BILLING001/LIVE000001",
+            "arn:aws:bedrock-agentcore:us-east-1:123456789012:harness/orders-AbCdEf1234/harness-endpoint/live",
+            "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/support-AbCdEf1234",
+            "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+        )
     ),
 }
 
