@@ -69,6 +69,9 @@ impl DynamoLedger {
         let Some(mut settling) = Settling::begin(payer, settlements) else { return Ok(()) };
         let first = settlements.first().map(|settlement| settlement.id);
         loop {
+            if let Some(pause) = settling.pause() {
+                sleep(pause).await;
+            }
             let answer = self.send(settling.request(), first).await;
             settling = match settling.on(payer, settlements, answer) {
                 Next::Send(settling) => settling,

@@ -11,7 +11,8 @@ use divan::{Bencher, black_box};
 use router_core::charge::{Charge, Usage};
 use router_core::ids::{HoldId, Lane, SpecialistName};
 use router_core::journal::{Entry, Fact, Hold, Journal};
-use router_core::ledger::Account;
+use router_core::ledger::{Account, Counted};
+
 use router_core::metrics::ColdStart;
 use router_core::outcome::{Reason, Status};
 use router_core::policy::Policy;
@@ -126,7 +127,8 @@ fn entries(failures: u64) -> Vec<Entry> {
     add(Some(0), Fact::Asked { specialist: Some(specialist()), intent_class });
     add(Some(0), Fact::Chosen { first: specialist(), detour: None });
     add(Some(0), Fact::CandidateTaken { specialist: specialist() });
-    let asked = Hold { id: hold(), specialist: specialist(), ask: charge(8_000) };
+    let counted = Counted::default();
+    let asked = Hold { id: hold(), specialist: specialist(), ask: charge(8_000), counted };
     add(Some(0), Fact::Reserving(asked));
     let account = Account { steps: 3, committed: charge(12_000), ..Account::default() };
     let (lane, stale) = (Lane::default(), Vec::new());

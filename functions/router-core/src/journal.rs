@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::charge::{Charge, Usage};
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
-use crate::ledger::{Account, Limit, Purpose};
+use crate::ledger::{Account, Counted, Limit, Purpose};
 use crate::metrics::ColdStart;
 use crate::outcome::{Reason, Status};
 use crate::trace::Step;
@@ -235,6 +235,8 @@ pub struct Hold {
     pub specialist: SpecialistName,
     /// What is held.
     pub ask: Charge,
+    /// What it counts against beside its session and the session's tenant.
+    pub counted: Counted,
 }
 
 /// Why the ledger took no hold.

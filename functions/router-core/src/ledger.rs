@@ -9,28 +9,32 @@ use std::future::Future;
 use std::time::Duration;
 
 mod account;
+mod counted;
 mod funding;
+mod hour;
 mod protocol;
 mod repeats;
 mod session;
+mod source;
 mod terms;
 mod writes;
 
 pub use account::{Account, Demand, Exhausted, Limit, Limits};
+pub use counted::{Counted, Hour};
 pub use protocol::{Next, Reserving, Settling, backoff};
 pub use repeats::{kept_answer, recalled};
 
 use crate::charge::Charge;
 use crate::error::Cause;
 use crate::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
-use crate::policy::{SessionLimits, TenantDay};
+use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
 use crate::units::{Learnt, Timestamp};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
 pub const HOLD_GRACE: Duration = Duration::from_secs(60);
 
-/// Who pays: a session under its limits, and its tenant.
+/// Who pays: a session under its limits, its tenant, and who else has limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Payer<'a> {
     /// The session.
@@ -43,6 +47,11 @@ pub struct Payer<'a> {
     pub user: Option<&'a UserMark>,
     /// What that tenant may use in a day.
     pub tenant_day: &'a TenantDay,
+    /// What that user may use in a day, where it is limited.
+    pub user_day: Option<&'a UserDay>,
+    /// What all gateway sessions together may use in an hour, where the session is one whose id no
+    /// application vouches for.
+    pub gateway_hour: Option<&'a GatewayHour>,
 }
 
 /// What a reservation asks for: holds that are taken together, all or none.
@@ -190,6 +199,8 @@ pub struct Settlement<'a> {
     pub held: Charge,
     /// What was used.
     pub used: Charge,
+    /// What it counted against when it was taken.
+    pub counted: Counted,
     /// Repetitions that are not counted any more.
     pub stale: &'a [Fingerprint],
     /// The lane that the invocation was left in while the agent may still be at work: later ones

@@ -70,6 +70,10 @@ pub enum Reason {
     BudgetHandoffs,
     /// The tenant's money of the day is used up.
     BudgetTenant,
+    /// The user's money of the day is used up.
+    BudgetUser,
+    /// What all gateway sessions together may use in the hour is used up.
+    BudgetGateway,
     /// The budget could not be checked.
     LedgerUnavailable,
     /// The function may not invoke the specialist.
@@ -101,6 +105,8 @@ impl Reason {
             Self::BudgetCost => "budget_cost",
             Self::BudgetHandoffs => "budget_handoffs",
             Self::BudgetTenant => "budget_tenant",
+            Self::BudgetUser => "budget_user",
+            Self::BudgetGateway => "budget_gateway",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::AccessDenied => "access_denied",
             Self::BadRequest => "bad_request",

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 pub use agent::{AgentAlias, AgentCoreAgent, AgentRef, Model};
 use reader::{Mistakes, Section};
-use tables::{Known, read_session, read_specialists, read_tenant_day};
+use tables::{
+    Known, read_gateway_hour, read_session, read_specialists, read_tenant_day, read_user_day,
+};
 
 use crate::ids::SpecialistName;
 use crate::ids::Tenant;
@@ -61,6 +63,10 @@ pub struct Policy {
     pub session: SessionLimits,
     /// What one tenant may use on one UTC day.
     pub tenant_day: TenantDay,
+    /// What one user may use on one UTC day; `None`: as much as the sessions and the tenant.
+    pub user_day: Option<UserDay>,
+    /// What inventing session ids at a gateway cannot pass.
+    pub gateway_hour: GatewayHour,
     /// Always a key of `specialists`.
     fallback: SpecialistName,
     specialists: BTreeMap<SpecialistName, Specialist>,
@@ -119,6 +125,22 @@ impl TenantDay {
         let has_own_day = self.tenants.is_empty() || self.tenants.contains(tenant.as_str());
         if has_own_day { tenant.clone() } else { Tenant::default() }
     }
+}
+
+/// What one user may use on one UTC day, over all sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserDay {
+    /// Money.
+    pub max_cost: MicroUsd,
+}
+
+/// What all gateway sessions together, whose ids no application vouches for, may use in one UTC hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayHour {
+    /// Specialist invocations.
+    pub max_steps: u64,
+    /// Money.
+    pub max_cost: MicroUsd,
 }
 
 /// One specialist that the router may choose.
@@ -220,6 +242,8 @@ impl Policy {
         routing.finish();
         let session = read_session(&root.required_section("session"));
         let tenant_day = read_tenant_day(&root.section("tenant_day"));
+        let user_day = root.optional_section("user_day").as_ref().map(read_user_day);
+        let gateway_hour = read_gateway_hour(&root.section("gateway_hour"));
         let specialists = read_specialists(&root, &Known { agents, names, fallback: &fallback });
         root.finish();
 
@@ -229,6 +253,8 @@ impl Policy {
             record_requests,
             session,
             tenant_day,
+            user_day,
+            gateway_hour,
             fallback,
             specialists,
         };

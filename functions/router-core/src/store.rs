@@ -39,6 +39,16 @@ pub enum Write {
     Put(Put),
 }
 
+impl Write {
+    /// The key of the item that is written.
+    pub fn key(&self) -> &ItemKey {
+        match self {
+            Self::Update(update) => &update.key,
+            Self::Put(put) => &put.key,
+        }
+    }
+}
+
 /// What came of a request.
 #[derive(Debug)]
 pub enum Answer {

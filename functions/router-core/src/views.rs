@@ -158,7 +158,8 @@ mod tests {
 
     fn held(number: usize, committed: u64) -> [Entry; 2] {
         let specialist = policy().find("orders").unwrap().name.clone();
-        let hold = Hold { id: id(number), specialist, ask: charge(8_000) };
+        let counted = crate::ledger::Counted::default();
+        let hold = Hold { id: id(number), specialist, ask: charge(8_000), counted };
         let account = Account { committed: charge(committed), ..empty_account() };
         let (lane, stale) = (Lane::default(), Vec::new());
         [

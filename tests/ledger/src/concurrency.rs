@@ -40,14 +40,17 @@ async fn rush(table: &TableUnderTest, payers: &[Payer], reservations: usize) -> 
     let clock = Arc::new(AtomicU64::new(START.0));
     let tasks = (0..TASKS).map(|task| {
         let (ledgers, payers, clock) = (ledgers.clone(), payers.clone(), clock.clone());
-        let payer = payers[task % payers.len()].clone();
+        let mut payer = payers[task % payers.len()].clone();
         tokio::spawn(async move {
             let mut rush = Rush::default();
             for place in (task..reservations).step_by(TASKS) {
                 let (taker, settler) =
                     (&ledgers[place % LEDGERS], &ledgers[(place + place / TASKS) % LEDGERS]);
-                // A used-up session is remembered for 5 s: by then this is another time.
-                let now = Timestamp(clock.fetch_add(6_000, Ordering::SeqCst));
+                // A used-up session is remembered for 5 s: by then this is another time. An hour has
+                // to last.
+                let tick = if payer.gateway_hour.is_some() { 1 } else { 6_000 };
+                let now = Timestamp(clock.fetch_add(tick, Ordering::SeqCst));
+                payer.took_at = now;
                 let mut taken = payer.reserve(taker, &id(place), ASK, now).await;
                 // On a busy machine some wait for too long. They may find their own hold.
                 while let Err(ReserveError::Unavailable(_) | ReserveError::Unusable(_)) = taken {
@@ -174,4 +177,61 @@ async fn a_tenants_day_is_never_overdrawn_by_many_sessions_whose_writes_conflict
     let day = table.tenant_day("acme", TODAY).await;
     assert_eq!((day.drawn(), spent), (drawn, rush.used));
     assert!(drawn <= 40_000 && 40_000 - drawn < ASK.cost.0, "{day:?}");
+}
+
+/// The books of these sessions together.
+async fn all_books(table: &TableUnderTest, payers: &[Payer]) -> Charge {
+    let mut spent = Charge::default();
+    for payer in payers {
+        let books = table.session_or_nothing(payer.session.as_str()).await;
+        books.assert_settled(books.spent());
+        spent = spent.plus(books.spent());
+    }
+    spent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_users_day_is_never_overdrawn_by_many_sessions_at_once() {
+    let table = TableUnderTest::start().await;
+    let payers: Vec<Payer> = (0..8)
+        .map(|number| {
+            immortal().in_session(&format!("s{number}")).of_user("u").with_user_day(40_000)
+        })
+        .collect();
+    let rush = rush(&table, &payers, 1_000).await;
+    assert!(rush.granted >= 400 && rush.refused.iter().all(|limit| *limit == Limit::User));
+    assert_eq!(all_books(&table, &payers).await, rush.used);
+    let day = table.user_day(&payers[0], TODAY).await;
+    assert!(day.drawn() <= 40_000 && 40_000 - day.drawn() < ASK.cost.0, "{day:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hour_of_gateways_is_reached_exactly_over_many_sessions_that_were_made_up() {
+    let table = TableUnderTest::start().await;
+    let payers: Vec<Payer> = (0..32)
+        .map(|number| immortal().through_gateway(&format!("s{number}"), 200, 1_000_000))
+        .collect();
+    let rush = rush(&table, &payers, 400).await;
+    assert_eq!(rush.granted, 200);
+    assert!(rush.refused.iter().all(|limit| *limit == Limit::GatewaySteps));
+    assert_eq!(all_books(&table, &payers).await, rush.used);
+    let hour = table.gateway_hour(START).await;
+    assert_eq!(hour.steps(), 200);
+    assert_eq!((hour.committed().cost, hour.spent().cost), (rush.used.cost, rush.used.cost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hours_money_is_never_passed_and_is_used_to_the_end() {
+    let table = TableUnderTest::start().await;
+    table.faults().script(Fault::TransactionCanceled.on("TransactWriteItems").times(60));
+    let payers: Vec<Payer> = (0..16)
+        .map(|number| immortal().through_gateway(&format!("s{number}"), 10_000, 10_000))
+        .collect();
+    let rush = rush(&table, &payers, 300).await;
+    assert_eq!(table.faults().left(), 0);
+    assert!(rush.granted >= 100 && rush.refused.iter().all(|limit| *limit == Limit::GatewayCost));
+    assert_eq!(all_books(&table, &payers).await, rush.used);
+    let hour = table.gateway_hour(START).await;
+    assert_eq!((hour.committed().cost, hour.spent().cost), (rush.used.cost, rush.used.cost));
+    assert!(10_000 - rush.used.cost.0 < ASK.cost.0, "less than an ask is left");
 }

@@ -33,7 +33,8 @@ async fn a_limit_set_in_the_item_replaces_the_policys_upwards_and_downwards() {
             Limit::Steps => payer.limits.max_steps = 3,
             Limit::Handoffs => payer.limits.max_handoffs = 3,
             Limit::Tokens => payer.limits.max_tokens.0 = 300,
-            Limit::Cost | Limit::Tenant => payer.limits.max_cost.0 = 300,
+            Limit::Cost => payer.limits.max_cost.0 = 300,
+            other => panic!("{other} is no limit of a session's"),
         }
         let ledger = table.ledger();
         let ask = charge(100, 100);

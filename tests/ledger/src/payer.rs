@@ -7,10 +7,10 @@ use router_aws::DynamoLedger;
 use router_core::charge::Charge;
 use router_core::ids::{Fingerprint, HoldId, RootSession, SpecialistName, Tenant, UserMark};
 use router_core::ledger::{
-    self, HoldRequest, Holds, Ledger, Limit, Purpose, Reservation, ReserveError, SettleError,
-    Settlement,
+    self, Counted, HoldRequest, Holds, Ledger, Limit, Purpose, Reservation, ReserveError,
+    SettleError, Settlement,
 };
-use router_core::policy::{Policy, SessionLimits, TenantDay};
+use router_core::policy::{GatewayHour, Policy, SessionLimits, TenantDay, UserDay};
 use router_core::units::{Learnt, MicroUsd, Moment, Timestamp, Tokens};
 
 /// Limits that no test reaches unless it sets others.
@@ -61,6 +61,10 @@ pub(crate) struct Payer {
     pub(crate) user: Option<UserMark>,
     pub(crate) limits: SessionLimits,
     pub(crate) day: TenantDay,
+    pub(crate) user_day: Option<UserDay>,
+    pub(crate) gateway_hour: Option<GatewayHour>,
+    /// When the holds were taken that it settles.
+    pub(crate) took_at: Timestamp,
     pub(crate) specialist: SpecialistName,
     pub(crate) hold_life: Duration,
 }
@@ -75,6 +79,9 @@ impl Payer {
             user: None,
             limits: policy.session,
             day: policy.tenant_day,
+            user_day: None,
+            gateway_hour: None,
+            took_at: START,
             specialist: specialist("orders"),
             hold_life: HOLD_LIFE,
         }
@@ -93,6 +100,18 @@ impl Payer {
         Self { user, ..self }
     }
 
+    /// Its user may use so many micro-dollars a day.
+    pub(crate) fn with_user_day(self, max_cost: u64) -> Self {
+        Self { user_day: Some(UserDay { max_cost: MicroUsd(max_cost) }), ..self }
+    }
+
+    /// A gateway's session; all of them may use so many steps and micro-dollars an hour.
+    pub(crate) fn through_gateway(self, session: &str, max_steps: u64, max_cost: u64) -> Self {
+        let max_cost = MicroUsd(max_cost);
+        let gateway_hour = Some(GatewayHour { max_steps, max_cost });
+        Self { gateway_hour, ..self.in_session(session) }
+    }
+
     pub(crate) fn asking(self, name: &str) -> Self {
         Self { specialist: specialist(name), ..self }
     }
@@ -105,7 +124,14 @@ impl Payer {
             tenant: &self.tenant,
             user: self.user.as_ref(),
             tenant_day: &self.day,
+            user_day: self.user_day.as_ref(),
+            gateway_hour: self.gateway_hour.as_ref(),
         }
+    }
+
+    /// What its holds count against.
+    pub(crate) fn counted(&self) -> Counted {
+        Counted::by(&self.payer(), self.took_at)
     }
 
     /// An invocation of its specialist.
@@ -189,8 +215,8 @@ impl Payer {
         used: Charge,
         stale: &[Fingerprint],
     ) -> Result<(), SettleError> {
-        let specialist = &self.specialist;
-        let settlement = Settlement { id, specialist, held, used, stale, left: None };
+        let (specialist, counted) = (&self.specialist, self.counted());
+        let settlement = Settlement { id, specialist, held, used, counted, stale, left: None };
         ledger.settle(&self.payer(), &[settlement], PLENTY).await
     }
 

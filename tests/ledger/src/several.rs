@@ -24,8 +24,9 @@ fn holds<'a>(payer: &'a Payer, ids: &'a [HoldId]) -> Vec<HoldRequest<'a>> {
 }
 
 fn settlements<'a>(payer: &'a Payer, ids: &'a [HoldId]) -> Vec<Settlement<'a>> {
-    let specialist = &payer.specialist;
-    let of = |id| Settlement { id, specialist, held: ASK, used: USED, stale: &[], left: None };
+    let (specialist, counted) = (&payer.specialist, payer.counted());
+    let of =
+        |id| Settlement { id, specialist, held: ASK, used: USED, counted, stale: &[], left: None };
     ids.iter().map(of).collect()
 }
 

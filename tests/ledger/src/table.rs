@@ -12,11 +12,14 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use router_aws::{DynamoCircuits, DynamoLedger};
+use router_core::ledger::Hour;
+use router_core::units::Timestamp;
 use stand_ins::table::Table;
 use stand_ins::table_faults::Faults;
 
 use crate::books::{Books, Item};
 use crate::ministack::{self, Ministack};
+use crate::payer::Payer;
 
 /// An empty table in a DynamoDB of the kind that is under test.
 pub(crate) struct TableUnderTest {
@@ -105,6 +108,19 @@ impl TableUnderTest {
     /// The item of a tenant's day, empty if it is absent.
     pub(crate) async fn tenant_day(&self, tenant: &str, date: &str) -> Books {
         let item = self.item(&format!("TENANT#{tenant}"), &format!("DAY#{date}")).await;
+        Books::of(item.unwrap_or_default())
+    }
+
+    /// The item of the day of a payer's user, empty if it is absent.
+    pub(crate) async fn user_day(&self, payer: &Payer, date: &str) -> Books {
+        let user = payer.user.as_ref().unwrap().as_str();
+        let item = self.item(&format!("USER#{user}"), &format!("DAY#{date}")).await;
+        Books::of(item.unwrap_or_default())
+    }
+
+    /// The item of the gateways' hour, empty if it is absent.
+    pub(crate) async fn gateway_hour(&self, at: Timestamp) -> Books {
+        let item = self.item("GATEWAY", &format!("HOUR#{}", Hour::of(at))).await;
         Books::of(item.unwrap_or_default())
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use router_core::charge::Charge;
-use router_core::ids::{HoldId, RootSession, SpecialistName, Tenant};
-use router_core::ledger::{HoldRequest, Payer, Purpose, Reservation, Settlement};
-use router_core::policy::{OnLedgerFailure, SessionLimits, TenantDay};
+use router_core::ids::{HoldId, RootSession, SpecialistName, Tenant, UserMark};
+use router_core::ledger::{Counted, HoldRequest, Payer, Purpose, Reservation, Settlement};
+use router_core::policy::{GatewayHour, OnLedgerFailure, SessionLimits, TenantDay, UserDay};
 use router_core::units::{Learnt, MicroUsd, Moment, Share, Timestamp, Tokens};
 
 use crate::Setup;
@@ -21,6 +21,9 @@ pub struct Cast {
     tenant: Tenant,
     limits: SessionLimits,
     tenant_day: TenantDay,
+    user: Option<UserMark>,
+    user_day: Option<UserDay>,
+    gateway_hour: Option<GatewayHour>,
     specialist: SpecialistName,
     holds: Vec<HoldId>,
 }
@@ -74,6 +77,12 @@ impl Cast {
             tenant: Tenant::default(),
             limits,
             tenant_day,
+            user: setup.user_limit.map(|_| UserMark::of(&Tenant::default(), "u")),
+            user_day: setup.user_limit.map(|most| UserDay { max_cost: MicroUsd(most.into()) }),
+            gateway_hour: setup.gateway_limits.map(|(steps, cost)| GatewayHour {
+                max_steps: steps.into(),
+                max_cost: MicroUsd(cost.into()),
+            }),
             specialist: SpecialistName::parse("billing").expect("a specialist's name"),
             holds: (0..setup.hold_ids()).map(|id| hold_id(id, setup)).collect(),
         }
@@ -92,8 +101,16 @@ impl Cast {
 
     /// The session, which pays.
     pub fn payer(&self) -> Payer<'_> {
-        let Self { session, limits, tenant, tenant_day, .. } = self;
-        Payer { session, limits, tenant, user: None, tenant_day }
+        let Self { session, limits, tenant, user, tenant_day, user_day, gateway_hour, .. } = self;
+        Payer {
+            session,
+            limits,
+            tenant,
+            user: user.as_ref(),
+            tenant_day,
+            user_day: user_day.as_ref(),
+            gateway_hour: gateway_hour.as_ref(),
+        }
     }
 
     /// Does something with the reservation.
@@ -130,6 +147,7 @@ impl Cast {
                 specialist: &self.specialist,
                 held: charge(ask.amount),
                 used: charge(*used),
+                counted: Counted::by(&self.payer(), time(ask.now)),
                 stale: &[],
                 left: None,
             })

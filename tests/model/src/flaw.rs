@@ -31,11 +31,17 @@ pub enum Flaw {
     LimitOutlivesSession,
     /// A hold's id says which request it is for, and not which execution of it.
     IdOfRequest,
+    /// A session draws from the user's day whatever that has left.
+    UserDayDrawnBlindly,
+    /// A gateway's session takes its hold whatever the hour has left.
+    HourTakenBlindly,
+    /// A gateway's session is settled, and the hour is not.
+    HourNotSettled,
 }
 
 impl Flaw {
     /// Every flaw.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::HoldTakenTwice,
         Self::NoRecentIds,
         Self::SettledWithoutHold,
@@ -49,6 +55,9 @@ impl Flaw {
         Self::ExpiryMovesBack,
         Self::LimitOutlivesSession,
         Self::IdOfRequest,
+        Self::UserDayDrawnBlindly,
+        Self::HourTakenBlindly,
+        Self::HourNotSettled,
     ];
 }
 
@@ -79,6 +88,8 @@ impl Flaw {
         let takes = sets(update, "hold#");
         let settles = !takes && sets(update, "recent_");
         let is_day = update.key.pk.starts_with("TENANT#");
+        let is_users_day = update.key.pk.starts_with("USER#");
+        let is_hour = update.key.pk == "GATEWAY";
         let mut later_end = None;
         update.conditions.retain(|condition| {
             let on = |prefix: &str| attribute(condition).starts_with(prefix);
@@ -88,6 +99,8 @@ impl Flaw {
                 Self::ExpiredWithoutHold => !takes && !settles && on("hold#"),
                 Self::CheckedThenTaken => takes && (on("committed_") || on("steps")),
                 Self::DayDrawnBlindly => is_day && on("drawn_"),
+                Self::UserDayDrawnBlindly => is_users_day && on("drawn_"),
+                Self::HourTakenBlindly => is_hour,
                 Self::RoomNotChecked => in_transaction && on("tenant_room_"),
                 Self::FoldedTwice => on("folds"),
                 Self::ExpiryMovesBack => match condition {
@@ -103,12 +116,16 @@ impl Flaw {
                 Self::NoRecentIds
                 | Self::LiveSessionReplaced
                 | Self::FoldedIntoNextSession
+                | Self::HourNotSettled
                 | Self::IdOfRequest => false,
             };
             !is_missing
         });
         if let Some(end) = later_end {
             update.set("expires_at", end);
+        }
+        if self == Self::HourNotSettled && is_hour && !adds(update, "steps") {
+            update.changes.clear();
         }
         if self == Self::NoRecentIds {
             update.changes.retain(|change| !is_set(change, "recent_"));
@@ -131,6 +148,11 @@ fn compares(condition: &Condition) -> Option<Comparison> {
         Condition::Compare(_, comparison, _) => Some(*comparison),
         Condition::Any(conditions) => conditions.iter().find_map(compares),
     }
+}
+
+fn adds(update: &Update, attribute: &str) -> bool {
+    let is_added = |change: &Change| matches!(change, Change::Add(name, _) if name == attribute);
+    update.changes.iter().any(is_added)
 }
 
 fn sets(update: &Update, prefix: &str) -> bool {

@@ -23,6 +23,12 @@ pub struct History {
     pub past_drawn: u8,
     /// What sessions that ended had added to the tenant's day as spent.
     pub past_folded: u8,
+    /// The same of the user's day: drawn, and added as spent.
+    pub past_of_user: (u8, u8),
+    /// The invocations of sessions that ended, and what they had committed.
+    pub past_committed: (u8, u8),
+    /// By how much calls of any session passed their holds since a hold was taken last.
+    pub hour_overrun: u8,
 }
 
 /// What became of a hold.
@@ -62,6 +68,9 @@ impl History {
             overrun: 0,
             past_drawn: 0,
             past_folded: 0,
+            past_of_user: (0, 0),
+            past_committed: (0, 0),
+            hour_overrun: 0,
         }
     }
 
@@ -139,7 +148,9 @@ impl History {
         if ids.peek().is_some() && ids.all(is_listed) {
             self.due +=
                 small(u64::try_from(amount(update, "spent_micro_usd").unwrap_or(0)).unwrap_or(0));
-            self.overrun += small(u64::try_from(more_than_held).unwrap_or(0));
+            let more = small(u64::try_from(more_than_held).unwrap_or(0));
+            self.overrun += more;
+            self.hour_overrun += more;
         }
     }
 
@@ -148,6 +159,10 @@ impl History {
         let Some(session) = session else { return };
         self.past_drawn += session.drawn;
         self.past_folded += session.folded;
+        self.past_of_user.0 += session.of_user.drawn;
+        self.past_of_user.1 += session.of_user.folded;
+        self.past_committed.0 += session.steps;
+        self.past_committed.1 += session.committed;
         self.due = 0;
         self.overrun = 0;
         self.settled_last.fill(None);
@@ -171,6 +186,7 @@ impl History {
         fate.taken += 1;
         fate.end = None;
         self.overrun = 0;
+        self.hour_overrun = 0;
     }
 
     /// Notes down that a call begins which the hold is to pay for.

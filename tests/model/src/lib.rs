@@ -1,12 +1,12 @@
 //! A model check of the budget ledger: of how holds are taken, settled and expire; and, in
 //! [`circuit`], one of the circuits.
 //!
-//! The ledger keeps a session's budget by conditional writes to two items. Whether the
+//! The ledger keeps a session's budget by conditional writes to a few items. Whether the
 //! conditions are enough is a question about every order in which the writes of several
 //! routers, their repetitions and their late copies can reach the table. Tests on a database
 //! see some orders; this model has all of them, for a few routers and small numbers.
 //!
-//! Modelled are one session, the day of its tenant, and routers that reserve, invoke and settle
+//! Modelled are one session, the days of its tenant and user, the hour of gateways, and routers that reserve, invoke and settle
 //! ([`router`]) by the core's own machines, whose writes a database in memory carries out,
 //! each an atomic step: what is checked is what runs. Between any two
 //! steps ([`world`]) another router may act, a router may die, an answer may be lost (the write

@@ -44,6 +44,14 @@ pub mod rule {
     pub const FUNDED: &str = "committed <= drawn + overruns of calls under way";
     /// What a session spent is added to its tenant's day once.
     pub const FOLDED: &str = "the day's spent = spent by its sessions when they drew";
+    /// The user's day is drawn from, committed and added to as the tenant's is.
+    pub const USER: &str = "the user's day is kept like the tenant's";
+    /// All gateway sessions together have no more invocations than the hour has, and only calls that
+    /// use more than they hold pass its money.
+    pub const HOUR: &str = "the hour's settled + held <= its limit + overruns of calls under way";
+    /// What the hour has committed is what its sessions have, and no less: a hold that went with its
+    /// session stays charged.
+    pub const HOUR_COUNTED: &str = "the hour's steps and committed = its sessions'";
 }
 
 /// What has to be possible, or the rules would be kept by doing nothing.
@@ -66,6 +74,10 @@ pub mod event {
     pub const REPLACED: &str = "a session is replaced";
     /// The tenant's day is used up.
     pub const DAY_USED_UP: &str = "a day is used up to the last";
+    /// The user's day is used up.
+    pub const USER_USED_UP: &str = "a user's day is used up to the last";
+    /// The gateways' hour is used up.
+    pub const HOUR_USED_UP: &str = "an hour is used up to the last";
 }
 
 type Rule = Property<World>;
@@ -114,6 +126,21 @@ pub(crate) fn all() -> Vec<Rule> {
             state.table.day.spent == state.history.past_folded + folded
                 && session_is(state, |session| session.folded <= session.spent)
         }),
+        Rule::always(rule::USER, a_users_day_is_kept),
+        Rule::always(rule::HOUR, |world, state| {
+            let Some((steps, money)) = world.setup.gateway_limits else { return true };
+            let hour = state.table.hour;
+            hour.steps <= steps && hour.committed <= money + state.history.hour_overrun
+        }),
+        Rule::always(rule::HOUR_COUNTED, |world, state| {
+            let (steps, committed) = state.history.past_committed;
+            let session = state.table.session.as_ref();
+            let now = session.map_or((0, 0), |session| (session.steps, session.committed));
+            let hour = state.table.hour;
+            world.setup.gateway_limits.is_none()
+                || (hour.steps, hour.committed) == (steps + now.0, committed + now.1)
+                    && hour.spent <= hour.committed
+        }),
         Rule::sometimes(event::USED_UP, |world, state| {
             session_has(state, |session| session.spent == world.setup.limit)
         }),
@@ -142,6 +169,12 @@ pub(crate) fn all() -> Vec<Rule> {
         Rule::sometimes(event::DAY_USED_UP, |world, state| {
             state.table.day.drawn == world.setup.day_limit
         }),
+        Rule::sometimes(event::USER_USED_UP, |world, state| {
+            Some(state.table.user_day.drawn) == world.setup.user_limit
+        }),
+        Rule::sometimes(event::HOUR_USED_UP, |world, state| {
+            world.setup.gateway_limits.is_some_and(|(_, money)| state.table.hour.spent == money)
+        }),
     ]
 }
 
@@ -157,6 +190,24 @@ fn session_has(state: &State, event: impl FnOnce(&Session) -> bool) -> bool {
 
 fn has_fate(state: &State, event: impl FnMut(&Fate) -> bool) -> bool {
     state.history.fates.iter().any(event)
+}
+
+/// As the tenant's: what is drawn is within the limit and is the sessions', what a session has drawn
+/// and not committed is its room, and what it spent is added once.
+fn a_users_day_is_kept(world: &World, state: &State) -> bool {
+    let Some(limit) = world.setup.user_limit else { return true };
+    let day = state.table.user_day;
+    let (past_drawn, past_folded) = state.history.past_of_user;
+    let of_user = state.table.session.as_ref().map(|session| (session, session.of_user));
+    let (drawn, folded) = of_user.map_or((0, 0), |(_, user)| (user.drawn, user.folded));
+    day.drawn <= limit
+        && day.drawn == past_drawn + drawn
+        && day.spent == past_folded + folded
+        && of_user.is_none_or(|(session, user)| {
+            signed(user.drawn) == signed(session.committed) + user.room
+                && user.spent == session.spent
+                && user.folded <= user.spent
+        })
 }
 
 fn limit(session: &Session, world: &World) -> u8 {

@@ -20,6 +20,11 @@ pub struct Setup {
     pub day_limit: u8,
     /// What a session draws from the day at a time.
     pub block: u8,
+    /// What its user may spend in the day, where that is limited.
+    pub user_limit: Option<u8>,
+    /// How many invocations all gateway sessions may have in the hour, and what they may spend, if the
+    /// session is one of them.
+    pub gateway_limits: Option<(u8, u8)>,
     /// What the requests ask for, in turn.
     pub asks: Vec<u8>,
     /// What a call uses more than its hold (or less), each possible one.
@@ -62,6 +67,8 @@ impl Default for Setup {
             max_steps: 4,
             day_limit: 5,
             block: 1,
+            user_limit: None,
+            gateway_limits: None,
             asks: vec![2, 1],
             overruns: vec![-1, 0, 1],
             hold_lives: vec![2],

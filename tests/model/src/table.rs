@@ -15,7 +15,7 @@ use router_core::units::{MicroUsd, Tokens};
 use crate::cast::{Ask, Cast, tick_of};
 use crate::hashed::Hashed;
 
-/// The table: one session, its tenant's day and its specialist's.
+/// The table: one session, the days of its tenant, its user and its specialist, and an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     items: Shared,
@@ -23,6 +23,10 @@ pub struct Table {
     pub session: Option<Session>,
     /// What the tenant's day says.
     pub day: Day,
+    /// What the user's day says.
+    pub user_day: Day,
+    /// What the gateways' hour says.
+    pub hour: Hour,
 }
 
 /// What a session's item says.
@@ -46,8 +50,34 @@ pub struct Session {
     pub recent: Vec<u8>,
     /// How much of its spending is in the tenant's day.
     pub folded: u8,
+    /// Drawn from the user's day, left of that, and in that day as spent.
+    pub of_user: OfUser,
     /// The limit that an operator has set.
     pub limit: Option<u8>,
+}
+
+/// What a session's item says of its user's day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfUser {
+    /// Drawn from it.
+    pub drawn: u8,
+    /// What is left of that.
+    pub room: i8,
+    /// Spent of it.
+    pub spent: u8,
+    /// How much of that is in the day.
+    pub folded: u8,
+}
+
+/// What the hour of all gateway sessions says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hour {
+    /// Invocations.
+    pub steps: u8,
+    /// Settled and held.
+    pub committed: u8,
+    /// Settled.
+    pub spent: u8,
 }
 
 /// What a hold says of itself.
@@ -121,11 +151,22 @@ impl Table {
 
     fn look(&mut self, cast: &Cast) {
         self.session = self.items.get(&session_key(cast)).map(|item| Session::read(item, cast));
-        let days = self.items.0.iter().filter(|(key, _)| key.pk.starts_with("TENANT#"));
-        self.day = days.fold(Day::default(), |day, (_, item)| Day {
+        self.day = self.days_of("TENANT#");
+        self.user_day = self.days_of("USER#");
+        let mut hours = self.items.0.iter().filter(|(key, _)| key.pk == "GATEWAY");
+        self.hour = hours.next().map_or(Hour::default(), |(_, item)| Hour {
+            steps: small(item.number("steps")),
+            committed: small(item.number("committed_micro_usd")),
+            spent: small(item.number("spent_micro_usd")),
+        });
+    }
+
+    fn days_of(&self, prefix: &str) -> Day {
+        let days = self.items.0.iter().filter(|(key, _)| key.pk.starts_with(prefix));
+        days.fold(Day::default(), |day, (_, item)| Day {
             drawn: day.drawn + small(item.number("drawn_micro_usd")),
             spent: day.spent + small(item.number("spent_micro_usd")),
-        });
+        })
     }
 }
 
@@ -151,6 +192,12 @@ impl Session {
             holds: holds.collect(),
             recent: recent.collect(),
             folded: amount("folded_micro_usd"),
+            of_user: OfUser {
+                drawn: amount("user_drawn_micro_usd"),
+                room: i8::try_from(item.signed("user_room_micro_usd")).unwrap_or(i8::MAX),
+                spent: amount("user_spent_micro_usd"),
+                folded: amount("user_folded_micro_usd"),
+            },
             limit: item.has("limit_micro_usd").then(|| amount("limit_micro_usd")),
         }
     }

@@ -98,3 +98,21 @@ fn a_raised_limit_that_outlives_its_session_lets_the_next_one_pass_its_own() {
     let setup = Setup { asks: vec![3, 2], raised_limit: Some(5), day_limit: 9, ..without_faults() };
     assert_breaks(Flaw::LimitOutlivesSession, setup, rule::HELD);
 }
+
+#[test]
+fn without_the_condition_on_the_users_day_it_is_drawn_beyond_its_limit() {
+    let setup = Setup { user_limit: Some(2), ..without_faults() };
+    assert_breaks(Flaw::UserDayDrawnBlindly, setup, rule::USER);
+}
+
+#[test]
+fn without_the_conditions_on_the_hour_gateway_sessions_pass_its_limit() {
+    let setup = Setup { gateway_limits: Some((3, 2)), ..without_faults() };
+    assert_breaks(Flaw::HourTakenBlindly, setup, rule::HOUR);
+}
+
+#[test]
+fn an_hour_that_is_not_settled_with_its_session_keeps_what_was_only_held() {
+    let setup = Setup { gateway_limits: Some((4, 4)), ..without_faults() };
+    assert_breaks(Flaw::HourNotSettled, setup, rule::HOUR_COUNTED);
+}

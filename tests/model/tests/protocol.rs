@@ -12,10 +12,12 @@ fn assert_rules(setup: Setup, impossible: &[&str]) {
     let checker = World::new(setup).checker().spawn_bfs().join();
     assert!(checker.is_done());
     println!("{} states", checker.unique_state_count());
-    let once = checker.model().setup.redeliveries == 0;
+    let Setup { redeliveries, user_limit, gateway_limits, .. } = &checker.model().setup;
     for property in checker.model().properties() {
-        let is_impossible =
-            impossible.contains(&property.name) || once && property.name == event::REDELIVERED;
+        let is_impossible = impossible.contains(&property.name)
+            || *redeliveries == 0 && property.name == event::REDELIVERED
+            || user_limit.is_none() && property.name == event::USER_USED_UP
+            || gateway_limits.is_none() && property.name == event::HOUR_USED_UP;
         match is_impossible {
             true => checker.assert_no_discovery(property.name),
             false if property.expectation.discovery_is_failure() => {
@@ -81,4 +83,16 @@ fn the_rules_hold_for_branches_that_are_taken_and_settled_together_and_one_of_wh
 #[test]
 fn a_session_that_outlasts_its_holds_may_have_its_end_moved_back() {
     assert_rules(Setup { flaw: Some(Flaw::ExpiryMovesBack), ..brief() }, &[]);
+}
+
+#[test]
+fn the_rules_hold_for_a_session_that_draws_from_its_users_day_too() {
+    let setup = Setup { user_limit: Some(4), ..brief() };
+    assert_rules(setup, &[event::DAY_USED_UP]);
+}
+
+#[test]
+fn the_rules_hold_for_gateway_sessions_which_share_an_hour() {
+    let setup = Setup { gateway_limits: Some((3, 3)), ..brief() };
+    assert_rules(setup, &[]);
 }

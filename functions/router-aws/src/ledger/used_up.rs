@@ -68,13 +68,17 @@ fn is_fresh(learnt: &Learnt, reservation: &Reservation<'_>) -> bool {
 }
 
 /// What the reservation asks of a limit. Hand-offs are asked of some invocations only, and a
-/// tenant's money is not the session's; neither is remembered.
+/// tenant's, a user's and the gateways' limits are not the session's; none of them is remembered.
 fn asked_of(limit: Limit, reservation: &Reservation<'_>) -> Option<u64> {
     let demand = reservation.demand();
     match limit {
         Limit::Steps => Some(demand.steps),
         Limit::Tokens => Some(demand.charge.tokens.0),
         Limit::Cost => Some(demand.charge.cost.0),
-        Limit::Handoffs | Limit::Tenant => None,
+        Limit::Handoffs
+        | Limit::Tenant
+        | Limit::User
+        | Limit::GatewaySteps
+        | Limit::GatewayCost => None,
     }
 }

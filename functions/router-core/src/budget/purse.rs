@@ -12,8 +12,8 @@ use crate::error::chain;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::ledger::{
-    Account, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Purpose, Recalled, Repeat, Reservation,
-    ReserveError, Settlement,
+    Account, Counted, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Purpose, Recalled, Repeat,
+    Reservation, ReserveError, Settlement,
 };
 use crate::policy::Specialist;
 use crate::ports::Ports;
@@ -106,16 +106,18 @@ impl<P: Ports> Purse<'_, P> {
                 purpose: *purpose,
             })
             .collect();
+        let (payer, now) = (self.payer(), ports.clock().now());
+        let counted = Counted::by(&payer, now);
         for (Wanted { task, .. }, HoldRequest { id, specialist, ask, .. }) in
             wanted.iter().zip(&holds)
         {
             let (id, specialist) = ((*id).clone(), (*specialist).clone());
-            self.0.note(*task, Fact::Reserving(Hold { id, specialist, ask: *ask }));
+            self.0.note(*task, Fact::Reserving(Hold { id, specialist, ask: *ask, counted }));
         }
         let reservation = Reservation {
-            payer: self.payer(),
+            payer,
             holds: &holds,
-            now: ports.clock().now(),
+            now,
             asked: Learnt::now(ports.clock()),
             expires: deadline.after(HOLD_GRACE),
         };
@@ -245,6 +247,8 @@ impl<P: Ports> Purse<'_, P> {
             tenant: &caller.tenant,
             user: caller.user.as_ref(),
             tenant_day: &policy.tenant_day,
+            user_day: policy.user_day.as_ref(),
+            gateway_hour: caller.root.is_gateways().then_some(&policy.gateway_hour),
         }
     }
 }
@@ -252,9 +256,9 @@ impl<P: Ports> Purse<'_, P> {
 impl OpenHold {
     /// How it is settled, if it is no longer in use.
     fn settlement(&self) -> Option<Settlement<'_>> {
-        let Self { hold: Hold { id, specialist, ask }, left, stale, .. } = self;
-        let used = self.used?;
-        Some(Settlement { id, specialist, held: *ask, used, stale, left: *left })
+        let Self { hold: Hold { id, specialist, ask, counted }, left, stale, .. } = self;
+        let (used, counted) = (self.used?, *counted);
+        Some(Settlement { id, specialist, held: *ask, used, counted, stale, left: *left })
     }
 }
 

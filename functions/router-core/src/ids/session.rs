@@ -58,6 +58,11 @@ impl RootSession {
         Ok(Self(format!("{GATEWAY}{id}")))
     }
 
+    /// Whether its id came through a gateway, and no application vouches for it.
+    pub fn is_gateways(&self) -> bool {
+        self.0.starts_with(GATEWAY)
+    }
+
     /// The name under which it is kept.
     pub fn as_str(&self) -> &str {
         &self.0

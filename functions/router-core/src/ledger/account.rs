@@ -161,6 +161,12 @@ pub enum Limit {
     Handoffs,
     /// The tenant's micro-dollars of the day.
     Tenant,
+    /// The user's micro-dollars of the day.
+    User,
+    /// Invocations of all gateway sessions in the hour.
+    GatewaySteps,
+    /// Micro-dollars of all gateway sessions in the hour.
+    GatewayCost,
 }
 
 impl Limit {
@@ -172,6 +178,8 @@ impl Limit {
             Self::Cost => "cost",
             Self::Handoffs => "handoffs",
             Self::Tenant => "tenant",
+            Self::User => "user",
+            Self::GatewaySteps | Self::GatewayCost => "gateway",
         }
     }
 }

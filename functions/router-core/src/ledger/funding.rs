@@ -1,10 +1,10 @@
-//! Money from a tenant's day, in blocks.
+//! Money from days, in blocks: from the tenant's, and from the user's where the policy limits it.
 //!
 //! A tenant's day is one item, and all of the tenant's sessions pay from it. If every call wrote
 //! it, it would be a hot key. So a session draws a block at a time, in one transaction with the
 //! hold that needs it, and ordinary calls write the session's item alone. The same transaction
-//! folds what the session has spent since into the tenant's day and into the days of the
-//! specialists.
+//! folds what the session has spent since into the day and into the days of the specialists. A
+//! user's day is drawn from in the same way, over all of the user's sessions.
 //!
 //! After midnight a session goes on with what it drew the day before. What it spends of that
 //! belongs to that day, where it was drawn: so the session keeps apart, `unfolded#<date>`, what
@@ -14,67 +14,100 @@
 
 use super::session::{
     SessionItem, asked_at_attribute, hold_attribute, micro_usd_attribute, seen_attribute,
-    tokens_attribute, turns_attribute, unfolded_attribute,
+    tokens_attribute, turns_attribute,
 };
+use super::source::Source;
 use super::terms::Terms;
-use super::{Account, Exhausted, Limit, Payer, Reservation, writes};
-use crate::store::Comparison::{AtLeast, AtMost, Equal};
+use super::{Account, Exhausted, Payer, Reservation, hour, writes};
+use crate::store::Comparison::{AtMost, Equal};
 use crate::store::{Condition, Item, ItemKey, Put, Update, Value, Write};
 use crate::units::{Timestamp, day_expiry};
 
-/// A transaction may have 100 actions; two of them are the session and the tenant's day.
-const MAX_FOLDED_SPECIALISTS: usize = 90;
-/// How many of them are days before. A session that has drawn from more folds them by and by.
+/// A transaction may have 100 actions: the session, the hour of gateways, two days that are drawn
+/// from, days before of both, and these.
+const MAX_FOLDED_SPECIALISTS: usize = 80;
+/// How many of them are days before, of one source. A session that has drawn from more folds them by
+/// and by.
 const MAX_FOLDED_DAYS: usize = 8;
 
-/// Which of a transaction's writes is the tenant's day's; the session's comes before it.
-pub(super) const TENANT: usize = 1;
-
-/// What a session lacks, and what it draws from the tenant's day for that.
+/// What a session lacks, and what it draws from a day for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Draw {
+    /// The day.
+    pub(super) source: Source,
     /// Micro-dollars without which there is no room for the holds.
     pub(super) needed: u64,
     /// Micro-dollars that are drawn.
     pub(super) amount: u64,
 }
 
-impl Draw {
-    /// A block, or more where more is needed.
-    pub(super) fn block(reservation: &Reservation<'_>, needed: u64) -> Self {
-        Self { needed, amount: reservation.payer.tenant_day.block.0.max(needed) }
+/// All that a session draws at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Draws(Vec<Draw>);
+
+impl Draws {
+    /// A block of each day, or more where more is needed: what `missing` says, of a day of which
+    /// nothing is needed nothing.
+    pub(super) fn blocks(
+        reservation: &Reservation<'_>,
+        missing: impl Fn(Source) -> Option<u64>,
+    ) -> Self {
+        let block = reservation.payer.tenant_day.block.0;
+        let draw = |source| {
+            let needed = missing(source)?;
+            Some(Draw { source, needed, amount: block.max(needed) })
+        };
+        Self(Source::of(&reservation.payer).filter_map(draw).collect())
     }
 
-    /// What is drawn when the day has less left than this: exactly what is needed, if it has that.
+    /// What is drawn when the day has less left than that: exactly what is needed, if it has it.
     pub(super) fn exactly(
-        self,
+        mut self,
+        source: Source,
         reservation: &Reservation<'_>,
         day: &Item,
         account: Account,
     ) -> Result<Self, Exhausted> {
-        let Self { needed, amount } = self;
         let (drawn, spent) = (day.number("drawn_micro_usd"), day.number("spent_micro_usd"));
-        let max = reservation.payer.tenant_day.max_cost.0;
-        if needed < amount && drawn.saturating_add(needed) <= max {
-            return Ok(Self { needed, amount: needed });
+        let max = source.max(&reservation.payer);
+        let refused = self.0.iter_mut().find(|draw| draw.source == source);
+        let asked = refused.as_ref().map_or(0, |draw| draw.needed);
+        if let Some(draw) = refused
+            && draw.needed < draw.amount
+            && drawn.saturating_add(draw.needed) <= max
+        {
+            draw.amount = draw.needed;
+            return Ok(self);
         }
         Err(Exhausted {
-            limit: Limit::Tenant,
+            limit: source.limit(),
             settled: spent,
             held: drawn.saturating_sub(spent),
-            asked: needed,
+            asked,
             max,
             account,
             expired_holds: 0,
         })
     }
+
+    /// What is drawn from one day.
+    fn amount(&self, source: Source) -> u64 {
+        self.0.iter().find(|draw| draw.source == source).map_or(0, |draw| draw.amount)
+    }
+
+    /// The day that a key is of, where it is one that is drawn from.
+    pub(super) fn source_of(&self, key: &ItemKey, reservation: &Reservation<'_>) -> Option<Source> {
+        let today = reservation.now.date();
+        let is_of = |draw: &&Draw| draw.source.key(&reservation.payer, &today) == Some(key.clone());
+        self.0.iter().find(is_of).map(|draw| draw.source)
+    }
 }
 
 /// Begins a session with its first holds, in place of one that is over, if there is one.
-pub(super) fn open(reservation: &Reservation<'_>, draw: Draw) -> Vec<Write> {
+pub(super) fn open(reservation: &Reservation<'_>, draws: &Draws) -> Vec<Write> {
     let put = Put {
         key: ItemKey::session(reservation.payer.session),
-        item: first_item(reservation, draw),
+        item: first_item(reservation, draws),
         conditions: vec![
             Condition::absent_or("expires_at", AtMost, Value::number(reservation.now.0 / 1_000)),
             // An item without an expiry is a session that an operator set up by hand.
@@ -84,11 +117,13 @@ pub(super) fn open(reservation: &Reservation<'_>, draw: Draw) -> Vec<Write> {
             ]),
         ],
     };
-    vec![Write::Put(put), Write::Update(tenant_update(reservation, draw, 0))]
+    let days = draws.0.iter().filter_map(|draw| day_update(reservation, *draw, 0));
+    let others = days.chain(hour::take(reservation)).map(Write::Update);
+    std::iter::once(Write::Put(put)).chain(others).collect()
 }
 
 /// The item of a session that begins.
-pub(super) fn first_item(reservation: &Reservation<'_>, draw: Draw) -> Item {
+pub(super) fn first_item(reservation: &Reservation<'_>, draws: &Draws) -> Item {
     let demand = reservation.demand();
     let Payer { tenant, user, .. } = reservation.payer;
     let mut item = Item::from([
@@ -99,8 +134,6 @@ pub(super) fn first_item(reservation: &Reservation<'_>, draw: Draw) -> Item {
         ("committed_micro_usd", Value::number(demand.charge.cost.0)),
         ("spent_tokens", Value::number(0)),
         ("spent_micro_usd", Value::number(0)),
-        ("drawn_micro_usd", Value::number(draw.amount)),
-        ("tenant_room_micro_usd", Value::number(draw.amount - demand.charge.cost.0)),
         ("expires_at", Value::number(reservation.session_expiry())),
         // Tells this session from one before it, whose folding may still be under way.
         ("folds", Value::number(reservation.now.0)),
@@ -108,7 +141,12 @@ pub(super) fn first_item(reservation: &Reservation<'_>, draw: Draw) -> Item {
     if let Some(user) = user {
         item.set("user", Value::text(user.as_str()));
     }
-    item.set(unfolded_attribute(&reservation.now.date()), Value::number(draw.amount));
+    for source in Source::of(&reservation.payer) {
+        let (amount, cost) = (draws.amount(source), demand.charge.cost.0);
+        item.set(source.drawn(), Value::number(amount));
+        item.set(source.room(), Value::number(amount.saturating_sub(cost)));
+        item.set(source.unfolded(&reservation.now.date()), Value::number(amount));
+    }
     for (specialist, turns) in writes::turns(reservation) {
         item.set(turns_attribute(specialist), Value::number(turns));
     }
@@ -128,51 +166,58 @@ pub(super) fn fund(
     reservation: &Reservation<'_>,
     terms: &Terms,
     session: &SessionItem,
-    draw: Draw,
+    draws: &Draws,
     fold: bool,
 ) -> Vec<Write> {
     let mut update = writes::take_whatever_is_drawn(reservation, terms);
-    let change = i128::from(draw.amount) - i128::from(reservation.demand().charge.cost.0);
-    update.add("tenant_room_micro_usd", change);
-    // Another request may have used the room since it was read.
-    let rest = Value::Number(-change);
-    if change >= 0 {
-        update.compare_if_there("tenant_room_micro_usd", AtLeast, rest);
-    } else {
-        update.compare("tenant_room_micro_usd", AtLeast, rest);
+    for source in Source::of(&reservation.payer) {
+        let cost = i128::from(reservation.demand().charge.cost.0);
+        writes::take_room(&mut update, source, i128::from(draws.amount(source)) - cost);
     }
-    update.add("drawn_micro_usd", draw.amount);
     let today = reservation.now.date();
-    let mut spent = Spent::default();
-    let mut others = Vec::new();
+    let mut days = Vec::new();
+    let mut before = Vec::new();
+    let mut specialists = Vec::new();
     if fold {
-        spent = fold_session(&mut update, session, &today);
-        others = fold_specialists(&mut update, session, reservation.now);
-        others.extend(spent.before.iter().map(|day| fold_day(reservation, day)));
+        note_folding(&mut update, session);
+        specialists = fold_specialists(&mut update, session, reservation.now);
     }
-    let unfolded = i128::from(draw.amount) - i128::from(spent.today);
-    update.add(&unfolded_attribute(&today), unfolded);
-    let both = [update, tenant_update(reservation, draw, spent.today)];
-    both.into_iter().chain(others).map(Write::Update).collect()
+    for draw in &draws.0 {
+        let source = draw.source;
+        let spent =
+            if fold { fold_spent(&mut update, session, source, &today) } else { Spent::default() };
+        let unfolded = i128::from(draw.amount) - i128::from(spent.today);
+        update.add(source.drawn(), draw.amount);
+        update.add(&source.unfolded(&today), unfolded);
+        days.extend(day_update(reservation, *draw, spent.today));
+        before.extend(spent.before.iter().filter_map(|day| fold_day(reservation, source, day)));
+    }
+    let session = std::iter::once(update);
+    let others = days.into_iter().chain(hour::take(reservation)).chain(specialists).chain(before);
+    session.chain(others).map(Write::Update).collect()
 }
 
-/// Draws from the tenant's day, and adds what the session has spent of earlier draws.
-fn tenant_update(reservation: &Reservation<'_>, draw: Draw, spent: u64) -> Update {
-    let mut update = Update::of(day_key(reservation, &reservation.now.date()));
-    let max = reservation.payer.tenant_day.max_cost.0;
-    update.require_room("drawn_micro_usd", draw.amount, max);
-    update.add("drawn_micro_usd", draw.amount);
+/// Draws from a day, and adds what the session has spent of earlier draws.
+fn day_update(reservation: &Reservation<'_>, draw: Draw, spent: u64) -> Option<Update> {
+    let Draw { source, amount, .. } = draw;
+    let mut update = Update::of(source.key(&reservation.payer, &reservation.now.date())?);
+    update.require_room("drawn_micro_usd", amount, source.max(&reservation.payer));
+    update.add("drawn_micro_usd", amount);
     update.add("spent_micro_usd", spent);
     update.set("expires_at", Value::number(day_expiry(reservation.now)));
-    update
+    Some(update)
 }
 
 /// Adds to a day before what the session has spent of what it drew from it.
-fn fold_day(reservation: &Reservation<'_>, (date, spent): &(String, u64)) -> Update {
-    let mut update = Update::of(day_key(reservation, date));
+fn fold_day(
+    reservation: &Reservation<'_>,
+    source: Source,
+    (date, spent): &(String, u64),
+) -> Option<Update> {
+    let mut update = Update::of(source.key(&reservation.payer, date)?);
     update.add("spent_micro_usd", *spent);
     update.set_if_absent("expires_at", Value::number(day_expiry(reservation.now)));
-    update
+    Some(update)
 }
 
 /// Adds to the specialists' days what the session has spent with each since the last time.
@@ -202,31 +247,30 @@ struct Spent {
     before: Vec<(String, u64)>,
 }
 
-/// The key of a day of the tenant who pays.
-fn day_key(reservation: &Reservation<'_>, date: &str) -> ItemKey {
-    let payer = reservation.payer.tenant_day.payer(reservation.payer.tenant);
-    ItemKey::tenant_day(payer, date)
-}
-
-/// Notes in the session that its spending is in the tenant's days now; returns by how much.
-/// The condition keeps two transactions from folding the same spending.
-fn fold_session(update: &mut Update, session: &SessionItem, today: &str) -> Spent {
+/// Notes in the session that its spending is in the days now. The condition keeps two transactions
+/// from folding the same spending.
+fn note_folding(update: &mut Update, session: &SessionItem) {
     let folds = session.number("folds");
     match folds {
         0 => update.require_absent("folds"),
         folds => update.compare("folds", Equal, Value::number(folds)),
     }
     update.set("folds", Value::number(folds + 1));
-    let spent = session.number("spent_micro_usd");
-    update.set("folded_micro_usd", Value::number(spent));
-    let mut left = spent.saturating_sub(session.number("folded_micro_usd"));
+}
+
+/// Notes by how much the session's spending is in the days of a source now; returns that.
+fn fold_spent(update: &mut Update, session: &SessionItem, source: Source, today: &str) -> Spent {
+    let spent = session.number(source.spent());
+    update.set(source.folded(), Value::number(spent));
+    let mut left = spent.saturating_sub(session.number(source.folded()));
     let mut before = Vec::new();
-    for (date, unfolded) in session.unfolded_before(today).into_iter().take(MAX_FOLDED_DAYS) {
+    for (date, unfolded) in session.unfolded_before(source, today).into_iter().take(MAX_FOLDED_DAYS)
+    {
         let part = left.min(unfolded);
         if part == 0 && unfolded > 0 {
             break;
         }
-        let attribute = unfolded_attribute(date);
+        let attribute = source.unfolded(date);
         // By a clock that is a little slow the day is not over yet.
         update.compare(&attribute, Equal, Value::number(unfolded));
         match unfolded - part {

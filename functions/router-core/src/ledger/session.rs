@@ -1,5 +1,7 @@
 //! A session's item, as it was read: what it says of holds, turns, days and limits.
 
+use super::counted::{Counted, Hour};
+use super::source::Source;
 use super::terms::{SetByHand, Terms};
 use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
@@ -8,8 +10,6 @@ use crate::units::{MicroUsd, Timestamp, Tokens};
 
 /// How the names of all holds begin.
 const HOLD: &str = "hold#";
-/// How the names of all attributes begin that say what was drawn from a day.
-const UNFOLDED: &str = "unfolded#";
 /// How the names of all attributes begin with the tokens that a specialist has used.
 const TOKENS: &str = "tokens#";
 /// How the names of all repetition counters begin.
@@ -37,6 +37,7 @@ pub(super) struct ExpiredHold {
     pub(super) specialist: Option<SpecialistName>,
     pub(super) tokens: u64,
     pub(super) micro_usd: u64,
+    pub(super) counted: Counted,
 }
 
 impl SessionItem {
@@ -165,9 +166,9 @@ impl SessionItem {
         self.item.text("user").is_none_or(|owner| user.is_some_and(|user| owner == user.as_str()))
     }
 
-    /// What is left of the money drawn; less than nothing after an overrun.
-    pub(super) fn tenant_room(&self) -> i128 {
-        self.item.signed("tenant_room_micro_usd")
+    /// What is left of the money drawn from a day; less than nothing after an overrun.
+    pub(super) fn room(&self, source: Source) -> i128 {
+        self.item.signed(source.room())
     }
 
     /// How often the same was asked, when that is as often as it may be.
@@ -181,10 +182,10 @@ impl SessionItem {
 
     /// What was drawn from days before `today` and is not in their items as spent yet, by date,
     /// the first day first.
-    pub(super) fn unfolded_before(&self, today: &str) -> Vec<(&str, u64)> {
-        let days = self.item.beginning(UNFOLDED).map(|(date, _)| date);
+    pub(super) fn unfolded_before(&self, source: Source, today: &str) -> Vec<(&str, u64)> {
+        let days = self.item.beginning(source.unfolded_prefix()).map(|(date, _)| date);
         let before = days.filter(|date| *date < today);
-        before.map(|date| (date, self.number(&unfolded_attribute(date)))).collect()
+        before.map(|date| (date, self.number(&source.unfolded(date)))).collect()
     }
 
     /// What was spent by specialist, with what of it is in the specialists' days already:
@@ -213,6 +214,10 @@ impl SessionItem {
                 specialist: hold.text("specialist").and_then(SpecialistName::parse),
                 tokens: hold.number("tokens"),
                 micro_usd: hold.number("micro_usd"),
+                counted: Counted {
+                    hour: hold.text("gateway_hour").and_then(Hour::parse),
+                    of_user: hold.number("of_user") > 0,
+                },
             })
             .take(EXPIRED_AT_ONCE)
             .collect()
@@ -279,11 +284,6 @@ pub(super) fn hold_attribute(id: &HoldId) -> String {
 /// The attribute in which the id of a settled hold is remembered.
 pub(super) fn recent_attribute(id: &HoldId) -> String {
     format!("recent_{}", id.place())
-}
-
-/// The attribute with what was drawn from a day and is not in its item as spent yet.
-pub(super) fn unfolded_attribute(date: &str) -> String {
-    format!("{UNFOLDED}{date}")
 }
 
 /// The attribute that counts a specialist's turns in the session.

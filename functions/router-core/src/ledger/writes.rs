@@ -2,29 +2,54 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::counted::Counted;
 use super::session::{
     ExpiredHold, asked_at_attribute, hold_attribute, micro_usd_attribute, recent_attribute,
     seen_attribute, times_left_attribute, tokens_attribute, turns_attribute,
 };
+use super::source::Source;
 use super::terms::Terms;
-use super::{HoldRequest, Payer, Reservation, Settlement};
+use super::{HoldRequest, Payer, Reservation, Settlement, hour};
 use crate::ids::{Lane, SpecialistName};
 use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater};
-use crate::store::{Item, ItemKey, Update, Value};
+use crate::store::{Item, ItemKey, Request, Update, Value, Write};
 
 /// Takes the holds in a session that has begun, with money that it has drawn already.
-pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Update {
+pub(super) fn take(reservation: &Reservation<'_>, terms: &Terms) -> Request {
     let mut write = take_whatever_is_drawn(reservation, terms);
-    let cost = reservation.demand().charge.cost.0;
-    if cost > 0 {
-        write.compare("tenant_room_micro_usd", AtLeast, Value::number(cost));
+    let cost = i128::from(reservation.demand().charge.cost.0);
+    for source in Source::of(&reservation.payer) {
+        match cost {
+            0 => write.add(source.room(), 0),
+            cost => take_room(&mut write, source, -cost),
+        }
     }
-    write.add("tenant_room_micro_usd", -i128::from(cost));
-    write
+    together(write, hour::take(reservation).into_iter().collect())
+}
+
+/// Changes what a session has left of the money that it has drawn from a day. What is taken has to
+/// be there: another request may have used it since it was read.
+pub(super) fn take_room(write: &mut Update, source: Source, change: i128) {
+    let rest = Value::Number(-change);
+    match change {
+        ..0 => write.compare(source.room(), AtLeast, rest),
+        0.. => write.compare_if_there(source.room(), AtLeast, rest),
+    }
+    write.add(source.room(), change);
+}
+
+/// The session's write, and others with it: all or none. The answer to one write has the item as it
+/// is then, and so is quicker.
+fn together(session: Update, others: Vec<Update>) -> Request {
+    if others.is_empty() {
+        return Request::Update(session);
+    }
+    let all = std::iter::once(session).chain(others).map(Write::Update);
+    Request::Transact(all.collect())
 }
 
 /// Takes the holds in a session that has begun. What it means for the money that the session
-/// has drawn from its tenant is the caller's to add.
+/// has drawn from days is the caller's to add.
 pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Terms) -> Update {
     let Payer { session, tenant, user, limits, .. } = reservation.payer;
     let mut write = Update::of(ItemKey::session(session));
@@ -84,14 +109,14 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
 }
 
 /// Replaces holds by what was used. Of two that have one place, the place keeps the last.
-pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Update {
+pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Request {
     let mut write = Update::of(ItemKey::session(payer.session));
     let mut totals = BTreeMap::new();
     let mut places = BTreeMap::new();
     let mut left_lanes = BTreeMap::new();
     let mut stale = BTreeSet::new();
     for settlement in settlements {
-        let Settlement { id, specialist, held, used, left, .. } = settlement;
+        let Settlement { id, specialist, held, used, left, counted, .. } = settlement;
         write.require(&hold_attribute(id));
         write.remove(&hold_attribute(id));
         places.insert(recent_attribute(id), Value::text(id.as_str()));
@@ -100,13 +125,15 @@ pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Upda
         for (name, amount) in [
             ("committed_tokens".to_owned(), tokens - held_tokens),
             ("committed_micro_usd".to_owned(), micro_usd - held_micro_usd),
-            ("tenant_room_micro_usd".to_owned(), held_micro_usd - micro_usd),
             ("spent_tokens".to_owned(), tokens),
-            ("spent_micro_usd".to_owned(), micro_usd),
             (tokens_attribute(specialist), tokens),
             (micro_usd_attribute(specialist), micro_usd),
         ] {
             *totals.entry(name).or_insert(0_i128) += amount;
+        }
+        for source in sources(*counted) {
+            *totals.entry(source.room().to_owned()).or_default() += held_micro_usd - micro_usd;
+            *totals.entry(source.spent().to_owned()).or_default() += micro_usd;
         }
         if let Some(times_left) = left.and_then(Lane::times_left_now) {
             let most = left_lanes.entry(times_left_attribute(specialist)).or_insert(0);
@@ -123,11 +150,16 @@ pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Upda
         .into_iter()
         .for_each(|(name, times_left)| write.set(&name, Value::number(times_left)));
     stale.into_iter().for_each(|name| write.remove(&name));
-    write
+    together(write, hour::settle(settlements))
+}
+
+/// The days that a hold counts against.
+fn sources(counted: Counted) -> impl Iterator<Item = Source> {
+    std::iter::once(Source::Tenant).chain(counted.of_user.then_some(Source::User))
 }
 
 /// Moves the holds of dead invocations from held to spent. Committed they are already.
-pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Update {
+pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Request {
     let mut write = Update::of(ItemKey::session(payer.session));
     let mut totals: BTreeMap<String, i128> = BTreeMap::new();
     for hold in expired {
@@ -135,7 +167,9 @@ pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Upda
         write.remove(&hold.attribute);
         let (tokens, micro_usd) = (i128::from(hold.tokens), i128::from(hold.micro_usd));
         *totals.entry("spent_tokens".to_owned()).or_default() += tokens;
-        *totals.entry("spent_micro_usd".to_owned()).or_default() += micro_usd;
+        for source in sources(hold.counted) {
+            *totals.entry(source.spent().to_owned()).or_default() += micro_usd;
+        }
         if let Some(specialist) = &hold.specialist {
             *totals.entry(tokens_attribute(specialist)).or_default() += tokens;
             *totals.entry(micro_usd_attribute(specialist)).or_default() += micro_usd;
@@ -144,7 +178,8 @@ pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Upda
     for (attribute, total) in totals {
         write.add(&attribute, total);
     }
-    write
+    let of_hours = expired.iter().filter_map(|hold| Some((hold.counted.hour?, hold.micro_usd)));
+    together(write, hour::charge_expired(of_hours))
 }
 
 /// One of the numbers that a reservation adds to, and its limit.
@@ -206,10 +241,18 @@ pub(super) fn turns<'a>(reservation: &Reservation<'a>) -> Vec<(&'a SpecialistNam
 
 /// What a hold says of itself.
 pub(super) fn hold(request: &HoldRequest<'_>, reservation: &Reservation<'_>) -> Value {
-    Value::Map(Item::from([
+    let mut hold = Item::from([
         ("specialist", Value::text(request.specialist.as_str())),
         ("tokens", Value::number(request.ask.tokens.0)),
         ("micro_usd", Value::number(request.ask.cost.0)),
         ("expires_at_ms", Value::number(reservation.expires.0)),
-    ]))
+    ]);
+    let Counted { hour, of_user } = Counted::by(&reservation.payer, reservation.now);
+    if let Some(hour) = hour {
+        hold.set("gateway_hour", Value::text(hour.to_string()));
+    }
+    if of_user {
+        hold.set("of_user", Value::number(1));
+    }
+    Value::Map(hold)
 }

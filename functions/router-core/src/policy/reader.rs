@@ -79,6 +79,12 @@ impl<'t> Section<'t> {
         self.child(key, table)
     }
 
+    /// A table that may be absent; `None` also where it is no table.
+    pub(super) fn optional_section(&self, key: &'static str) -> Option<Section<'t>> {
+        let section = self.section(key);
+        section.table.is_some().then_some(section)
+    }
+
     pub(super) fn required_section(&self, key: &'static str) -> Section<'t> {
         if self.get(key).is_none() {
             self.mistake(key, "missing", "the table is required");

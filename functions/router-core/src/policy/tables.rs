@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::{
-    CircuitRules, ModelSettings, OnLedgerFailure, Retry, SessionLimits, Specialist, SpecialistName,
-    TenantDay,
+    CircuitRules, GatewayHour, ModelSettings, OnLedgerFailure, Retry, SessionLimits, Specialist,
+    SpecialistName, TenantDay, UserDay,
 };
 use crate::units::{MicroUsd, Price, Share, Tokens};
 
@@ -47,6 +47,21 @@ pub(super) fn read_tenant_day(section: &Section<'_>) -> TenantDay {
     };
     section.finish();
     day
+}
+
+pub(super) fn read_user_day(section: &Section<'_>) -> UserDay {
+    let day = UserDay { max_cost: section.usd("max_cost_usd", None) };
+    section.finish();
+    day
+}
+
+pub(super) fn read_gateway_hour(section: &Section<'_>) -> GatewayHour {
+    let hour = GatewayHour {
+        max_steps: section.integer("max_steps", 1..=1_000_000, Some(600)),
+        max_cost: section.usd("max_cost_usd", Some(MicroUsd(5_000_000))),
+    };
+    section.finish();
+    hour
 }
 
 /// What is known before the specialists are read.

@@ -303,3 +303,28 @@ fn a_model_has_settings_of_its_own_and_an_empty_instruction_is_none() {
         assert_eq!(found[0].setting, setting);
     }
 }
+
+#[test]
+fn the_gateways_hour_is_limited_unless_the_policy_says_otherwise_and_a_users_day_is_not() {
+    let policy = parse(MINIMAL).unwrap();
+    let usual = GatewayHour { max_steps: 600, max_cost: MicroUsd(5_000_000) };
+    assert_eq!((policy.gateway_hour, policy.user_day), (usual, None));
+    let tables = "[gateway_hour]\nmax_steps = 7\n[user_day]\nmax_cost_usd = 0.5";
+    let policy = parse(&format!("{MINIMAL}\n{tables}")).unwrap();
+    assert_eq!(policy.gateway_hour.max_steps, 7);
+    assert_eq!(policy.user_day, Some(UserDay { max_cost: MicroUsd(500_000) }));
+    for (table, setting) in [
+        ("[gateway_hour]\nmax_steps = 0", "gateway_hour.max_steps"),
+        ("[gateway_hour]\nmax_cost_usd = 0", "gateway_hour.max_cost_usd"),
+        ("[gateway_hour]\nmax_tokens = 1", "gateway_hour.max_tokens"),
+        ("[user_day]", "user_day.max_cost_usd"),
+        ("[user_day]\nmax_cost_usd = -1", "user_day.max_cost_usd"),
+        ("[user_day]\nmax_cost_usd = 1\nblock_usd = 1", "user_day.block_usd"),
+    ] {
+        let found = parse(&format!("{MINIMAL}\n{table}")).unwrap_err();
+        let settings: Vec<&str> = found.iter().map(|mistake| &*mistake.setting).collect();
+        assert_eq!(settings, [setting], "{table}");
+    }
+    let no_table = parse(&format!("user_day = 2\n{MINIMAL}")).unwrap_err();
+    assert_eq!(no_table[0].setting, "user_day");
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::ids::{Fingerprint, RootSession, SpecialistName};
+use crate::ids::{Fingerprint, RootSession, SpecialistName, UserMark};
 
 /// How the partition keys of all circuits begin.
 const CIRCUIT: &str = "CIRCUIT#";
@@ -36,6 +36,16 @@ impl ItemKey {
     /// A tenant's UTC day, `date` as `2026-11-21`.
     pub fn tenant_day(tenant: impl Display, date: &str) -> Self {
         Self::new(format!("TENANT#{tenant}"), format!("DAY#{date}"))
+    }
+
+    /// A user's UTC day. The mark does not tell who it is.
+    pub fn user_day(user: &UserMark, date: &str) -> Self {
+        Self::new(format!("USER#{}", user.as_str()), format!("DAY#{date}"))
+    }
+
+    /// The UTC hour of all gateway sessions together.
+    pub fn gateway_hour(hour: impl Display) -> Self {
+        Self::new("GATEWAY", format!("HOUR#{hour}"))
     }
 
     /// A specialist's UTC day.

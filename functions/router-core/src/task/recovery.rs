@@ -112,6 +112,7 @@ mod tests {
     use crate::ids::HoldId;
     use crate::journal::Hold;
     use crate::ledger::Account;
+    use crate::ledger::Counted;
     use crate::units::{Timestamp, Tokens};
 
     fn billing() -> SpecialistName {
@@ -132,7 +133,12 @@ mod tests {
         let (account, lane, stale) = (Account::default(), Default::default(), Vec::new());
         vec![
             Fact::CandidateTaken { specialist: billing() },
-            Fact::Reserving(Hold { id: hold(), specialist: billing(), ask }),
+            Fact::Reserving(Hold {
+                id: hold(),
+                specialist: billing(),
+                ask,
+                counted: Counted::default(),
+            }),
             Fact::Held { id: hold(), account, lane, expired_holds: 0, stale },
             Fact::InvocationStarted { specialist: billing() },
             Fact::AttemptStarted { number: 1, hold: hold(), agent: "A/B".to_owned() },

@@ -328,5 +328,7 @@ fn budget_reason(limit: Limit) -> Reason {
         Limit::Cost => Reason::BudgetCost,
         Limit::Handoffs => Reason::BudgetHandoffs,
         Limit::Tenant => Reason::BudgetTenant,
+        Limit::User => Reason::BudgetUser,
+        Limit::GatewaySteps | Limit::GatewayCost => Reason::BudgetGateway,
     }
 }

@@ -64,8 +64,16 @@ pub(crate) fn exhausted(exhausted: &Exhausted, specialist: &SpecialistName, ask:
         Limit::Steps => {
             format!("All {} specialist calls of this session are used up.", exhausted.max)
         }
-        Limit::Tenant => format!(
+        Limit::Tenant | Limit::User => format!(
             "`{specialist}` may cost up to {}, and {} are left for today.",
+            ask.cost,
+            MicroUsd(left)
+        ),
+        Limit::GatewaySteps => {
+            "All specialist calls through the gateway are used up for this hour.".to_owned()
+        }
+        Limit::GatewayCost => format!(
+            "`{specialist}` may cost up to {}, and {} are left through the gateway for this hour.",
             ask.cost,
             MicroUsd(left)
         ),

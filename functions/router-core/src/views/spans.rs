@@ -345,6 +345,7 @@ mod tests {
     use crate::charge::Usage;
     use crate::ids::Lane;
     use crate::ledger::Account;
+    use crate::ledger::Counted;
     use crate::trace::Work;
     use crate::units::{MicroUsd, TokenUse};
 
@@ -378,7 +379,12 @@ mod tests {
             (None, Fact::Received { cold_start: None, function_version: None }),
             task(Fact::Chosen { first: orders(), detour: None }),
             task(Fact::CandidateTaken { specialist: orders() }),
-            task(Fact::Reserving(Hold { id: hold(), specialist: orders(), ask: charge })),
+            task(Fact::Reserving(Hold {
+                id: hold(),
+                specialist: orders(),
+                ask: charge,
+                counted: Counted::default(),
+            })),
             task(Fact::Held { id: hold(), account, lane, expired_holds: 0, stale }),
             task(Fact::AttemptStarted { number: 1, hold: hold(), agent: "A".to_owned() }),
             task(Fact::AttemptEnded {

@@ -40,6 +40,7 @@ mod routing;
 mod runtime;
 mod sessions;
 mod settings;
+mod shared_limits;
 mod storm;
 mod support;
 mod template;

@@ -12,7 +12,8 @@ use crate::item::{days, number, text};
 use crate::paint::{counted, cut, grouped, printable};
 
 /// The kinds of items that have a place of their own.
-const SHOWN: [&str; 5] = ["BUDGET", "TENANT", "SPECIALIST", "CIRCUIT", "INCIDENT"];
+const SHOWN: [&str; 7] =
+    ["BUDGET", "TENANT", "USER", "GATEWAY", "SPECIALIST", "CIRCUIT", "INCIDENT"];
 
 impl<W: Write> Report<W> {
     /// The budgets in the table, the days of tenants and specialists, the circuits that are not
@@ -22,6 +23,8 @@ impl<W: Write> Report<W> {
         self.sessions(items)?;
         let columns = [("drawn", "drawn_micro_usd"), ("spent*", "spent_micro_usd")];
         self.days(items, "TENANT", columns)?;
+        self.days(items, "USER", columns)?;
+        self.hours(items)?;
         let columns = [("tokens*", "spent_tokens"), ("spent*", "spent_micro_usd")];
         self.days(items, "SPECIALIST", columns)?;
         let footnote = "amounts in micro-USD; * what sessions have spent up to their latest draw";
@@ -110,6 +113,33 @@ impl<W: Write> Report<W> {
             let name = cut(&printable(name), 36);
             let (first, second) = (amount(item, attribute), amount(item, second_attribute));
             writeln!(self.out, "{name:<36} {date:<10} {first:>13} {second:>13}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Report<W> {
+    /// The hours of all gateway sessions together.
+    fn hours(&mut self, items: &[Item]) -> io::Result<()> {
+        let mut hours: Vec<(&str, &Item)> = items
+            .iter()
+            .filter(|item| text(item, "pk") == Some("GATEWAY"))
+            .filter_map(|item| Some((text(item, "sk")?.strip_prefix("HOUR#")?, item)))
+            .collect();
+        hours.sort_by_key(|(hour, _)| *hour);
+        if hours.is_empty() {
+            return Ok(());
+        }
+        let heads = format!(
+            "{:<33} {:<13} {:>5} {:>13} {:>13}",
+            "all gateway sessions", "UTC hour", "steps", "micro-USD", "spent"
+        );
+        writeln!(self.out, "{}", self.paint.faint(&heads))?;
+        for (hour, item) in hours {
+            let [steps, committed, spent] =
+                ["steps", "committed_micro_usd", "spent_micro_usd"].map(|name| amount(item, name));
+            let hour = printable(hour);
+            writeln!(self.out, "{:<33} {hour:<13} {steps:>5} {committed:>13} {spent:>13}", "")?;
         }
         Ok(())
     }

@@ -1,13 +1,19 @@
 //! The machines on a database in memory: what is held, charged and drawn.
 
+mod gateways;
+mod users;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::charge::Charge;
 use crate::doubles::policy;
+use crate::error::Cause;
 use crate::ids::{Fingerprint, RootSession, SpecialistName, Tenant, UserMark};
-use crate::ledger::{Limit, Purpose};
-use crate::policy::{SessionLimits, TenantDay};
+use crate::ledger::{Counted, Hour, Limit, Purpose};
+use crate::ledger::{Exhausted, HoldRequest, Holds, Payer, Reservation, ReserveError, Settlement};
+use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
+use crate::store::{Answer, Item, ItemKey, Request};
 use crate::store::{Value, memory};
 use crate::units::{Learnt, MicroUsd, Moment, Timestamp, Tokens};
 
@@ -24,6 +30,8 @@ struct Book {
     user: Option<UserMark>,
     limits: SessionLimits,
     day: TenantDay,
+    user_day: Option<UserDay>,
+    gateway_hour: Option<GatewayHour>,
     specialist: SpecialistName,
     fingerprint: Option<Fingerprint>,
     now: Timestamp,
@@ -45,6 +53,8 @@ impl Book {
                 block: MicroUsd(100_000),
                 tenants: BTreeSet::new(),
             },
+            user_day: None,
+            gateway_hour: None,
             specialist: SpecialistName::parse("billing").unwrap(),
             fingerprint: None,
             now: NOON,
@@ -54,7 +64,15 @@ impl Book {
 
     fn payer(&self) -> Payer<'_> {
         let Self { session, limits, tenant, day, .. } = self;
-        Payer { session, limits, tenant, user: self.user.as_ref(), tenant_day: day }
+        Payer {
+            session,
+            limits,
+            tenant,
+            user: self.user.as_ref(),
+            tenant_day: day,
+            user_day: self.user_day.as_ref(),
+            gateway_hour: self.gateway_hour.as_ref(),
+        }
     }
 
     /// Takes a hold of 1,000 tokens and so many micro-dollars for each id.
@@ -106,6 +124,16 @@ impl Book {
     }
 
     fn settle(&mut self, all: &[(&HoldId, Charge, Charge)]) -> Result<(), Cause> {
+        let counted = Counted::by(&self.payer(), self.now);
+        self.settle_as(counted, all)
+    }
+
+    /// Settles holds that were counted so when they were taken.
+    fn settle_as(
+        &mut self,
+        counted: Counted,
+        all: &[(&HoldId, Charge, Charge)],
+    ) -> Result<(), Cause> {
         let mut items = std::mem::take(&mut self.items);
         let settlements: Vec<Settlement<'_>> = all
             .iter()
@@ -114,6 +142,7 @@ impl Book {
                 specialist: &self.specialist,
                 held: *held,
                 used: *used,
+                counted,
                 stale: &[],
                 left: None,
             })
@@ -410,7 +439,7 @@ fn a_session_that_others_write_all_the_time_is_given_up() {
     let ask = charge(1_000, 10_000);
     let reserved = book.take_for(&[&id(0)], ask, Purpose::Invocation, contended);
     assert!(matches!(reserved, Err(ReserveError::Unusable(_))), "{reserved:?}");
-    assert_eq!(book.requests, 2 * ROUNDS as usize);
+    assert_eq!(book.requests, 2 * reserving::ROUNDS as usize);
 }
 
 #[test]

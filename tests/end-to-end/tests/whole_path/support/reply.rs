@@ -18,7 +18,7 @@ const BODY_KEYS: [&str; 10] = [
     "budget",
 ];
 const STATUSES: [&str; 4] = ["answered", "fell_back", "refused", "failed"];
-const REASONS: [&str; 23] = [
+const REASONS: [&str; 25] = [
     "unknown_specialist",
     "low_confidence",
     "circuit_open",
@@ -38,6 +38,8 @@ const REASONS: [&str; 23] = [
     "budget_cost",
     "budget_handoffs",
     "budget_tenant",
+    "budget_user",
+    "budget_gateway",
     "ledger_unavailable",
     "escalated",
     "access_denied",
