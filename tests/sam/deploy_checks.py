@@ -6,7 +6,7 @@ import tomllib
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from findings import expect, expect_equal
-from template import ROOT
+from template import ROOT, read
 from tree import as_list, holds, resolved, resources, texts, values
 
 # What traffic does under each value of `Rollout`: the percentage that a new version gets before the
@@ -119,7 +119,7 @@ def check_models(template):
         for stack in resources(template, "AWS::CloudFormation::Stack").values()
         if "Job" in stack["Parameters"]
     ]
-    expect_equal({one["Name"] for one in made}, policy["specialists"], "specialists of the example")
+    expect_equal([one["Name"] for one in made], policy["specialists"], "specialists of the example")
     for one in made:
         asked = set(values([one["Model"], one["InferenceProfileArea"]], "Ref"))
         (parameter,) = asked if len(asked) == 1 else (None,)
@@ -167,6 +167,8 @@ def check_replacements(templates):
                 continue
             schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
             fixed = {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
+            # Another name is no clash.
+            fixed.discard(NAMES[kind])
             for name in (fixed | UNCHANGEABLE.get(kind, set())) & set(properties):
                 variable = depends_on_parameters(properties[name], template)
                 expect(not variable, f"{where}: {logical_id} cannot change its {name}, {variable} does")
@@ -177,9 +179,7 @@ def depends_on_parameters(node, template):
     names = set(values(node, "Ref")) | {argument[0] for argument in values(node, "Fn::If")}
     for text in texts(node):
         names |= set(re.findall(r"\$\{(\w+)\}", text))
-    # What nested stacks are given by the root's name and by the roster never changes.
-    given = {"Prefix", "Name"}
-    return sorted(names & (set(template["Parameters"]) | set(template.get("Conditions", {}))) - given)
+    return sorted(names & (set(template["Parameters"]) | set(template.get("Conditions", {}))) - {"Prefix"})
 
 
 def check_gateway(gateway):
@@ -257,6 +257,11 @@ def check_documented_commands(template):
     for command, rest in commands:
         found = overrides(re.findall(r"\b[A-Z]\w*=\S+", rest))
         check_overrides(f"documentation, sam {command}", found, template)
+    for file, rest in re.findall(r"\baws cloudformation deploy --template-file (\S+)((?:\\\n|[^`\n])*)", text):
+        asked = read(ROOT / file)["Parameters"]
+        given = set(re.findall(r"\b([A-Z]\w*)=", rest))
+        needed = {name for name, rule in asked.items() if "Default" not in rule}
+        expect(needed <= given <= set(asked), f"documentation, {file}: it is given {sorted(given)}")
     # Cargo builds for one architecture, and Lambda starts what was built for another one in vain.
     (told,) = [one for one in text.split("\n\n") if "`Architecture` is" in one]
     for command in ("build", "deploy"):

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import boto3
 from botocore.exceptions import ClientError
 
+import made
 import template
 from template import ROOT
 
@@ -177,6 +178,10 @@ def reduce_template():
             say(f"taken out, since the emulator does not know the like: {name}, {kind}")
 
     translated = template.translate(template.BUILT / "template.yaml")
+    always = {one for one, _ in made.made_with("No", translated)}
+    for kind in ("AgentCore", "BedrockClassic"):
+        unknown = {one for one, _ in made.made_with(kind, translated)} - always - set(types)
+        say(f"not deployed: CreateAgents={kind}, since the emulator does not know {', '.join(sorted(unknown))}")
     reduce(translated)
     for name in ("Alarms", "Dashboard"):
         stack = template.read(ROOT / "template.yaml")["Resources"][name]

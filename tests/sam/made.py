@@ -1,44 +1,61 @@
-"""Lists what AWS makes of the template for a value of CreateAgents, for a reviewer: each resource with
-its type, in the stack that it is in.
+"""Prints what AWS makes of the template for each value of `CreateAgents`, nested stacks and all.
 
-Reads template.yaml as SAM translates it (named on the command line) and the stacks nested in it.
+For who reviews a deployment before there is one; the translated template is named on the command line.
 """
 
 import sys
-from collections import Counter
+from collections import defaultdict
 
 from template import ROOT, read
 from tree import holds, resolved
 
+KINDS = ["No", "AgentCore", "BedrockClassic"]
 
-def made(template, given):
-    """The resources that there are, by logical id, and those of nested stacks within them."""
+
+def made(template, folder, urls, path="", **given):
+    """The types and paths of the resources, for these values of parameters.
+
+    `urls` are the nested templates by logical id, from `folder` on.
+    """
     for name, resource in template["Resources"].items():
-        if not holds(resource.get("Condition", {"Fn::And": []}), template, **given):
+        if "Condition" in resource and not holds(resource["Condition"], template, **given):
             continue
-        yield name, resource["Type"]
-        if resource["Type"] == "AWS::CloudFormation::Stack":
-            properties = resource["Properties"]
-            # A nested stack names its own from its folder on.
-            file = ROOT / "stacks" / properties["TemplateURL"].removeprefix("stacks/")
-            # What only a deployment knows is not asked for.
-            handed = resolved(properties["Parameters"], template, **given)
-            handed = {key: value for key, value in handed.items() if isinstance(value, str)}
-            for inner, kind in made(read(file), handed):
-                yield f"{name}.{inner}", kind
+        yield resource["Type"], path + name
+        if name in urls:
+            file = folder / urls[name]
+            inner = read(file)
+            parameters = resolved(resource["Properties"]["Parameters"], template, **given)
+            yield from made(inner, file.parent, nested(inner), f"{path}{name}/", **parameters)
+
+
+def nested(template):
+    stacks = template["Resources"].items()
+    return {
+        name: one["Properties"]["TemplateURL"] for name, one in stacks if one["Type"] == "AWS::CloudFormation::Stack"
+    }
+
+
+def made_with(kind, translated):
+    """What is made with this value of `CreateAgents`, and nothing else given."""
+    return list(made(translated, ROOT, nested(read(ROOT / "template.yaml")), CreateAgents=kind))
+
+
+def show(found):
+    paths = defaultdict(list)
+    for kind, path in found:
+        paths[kind].append(path)
+    for kind, of in sorted(paths.items()):
+        print(f"  {len(of):3} {kind}: {', '.join(sorted(of))}")
 
 
 def main():
-    translated, kind = read(sys.argv[1]), sys.argv[2]
-    # The translator has put packaged places in; the source has the files.
-    for name, resource in read(ROOT / "template.yaml")["Resources"].items():
-        if resource["Type"] == "AWS::CloudFormation::Stack":
-            translated["Resources"][name]["Properties"]["TemplateURL"] = resource["Properties"]["TemplateURL"]
-    found = list(made(translated, {"CreateAgents": kind}))
-    for name, type_ in found:
-        print(f"  {name:<40} {type_}")
-    counted = sorted(Counter(type_ for _, type_ in found).items())
-    print("  " + ", ".join(f"{count} {type_.removeprefix('AWS::')}" for type_, count in counted))
+    translated = read(sys.argv[1])
+    always = made_with("No", translated)
+    for kind in KINDS:
+        found = made_with(kind, translated)
+        print(f"CreateAgents={kind}: {len(found)} resources{'' if found == always else ', those of No and'}")
+        show(found if found == always else [one for one in found if one not in always])
 
 
-main()
+if __name__ == "__main__":
+    main()

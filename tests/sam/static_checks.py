@@ -13,10 +13,11 @@ from pathlib import Path
 
 import cfnlint
 
+import agent_checks
 import deploy_checks
 from findings import expect, expect_equal, problems
 from template import ROOT, read
-from tree import as_list, holds, resolved, resources, texts, values
+from tree import as_list, resources, texts, values
 
 FUNCTIONS = ROOT / "functions"
 POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
@@ -58,18 +59,14 @@ NOT_SET = {
 # Resources with a wildcard in them, by action. `*` alone needs no word here where AWS knows no
 # resources for the action.
 WILDCARDS = {
-    "bedrock-agentcore:InvokeAgentRuntime": "a runtime's endpoints; the runtimes are named",
-    "bedrock-agentcore:InvokeHarness": "a harness's endpoints; the harnesses are named",
+    "bedrock-agentcore:InvokeAgentRuntime": "the endpoints of runtimes and harnesses, which are named",
+    "bedrock-agentcore:InvokeHarness": "as bedrock-agentcore:InvokeAgentRuntime",
     "bedrock:InvokeModel": "the inference profile picks the region; a condition names the profile",
     "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
     "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition names the namespace",
     "lambda:GetProvisionedConcurrencyConfig": "versions' numbers are not known before",
 }
-
-# Roles that whoever assumes them does so for an account, not for a resource, and why.
-WITHOUT_SOURCE = {"HarnessRole": "AgentCore fails to make a harness whose role names it"}
-
 # What the router may do beyond the calls that its code makes.
 NOT_CALLED = {
     "logs:CreateLogStream": "Lambda writes the log as the function",
@@ -189,6 +186,7 @@ def alternatives(node):
 
 def check_permissions(name, template):
     known = json.loads(POLICIES.read_text(encoding="utf-8"))
+    is_of_harness = bool(resources(template, "AWS::BedrockAgentCore::Harness"))
     for role, statement in statements(template):
         where = f"{name}: {role}, {statement.get('Sid')}"
         expect(statement.keys() <= {"Sid", "Effect", "Action", "Resource", "Condition"}, where)
@@ -206,8 +204,9 @@ def check_permissions(name, template):
             # Lambda asks for no condition: only the account itself can give it a role there.
             if as_list(statement["Principal"]["Service"]) != ["lambda.amazonaws.com"]:
                 keys = {key for test in statement.get("Condition", {}).values() for key in test}
-                wanted = {"aws:SourceAccount"} if role in WITHOUT_SOURCE else {"aws:SourceAccount", "aws:SourceArn"}
-                expect(keys == wanted, f"{name}: who has {role} assumed?")
+                # Why not of a harness's, its comment says.
+                asked = {"aws:SourceAccount"} if is_of_harness else {"aws:SourceAccount", "aws:SourceArn"}
+                expect(keys == asked, f"{name}: who has {role} assumed?")
 
 
 def check_the_routers_permissions(template):
@@ -280,64 +279,6 @@ def check_tools(supervisor, gateway):
         expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
 
 
-def check_example(template, supervisor, specialist, harness):
-    """The example's agents are told what the shipped policy says, whatever kind they are of."""
-    policy = tomllib.loads((FUNCTIONS / "supervisor-router/routing.toml").read_text(encoding="utf-8"))
-    described = {name: one["description"] for name, one in policy["specialists"].items()}
-    names = template["Outputs"]["Specialists"]["Value"].split(",")
-    nested = resources(template, "AWS::CloudFormation::Stack")
-    for kind, file in {"AgentCore": "agentcore.yaml", "BedrockClassic": "example-specialist.yaml"}.items():
-        made = {
-            name: one["Parameters"]
-            for name, one in nested.items()
-            if holds(template["Resources"][name]["Condition"], template, Kind=kind)
-        }
-        files = {nested[name]["TemplateURL"] for name in made}
-        expect_equal(files, [file], f"what makes the example's agents for {kind}")
-        jobs = {one["Name"]: one["Job"] for one in made.values()}
-        expect_equal(jobs.items(), described.items(), f"specialists of the example for {kind}")
-        expect(names == list(jobs), "the example's names have another order than its stacks")
-        arns = resolved(template["Outputs"]["SpecialistArns"]["Value"], template, Kind=kind)
-        order = [".".join(as_list(arn)).split(".")[0] for arn in values(arns, "Fn::GetAtt")]
-        expect(order == list(made), f"the example's ARNs for {kind} are those of {order}")
-    check_harness(harness)
-    agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
-    (function,) = agent["ActionGroups"][0]["FunctionSchema"]["Functions"]
-    supervisors = " ".join(agent["Instruction"].split())
-    rules = template["Parameters"]["Rules"]["Default"]
-    specialists = " ".join(rules.split())
-    instruction = resources(specialist, "AWS::Bedrock::Agent")["Agent"]["Instruction"]["Fn::Sub"]
-    prompt = resources(harness, "AWS::BedrockAgentCore::Harness")["Harness"]["SystemPrompt"][0]["Text"]["Fn::Sub"]
-    expect(instruction == prompt, "the two kinds of agents of the example are told different things")
-    for name, one in policy["specialists"].items():
-        expect(f"- {name}: {one['description']}" in supervisors, f"the supervisor does not know {name}")
-        expect(f'"{name}" ({one["description"]})' in specialists, f"specialists do not know {name}")
-        expect(name in function["Parameters"]["specialist_type"]["Description"], f"{name} is no type")
-        for intent in one["intents"]:
-            known = re.search(rf"\b{intent}\b", function["Parameters"]["intent"]["Description"])
-            expect(known, f"the supervisor does not know the intent {intent}")
-    longest = max(len(instruction + rules + name + job) for name, job in described.items())
-    expect(longest <= 4000, "a specialist's instruction is too long")
-
-
-def check_harness(template):
-    """Its role allows its model and nothing else, it has no tools, and its endpoint is one version."""
-    allowed = {action for _, statement in statements(template) for action in alternatives(statement["Action"])}
-    models = {"bedrock:GetInferenceProfile", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"}
-    expect_equal(allowed, models, "what a harness may do")
-    (harness,) = resources(template, "AWS::BedrockAgentCore::Harness").values()
-    builtin = {"*", "shell", "file_operations", "@builtin"}
-    tools = set(harness.get("AllowedTools", ["*"]))
-    expect(tools and not tools & builtin and "Tools" not in harness, f"a harness may use {tools}")
-    expect(harness["Memory"] == {"Disabled": {}}, "a harness remembers")
-    (endpoint,) = resources(template, "AWS::BedrockAgentCore::HarnessEndpoint").values()
-    expect("TargetVersion" in endpoint, "an endpoint would not move to a harness's new version")
-    # What the router is given is what it is allowed to call, with its endpoint.
-    outputs = {name: " ".join(texts(one["Value"])) for name, one in template["Outputs"].items()}
-    live = f"/harness-endpoint/{endpoint['EndpointName']}"
-    expect(outputs["EndpointArn"].endswith(live), f"{outputs['EndpointArn']} is not the endpoint")
-
-
 # --- What calls what
 
 
@@ -367,18 +308,6 @@ def check_nested(template, nested):
                 expect(output in outputs, f"{name} has no output {output}")
 
 
-def check_harness_calls(template):
-    """A harness is called by two actions, each on the harness and on its endpoint."""
-    both = {"bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:InvokeHarness"}
-    for _, statement in statements(template):
-        actions = set(alternatives(statement["Action"]))
-        expect(not actions & both or both <= actions, f"{statement['Sid']} has one of two actions")
-    where = {statement["Sid"]: json.dumps(statement["Resource"]) for _, statement in statements(template)}
-    expect("HarnessArns" in where["CallHarnessesOfEndpoints"], "the harnesses of the example are not called")
-    for sid in ("CallSpecialists", "CallEndpointsOfSpecialists"):
-        expect("SpecialistArns" in where[sid], f"{sid} names other agents")
-
-
 def check_size(template):
     """What `sam deploy --guided` asks, and what a reader has to read."""
     asked = len(template["Parameters"])
@@ -402,9 +331,7 @@ def check_rosters(nested):
 def main():
     template, translated = read(ROOT / "template.yaml"), read(sys.argv[1])
     nested = {f"stacks/{path.name}": read(path) for path in (ROOT / "stacks").glob("*.yaml")}
-    example = nested["stacks/example-agents.yaml"]
     supervisor = nested["stacks/example-supervisor.yaml"]
-    specialist = nested["stacks/example-specialist.yaml"]
     gateway = nested["stacks/gateway.yaml"]
     check_size(template)
     check_settings(template, translated)
@@ -412,11 +339,11 @@ def main():
         check_permissions(name, one)
     check_the_routers_permissions(template)
     check_tools(supervisor, gateway)
-    check_example(example, supervisor, specialist, nested["stacks/agentcore.yaml"])
-    check_nested(example, nested)
-    check_harness_calls(template)
+    agent_checks.check(template, nested)
     check_alias(template)
     check_nested(template, nested)
+    check_nested(nested["stacks/example-agents.yaml"], nested)
+    check_nested(nested["stacks/example-specialist.yaml"], nested)
     check_rosters(nested)
     deploy_checks.check(template, translated, nested)
     for problem in problems:

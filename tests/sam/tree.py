@@ -43,6 +43,10 @@ def resolved(node, template, **given):
             return resolved(yes if holds(condition, template, **given) else no, template, **given)
         if function == "Ref" and argument in template["Parameters"]:
             return given.get(argument, template["Parameters"][argument].get("Default", node))
+        if function == "Fn::Join":
+            separator, parts = resolved(argument, template, **given)
+            known = all(isinstance(one, str) for one in parts)
+            return separator.join(parts) if known else {function: [separator, parts]}
         if function == "Fn::FindInMap":
             names = resolved(argument, template, **given)
             return template["Mappings"][names[0]][names[1]][names[2]]
