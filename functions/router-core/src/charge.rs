@@ -82,6 +82,11 @@ impl Charge {
         }
     }
 
+    /// Whether this has more of anything than another.
+    pub fn exceeds(self, other: Self) -> bool {
+        self.minus(other) != Self::default()
+    }
+
     /// Both charges together.
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -110,6 +115,16 @@ mod tests {
     fn a_call_holds_its_tokens_at_the_highest_price() {
         let hold = Charge::hold(policy().find("orders").unwrap());
         assert_eq!(hold, Charge { tokens: Tokens(8_000), cost: MicroUsd(120_000) });
+    }
+
+    #[test]
+    fn a_charge_exceeds_another_with_more_tokens_or_more_money() {
+        let of = |tokens, cost| Charge { tokens: Tokens(tokens), cost: MicroUsd(cost) };
+        for (charge, exceeds) in
+            [(of(8, 120), false), (of(9, 0), true), (of(0, 121), true), (of(7, 119), false)]
+        {
+            assert_eq!(charge.exceeds(of(8, 120)), exceeds, "{charge:?}");
+        }
     }
 
     #[test]

@@ -310,7 +310,14 @@ mod tests {
         let state = (0..100).fold(State::default(), |state, _| fails(state, 7));
         let failed = State::Closed { failures: 100, sessions: vec![session(7)], since: NOW };
         assert_eq!(state, failed, "it grows no further");
-        assert!(matches!(fails(state, 8), State::Open { .. }));
+        let patient = CircuitRules { failures: 9, ..RULES };
+        let state = (0..3).fold(State::default(), |state, number| {
+            state.after(Verdict::Failing, "mine", session(number), NOW, &patient).unwrap()
+        });
+        let sessions = vec![session(0), session(1)];
+        let failed_thrice = State::Closed { failures: 3, sessions, since: NOW };
+        assert_eq!(state, failed_thrice, "no more sessions are kept than it takes");
+        assert!(matches!(fails(failed, 8), State::Open { .. }));
         let alone = CircuitRules { sessions: 1, ..RULES };
         let third = State::Closed { failures: 2, sessions: vec![session(7)], since: NOW };
         let third = third.after(Verdict::Failing, "mine", session(7), NOW, &alone);

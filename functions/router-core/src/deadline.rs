@@ -30,8 +30,8 @@ const POSTING_MARGIN: Duration = Duration::from_millis(200);
 /// What an invocation does not need is shared out among those that follow. One that fails late
 /// is not tried again, since its share is used up; the fallback keeps its own.
 pub fn window(remaining: Duration, to_come: usize) -> Option<Duration> {
-    let followers = u32::try_from(to_come).unwrap_or(u32::MAX - 1);
-    let share = remaining.saturating_sub(REPLY_MARGIN) / (followers + 1);
+    let shares = u32::try_from(to_come.saturating_add(1)).unwrap_or(u32::MAX);
+    let share = remaining.saturating_sub(REPLY_MARGIN) / shares;
     (share >= SHORTEST_ATTEMPT).then_some(share)
 }
 

@@ -169,6 +169,35 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_ends_after_four_fallbacks_unless_the_first_names_more_itself() {
+        let chain = |of_first: &str| {
+            let fallbacks = [of_first, "'c'", "'d'", "'e'", "'f'", "'g'", ""];
+            let specialists = ["a", "b", "c", "d", "e", "f", "g"].iter().zip(fallbacks);
+            let specialists: String = specialists
+                .map(|(name, fallbacks)| {
+                    format!(
+                        "[specialists.{name}]
+                        agent = 'AGENT/LIVE'
+                        description = 'test'
+                        fallback = [{fallbacks}]
+                        requires_verified_identity = false
+                        max_tokens_per_call = 8000
+                        price = {{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }}
+                        "
+                    )
+                })
+                .collect();
+            let session = "max_steps = 12\nmax_tokens = 80_000\nmax_cost_usd = 0.50";
+            let text = format!("[routing]\nfallback = 'g'\n[session]\n{session}\n{specialists}");
+            let policy = Policy::parse(&text, None).unwrap();
+            names(&plan(&ask("a"), &caller(), &policy).fallbacks)
+        };
+        assert_eq!(chain("'b'"), ["b", "c", "d", "e"]);
+        assert_eq!(chain("'b', 'd', 'f'"), ["b", "d", "f", "c"]);
+        assert_eq!(chain("'g', 'f', 'e', 'd', 'c', 'b'"), ["g", "f", "e", "d", "c", "b"]);
+    }
+
+    #[test]
     fn a_request_that_passed_max_hops_routers_is_a_loop_whatever_it_asks() {
         let policy = policy();
         for (hops, refused) in [(2, false), (3, true), (u64::MAX, true)] {

@@ -159,7 +159,7 @@ mod tests {
     fn held(number: usize, committed: u64) -> [Entry; 2] {
         let specialist = policy().find("orders").unwrap().name.clone();
         let counted = crate::ledger::Counted::default();
-        let hold = Hold { id: id(number), specialist, ask: charge(8_000), counted };
+        let hold = Hold { id: id(number), specialist, ask: charge(8_000 + number as u64), counted };
         let account = Account { committed: charge(committed), ..empty_account() };
         let (lane, stale) = (Lane::default(), Vec::new());
         [
@@ -183,12 +183,14 @@ mod tests {
     fn what_was_settled_before_the_ledger_answered_is_counted_once() {
         let settled = entry(4, Fact::Settled { id: id(0), is_known: true });
         let before = [&held(0, 8_000)[..], &[charged(0, 300), settled.clone()]].concat();
-        // The second hold was taken after the first was settled: the table has 300 + 8,000.
-        let one_after_the_other = [&before[..], &held(1, 8_300)].concat();
-        assert_eq!(account(&one_after_the_other).unwrap().committed, charge(8_300));
-        // Both were held at once: the table has 16,000, the first one's included.
-        let at_once = [&held(0, 8_000)[..], &held(1, 16_000), &[charged(0, 300), settled]].concat();
-        assert_eq!(account(&at_once).unwrap().committed, charge(8_300));
+        // The second hold was taken after the first was settled: the table has 300 + 8,001.
+        let one_after_the_other = [&before[..], &held(1, 8_301)].concat();
+        assert_eq!(account(&one_after_the_other).unwrap().committed, charge(8_301));
+        // Both were held at once: the table has 16,001, the first one's included.
+        let at_once = [&held(0, 8_000)[..], &held(1, 16_001), &[charged(0, 300), settled]].concat();
+        assert_eq!(account(&at_once).unwrap().committed, charge(8_301));
+        let both = [&at_once[..], &[charged(1, 200)]].concat();
+        assert_eq!(account(&both).unwrap().committed, charge(500), "each had its own hold");
     }
 
     #[test]

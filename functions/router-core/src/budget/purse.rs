@@ -149,16 +149,18 @@ impl<P: Ports> Purse<'_, P> {
     /// Holds whose settlement the ledger does not answer expire, and stay charged.
     pub(crate) async fn settle(&self, task: Option<usize>, within: Duration) {
         let Request { journal, ports, .. } = self.0;
-        let mut due = journal.read(open_holds);
-        due.retain(|open| open.used.is_some() && (task.is_none() || open.task == task));
-        let settlements: Vec<Settlement<'_>> =
-            due.iter().filter_map(OpenHold::settlement).collect();
+        let open = journal.read(open_holds);
+        let (tasks, settlements): (Vec<_>, Vec<Settlement<'_>>) = open
+            .iter()
+            .filter(|open| task.is_none() || open.task == task)
+            .filter_map(|open| Some((open.task, open.settlement()?)))
+            .unzip();
         if settlements.is_empty() {
             return;
         }
         let note = |fact: &dyn Fn(&Settlement<'_>) -> Fact| {
-            for (open, settlement) in due.iter().zip(&settlements) {
-                journal.push(Entry { at: self.0.now(), task: open.task, fact: fact(settlement) });
+            for (task, settlement) in tasks.iter().zip(&settlements) {
+                journal.push(Entry { at: self.0.now(), task: *task, fact: fact(settlement) });
             }
         };
         note(&|settlement| Fact::Settling { id: settlement.id.clone(), used: settlement.used });
@@ -181,7 +183,7 @@ impl<P: Ports> Purse<'_, P> {
         used: Charge,
         left: Option<Lane>,
     ) {
-        if used.tokens > held.tokens || used.cost > held.cost {
+        if used.exceeds(held) {
             warn!(
                 held_tokens = held.tokens.0,
                 used_tokens = used.tokens.0,
@@ -383,6 +385,88 @@ mod tests {
             assert_eq!(ledger.account().committed, held);
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn one_tasks_holds_are_settled_without_those_of_others() {
+        let (ledger, policy, ids) = (InMemoryLedger::default(), policy(), ids());
+        with_purse(&ledger, &policy, async |purse, journal| {
+            purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap();
+            let held = Charge::hold(policy.find("orders").unwrap());
+            for (task, id) in ids.iter().enumerate().skip(1) {
+                purse.charge(task, id, held, Charge::default(), None);
+            }
+            purse.settle(Some(0), WITHIN).await;
+            assert_eq!((ledger.settlements(), ledger.holds()), (0, 3), "it is still in use");
+            purse.settle(Some(2), WITHIN).await;
+            assert_eq!((ledger.settlements(), ledger.holds()), (1, 2));
+            let of_settled = |entry: &Entry| match entry.fact {
+                Fact::Settled { .. } => entry.task,
+                _ => None,
+            };
+            let settled: Vec<usize> =
+                journal.read(|entries| entries.iter().filter_map(of_settled).collect());
+            assert_eq!(settled, [2]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_further_attempt_is_no_repetition_of_its_request() {
+        let (ledger, mut policy, ids) = (InMemoryLedger::default(), policy(), ids());
+        policy.session.max_repeats = Some(1);
+        with_purse(&ledger, &policy, async |purse, _| {
+            for (wanted, purpose, may) in [
+                (&wanted(&ids[..1], &policy), Purpose::Invocation, true),
+                (&wanted(&ids[..2], &policy), Purpose::Retry, true),
+                (&wanted(&ids, &policy), Purpose::Invocation, false),
+            ] {
+                let Wanted { task, specialist, prompt, id, .. } = wanted[wanted.len() - 1];
+                let taken = purse.take(task, specialist, prompt, id, purpose, WITHIN).await;
+                assert_eq!(taken.is_ok(), may, "{taken:?}");
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn dead_holds_that_a_refused_reservation_found_are_told_once() {
+        let steps = policy().session.max_steps - 3;
+        let ledger = InMemoryLedger::with(Account { steps, ..account() });
+        let (policy, ids) = (policy(), ids());
+        with_purse(&ledger, &policy, async |purse, journal| {
+            let dead = [HoldId::new("dead", 0, 0)];
+            purse.take_all(&wanted(&dead, &policy), WITHIN).await.unwrap();
+            purse.0.ports.clock().advance(Duration::from_secs(60) + HOLD_GRACE);
+            purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap_err();
+            let found = |entry: &Entry| match entry.fact {
+                Fact::NotHeld { expired_holds, .. } => Some(expired_holds),
+                _ => None,
+            };
+            let found: Vec<u32> =
+                journal.read(|entries| entries.iter().filter_map(found).collect());
+            assert_eq!(found, [1, 0, 0]);
+        })
+        .await;
+    }
+
+    #[test]
+    fn what_the_ledger_need_not_count_any_more_is_forgotten_with_the_settlement() {
+        let (id, specialist) = (HoldId::new("r", 0, 0), policy().find("orders").unwrap().clone());
+        let ask = Charge::hold(&specialist);
+        let stale = vec![Fingerprint::of(&specialist.name, "Where is it?")];
+        let hold = Hold { id: id.clone(), specialist: specialist.name, ask };
+        let (account, lane, expired_holds) = (account(), Lane::default(), 0);
+        let held =
+            Fact::Held { id: id.clone(), account, lane, expired_holds, stale: stale.clone() };
+        let charged = Fact::Charged { id, used: Charge::default(), left: None };
+        let entries = [Fact::Reserving(hold), held, charged].map(|fact| Entry {
+            at: Timestamp(0),
+            task: Some(0),
+            fact,
+        });
+        let open = open_holds(&entries);
+        assert_eq!(open[0].settlement().unwrap().stale, stale);
     }
 
     #[tokio::test]

@@ -300,3 +300,124 @@ impl<S: CircuitStore> Circuits<S> {
         look(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::{InMemoryCircuits, ManualClock, policy};
+    use crate::ids::RootSession;
+
+    const NOW: Timestamp = Timestamp(60_000);
+
+    fn moment(seconds: u64) -> Moment {
+        Moment(Duration::from_secs(seconds))
+    }
+
+    /// A circuit that was changed `stamp` times, with as many failures.
+    fn changed(stamp: u64) -> Circuit {
+        let state = State::Closed { failures: stamp, sessions: Vec::new(), since: NOW };
+        Circuit { stamp, state, forced: None }
+    }
+
+    fn orders() -> Specialist {
+        policy().find("orders").unwrap().clone()
+    }
+
+    fn mark() -> SessionMark {
+        RootSession::parse("sessionId", "s").unwrap().mark()
+    }
+
+    async fn refresh(circuits: &Circuits<InMemoryCircuits>, clock: &ManualClock) {
+        circuits.refresh([&orders().name].into_iter(), clock, Duration::MAX).await;
+    }
+
+    #[test]
+    fn one_request_in_five_seconds_reads() {
+        let mut cache = Cache::default();
+        let reads = [0, 1, 4_999, 5_000, 5_001, 9_999, 10_000].map(|millis| {
+            let moment = Moment(Duration::from_millis(millis));
+            cache.claim_read(Learnt::at(Timestamp(millis), moment))
+        });
+        assert_eq!(reads, [true, false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn what_was_seen_since_a_read_began_and_changed_more_often_holds_but_for_the_operators_word() {
+        let name = orders().name;
+        // A circuit with three changes was seen in the second minute of the process.
+        for (began, stamp, holds) in [(60, 2, 3), (60, 3, 3), (60, 4, 4), (61, 2, 2), (59, 2, 3)] {
+            let mut cache = Cache::default();
+            cache.take(&name, changed(3), moment(59), moment(60));
+            let read = Circuit { forced: Some(Forced::Open), ..changed(stamp) };
+            cache.take(&name, read, moment(began), moment(62));
+            let known = &cache.circuits[&name];
+            let expected = Circuit { forced: Some(Forced::Open), ..changed(holds) };
+            assert_eq!(known.circuit, expected, "a read of {began} s that found {stamp}");
+            let is_read = holds == stamp;
+            assert_eq!(known.seen_at == moment(62), is_read, "a read of {began} s found {stamp}");
+        }
+    }
+
+    #[test]
+    fn a_circuit_that_the_table_no_longer_has_is_forgotten_unless_it_was_seen_since() {
+        let name = orders().name;
+        for (began, is_known) in [(59, true), (60, true), (61, false)] {
+            let mut cache = Cache::default();
+            cache.take(&name, changed(3), moment(59), moment(60));
+            cache.take_all(CircuitSnapshot::default(), moment(began), moment(62));
+            assert_eq!(cache.circuits.contains_key(&name), is_known, "a read of {began} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_policy_has_the_circuits_read_again_at_once() {
+        let (circuits, clock) =
+            (Circuits::new(InMemoryCircuits::default()), ManualClock::default());
+        refresh(&circuits, &clock).await;
+        refresh(&circuits, &clock).await;
+        assert_eq!(circuits.store().reads(), 1);
+        circuits.forget();
+        refresh(&circuits, &clock).await;
+        assert_eq!(circuits.store().reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_specialist_is_certainly_not_called_while_its_circuit_or_an_operator_forbids_it() {
+        let open = || State::Open { until: Timestamp(NOW.0 + 1) };
+        for (state, one, all, rejects) in [
+            (State::default(), None, None, false),
+            (open(), None, None, true),
+            (State::Open { until: NOW }, None, None, false),
+            (open(), Some(Forced::Closed), None, false),
+            (State::default(), Some(Forced::Open), None, true),
+            (State::default(), None, Some(Forced::Open), true),
+            (open(), None, Some(Forced::Closed), false),
+        ] {
+            let circuits = Circuits::new(InMemoryCircuits::default());
+            circuits.store().set("orders", state);
+            one.into_iter().for_each(|forced| circuits.store().force("orders", forced));
+            all.into_iter().for_each(|forced| circuits.store().force_all(forced));
+            refresh(&circuits, &ManualClock::default()).await;
+            assert_eq!(circuits.rejects(&orders(), NOW), rejects, "{:?}", circuits.store());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_success_does_not_end_a_run_of_failures_that_began_since() {
+        let (circuits, clock) =
+            (Circuits::new(InMemoryCircuits::default()), ManualClock::default());
+        let failed = |failures| changed(failures).state;
+        circuits.store().set("orders", failed(2));
+        refresh(&circuits, &clock).await;
+        circuits.store().set("orders", failed(3));
+        let orders = orders();
+        let succeed =
+            || circuits.report(&orders, "mine", mark(), Verdict::Healthy, &clock, Duration::MAX);
+        succeed().await;
+        assert_eq!(circuits.store().state("orders"), failed(3));
+        succeed().await;
+        let since = clock.now();
+        let over = State::Closed { failures: 0, sessions: Vec::new(), since };
+        assert_eq!(circuits.store().state("orders"), over, "it is known by now");
+    }
+}

@@ -86,7 +86,9 @@ async fn an_attempt_that_panicked_is_charged_as_unknown() {
     // The first call reads the circuits; the others probe, reserve, and invoke.
     let (played, _) = play_with_panic(4).await.unwrap();
     assert_eq!(played.account.spent, crate::doubles::unknown_usage_of_orders());
-    assert_eq!(played.reply.body.reason, Some(Reason::AgentError));
+    let body = &played.reply.body;
+    assert_eq!((body.reason, body.asked.as_deref()), (Some(Reason::AgentError), Some("orders")));
+    assert!(body.message.as_ref().unwrap().starts_with("Something went wrong. Answer the user"));
     assert_eq!(played.metric("SpecialistErrors"), Some(1.0));
     assert_eq!(played.incidents.len(), 1);
 }
