@@ -103,6 +103,15 @@ mod tests {
     }
 
     #[test]
+    fn each_of_two_neighbouring_lanes_is_beside_the_other() {
+        for number in [0, 7, Lane::home(1)] {
+            let lane = Lane { generation: 2, number };
+            assert_ne!(lane.sibling(), lane);
+            assert_eq!(lane.sibling().sibling(), lane);
+        }
+    }
+
+    #[test]
     fn every_lane_that_is_left_is_followed_by_another_one() {
         let in_lane = |number| Lane { generation: 0, number };
         let mut seen = Vec::new();

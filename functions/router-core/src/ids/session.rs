@@ -245,4 +245,11 @@ mod tests {
         assert_eq!(root("root/x").as_str(), "root/x", "it is like no gateway's");
         assert_eq!(Tenant::parse("gateway/x").unwrap().as_str(), "gateway/x");
     }
+
+    #[test]
+    fn a_mark_that_was_written_down_is_read_as_the_same() {
+        let mark = RootSession::parse("sessionId", "s").unwrap().mark();
+        assert_eq!(SessionMark::parse(&mark.to_string()), Some(mark));
+        assert_eq!(SessionMark(0xa0).to_string(), "000000a0");
+    }
 }

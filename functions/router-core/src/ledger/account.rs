@@ -249,6 +249,8 @@ mod tests {
         let account = Account { steps: 12, committed: charge(72_000, 0), ..account() };
         assert_eq!(exhausted(account, charge(8_000, 120_000), Purpose::Retry), None);
         assert_eq!(exhausted(account, charge(8_001, 0), Purpose::Retry), Some(Limit::Tokens));
+        let overrun = Account { steps: 13, committed: charge(0, 500_001), ..account };
+        assert_eq!(exhausted(overrun, charge(8_000, 0), Purpose::Retry), None, "it needs none");
     }
 
     #[test]
@@ -270,6 +272,10 @@ mod tests {
     fn utilization_is_that_of_the_limit_nearest_to_its_end() {
         let account = Account { steps: 3, committed: charge(8_000, 250_000), ..account() };
         assert_eq!(account.utilization_percent(), 50.0);
+        let unlimited = Limits { handoffs: 0, ..account.limits };
+        let account = Account { handoffs: 1, limits: unlimited, ..account };
+        assert_eq!(account.utilization_percent(), 50.0, "there is no share of nothing");
+        assert!(!account.has_reached(Share(600_000)));
     }
 
     #[test]
@@ -280,6 +286,8 @@ mod tests {
         let account = Account { steps: 11, ..account };
         assert!(account.has_reached(Share(900_000)));
         assert!(!account.before(Charge::default()).has_reached(Share(900_000)));
+        let before = account.before(charge(24_000, 0));
+        assert_eq!((before.steps, before.committed), (10, charge(40_000, 0)));
     }
 
     #[test]
@@ -290,6 +298,8 @@ mod tests {
         let of = |account: Account| account.exhausted_by(&demand);
         assert!(!of(held).unwrap().is_for_good());
         assert!(of(settled).unwrap().is_for_good());
+        let room = Account { spent: charge(72_000, 0), ..held };
+        assert!(!of(room).unwrap().is_for_good(), "just enough is not used up");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The machines on a database in memory: what is held, charged and drawn.
 
+mod funding;
 mod gateways;
+mod session;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +37,12 @@ struct Book {
     specialist: SpecialistName,
     fingerprint: Option<Fingerprint>,
     now: Timestamp,
+    /// How often a reservation may be begun.
+    rounds: u32,
     /// How many requests the last reservation or settlement made.
     requests: usize,
+    /// How long the last reservation waited before each of its requests.
+    pauses: Vec<Option<Duration>>,
 }
 
 impl Book {
@@ -58,7 +64,9 @@ impl Book {
             specialist: SpecialistName::parse("billing").unwrap(),
             fingerprint: None,
             now: NOON,
+            rounds: reserving::ROUNDS,
             requests: 0,
+            pauses: Vec::new(),
         }
     }
 
@@ -107,19 +115,19 @@ impl Book {
             asked: Learnt::at(self.now, Moment::default()),
             expires: self.now.after(HOLD_LIFE),
         };
-        let mut requests = 0;
-        let mut reserving = Reserving::begin(&reservation).unwrap();
+        let mut pauses = Vec::new();
+        let mut reserving = Reserving::begin(&reservation).unwrap().with_rounds(self.rounds);
         let reserved = loop {
             let request = reserving.request();
-            let answer = instead(requests, request);
+            let answer = instead(pauses.len(), request);
             let answer = answer.unwrap_or_else(|| memory::apply(&mut items, request));
-            requests += 1;
+            pauses.push(reserving.pause(&reservation));
             reserving = match reserving.on(&reservation, answer) {
                 Next::Send(next) => next,
                 Next::Done(reserved) => break reserved,
             };
         };
-        (self.items, self.requests) = (items, requests);
+        (self.items, self.requests, self.pauses) = (items, pauses.len(), pauses);
         reserved
     }
 
@@ -440,6 +448,19 @@ fn a_session_that_others_write_all_the_time_is_given_up() {
     let reserved = book.take_for(&[&id(0)], ask, Purpose::Invocation, contended);
     assert!(matches!(reserved, Err(ReserveError::Unusable(_))), "{reserved:?}");
     assert_eq!(book.requests, 2 * reserving::ROUNDS as usize);
+    book.rounds = 2;
+    book.take_for(&[&id(0)], ask, Purpose::Invocation, contended).unwrap_err();
+    assert_eq!(book.requests, 4);
+}
+
+#[test]
+fn those_who_met_at_a_session_wait_before_they_begin_again() {
+    let mut book = Book::new();
+    let contended =
+        |number: usize, _: &Request| matches!(number, 1 | 3).then_some(Answer::Contended);
+    book.take_for(&[&id(0)], charge(1_000, 10_000), Purpose::Invocation, contended).unwrap();
+    let wait = |round| Some(backoff(&id(0), round));
+    assert_eq!(book.pauses, [None, None, wait(0), wait(0), wait(1), wait(1)]);
 }
 
 #[test]
@@ -472,6 +493,7 @@ fn a_further_round_waits_longer_and_each_hold_in_its_own_way() {
     for round in 0..9 {
         let most = Duration::from_micros(5_000 << round.min(5));
         assert!(backoff(&id(0), round) < most);
+        assert!((0..64).any(|number| backoff(&id(number), round) > most / 2), "{round}");
     }
     assert_ne!(backoff(&id(0), 1), backoff(&id(1), 1));
     assert_ne!(backoff(&id(0), 1), backoff(&id(0), 2));
