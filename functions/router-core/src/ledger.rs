@@ -300,6 +300,15 @@ pub trait Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doubles::account;
+
+    #[test]
+    fn a_reservation_without_room_says_what_is_used_and_what_was_asked() {
+        let account = Account { steps: 12, ..account() };
+        let exhausted = account.exhausted_by(&Demand { steps: 1, ..Demand::default() }).unwrap();
+        let expected = "the limit of 12 steps has 12 settled and 0 held; 1 asked";
+        assert_eq!(ReserveError::Exhausted(exhausted).to_string(), expected);
+    }
 
     #[test]
     fn the_first_holds_of_sixteen_tasks_have_a_place_each() {

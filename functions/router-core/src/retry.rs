@@ -68,11 +68,11 @@ pub(crate) fn longest_backoff(rules: &Retry, retry: u64) -> Duration {
     rules.base_delay.saturating_mul(1 << doublings).min(rules.max_delay)
 }
 
-/// A number that is different for each retry of each hold, so that those who failed together
+/// A number that is different after each attempt of each hold, so that those who failed together
 /// do not come back together.
-pub(crate) fn chance(hold: &HoldId, retry: u64) -> u64 {
+pub(crate) fn chance(hold: &HoldId, attempt: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (hold.as_str(), retry).hash(&mut hasher);
+    (hold.as_str(), attempt).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn retries_of_one_hold_and_of_two_wait_differently() {
         let chances: std::collections::BTreeSet<u64> = (0..100)
-            .flat_map(|task| [1, 2].map(|retry| chance(&HoldId::new("r", task, 0), retry)))
+            .flat_map(|task| [1, 2].map(|attempt| chance(&HoldId::new("r", task, 0), attempt)))
             .collect();
         assert_eq!(chances.len(), 200);
     }

@@ -16,7 +16,9 @@ use crate::store::{Item, ItemKey, Value, memory};
 /// A ledger in memory.
 #[derive(Debug, Default)]
 pub(crate) struct InMemoryLedger {
-    is_down: bool,
+    /// How many reservations are answered before the table is down; `None`: all.
+    answers: Option<u64>,
+    reservations: AtomicU64,
     /// Whether settlements go unanswered, and so do not happen.
     loses_settlements: bool,
     pub(crate) trap: Trap,
@@ -44,7 +46,12 @@ impl InMemoryLedger {
     }
 
     pub(crate) fn that_is_down() -> Self {
-        Self { is_down: true, ..Self::default() }
+        Self::that_goes_down_after(0)
+    }
+
+    /// Answers so many reservations, and no further one.
+    pub(crate) fn that_goes_down_after(answers: u64) -> Self {
+        Self { answers: Some(answers), ..Self::default() }
     }
 
     pub(crate) fn that_loses_settlements() -> Self {
@@ -77,7 +84,8 @@ impl Ledger for InMemoryLedger {
         _within: Duration,
     ) -> Result<Holds, ReserveError> {
         self.trap.pass("reserve");
-        if self.is_down {
+        let earlier = self.reservations.fetch_add(1, Ordering::SeqCst);
+        if self.answers.is_some_and(|answers| earlier >= answers) {
             return Err(ReserveError::Unavailable("the table is down".into()));
         }
         let mut items = self.items.lock().unwrap();

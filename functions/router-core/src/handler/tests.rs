@@ -205,9 +205,10 @@ async fn an_outage_is_an_error_of_the_specialist_and_no_word_on_the_routing() {
 async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     let mut policy = policy();
     policy.session.repeat_window = Some(Duration::from_secs(60));
+    policy.session.max_turns_per_specialist = 2;
     let clock = ManualClock::default();
     let invoker =
-        ScriptedInvoker::new(&clock, [answers("ORDERS", "there"), answers("ORDERS", "here")]);
+        ScriptedInvoker::new(&clock, ["there", "here", "soon"].map(|text| answers("ORDERS", text)));
     let (ledger, metrics) = (InMemoryLedger::default(), RecordingSink::default());
     let ports = Doubles {
         ledger: &ledger,
@@ -236,4 +237,10 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     assert_eq!((refused.reason, refused.answer), (Some(Reason::BadRequest), None));
     assert_eq!(refused.budget, None, "it is not told what the session has left");
     assert_eq!(ledger.account().steps, 2);
+    // After two turns the specialist has a new session, whose answers are kept for it.
+    let other = event(json!({"specialist_type": "orders", "request": "When?"}));
+    for id in ["r-5", "r-6"] {
+        assert_eq!(ask(&other, id).await.answer.as_deref(), Some("soon"));
+    }
+    assert_eq!(ledger.account().steps, 3);
 }

@@ -60,6 +60,13 @@ fn a_key_that_is_absent_has_its_documented_value() {
 }
 
 #[test]
+fn a_session_may_be_warned_and_degraded_at_the_same_share() {
+    let both = "max_steps = 12\nwarn_at = 0.7\ndegrade_at = 0.7";
+    let session = parse(&MINIMAL.replace("max_steps = 12", both)).unwrap().session;
+    assert_eq!((session.warn_at, session.degrade_at), (Share(700_000), Share(700_000)));
+}
+
+#[test]
 fn money_is_read_exactly() {
     let policy = parse(MINIMAL).unwrap();
     assert_eq!(policy.session.max_cost, MicroUsd(500_000));

@@ -250,7 +250,7 @@ impl Invocation {
         error: &InvokeError,
     ) -> bool {
         let tried = self.tried;
-        let chance = retry::chance(&self.id, tried.retries + 1);
+        let chance = retry::chance(&self.id, self.attempts);
         match after_failure(error, tried, &specialist.retry, chance) {
             AfterFailure::TryNext | AfterFailure::Stop => false,
             AfterFailure::SwitchLane => {

@@ -97,3 +97,18 @@ impl<'r, P: Ports> TaskContext<'r, P> {
         self.report(specialist, attempt, Verdict::Unknown).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_attempts_are_one_owner() {
+        let holds = [HoldId::new("r", 0, 0), HoldId::new("r", 0, 1), HoldId::new("s", 0, 0)];
+        let owners: Vec<String> =
+            holds.iter().flat_map(|hold| [1, 2].map(|attempt| owner(hold, attempt))).collect();
+        for (place, one) in owners.iter().enumerate() {
+            assert!(!owners[..place].contains(one), "{one}");
+        }
+    }
+}

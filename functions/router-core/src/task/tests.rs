@@ -240,6 +240,9 @@ async fn whoever_is_out_of_scope_hands_over_to_whom_it_suggests() {
     assert_eq!(routed.metric("RoutingAccuracy", &[]), [0.0]);
     assert_eq!(routed.metric("SpecialistErrors", &["Specialist=orders"]), [0.0], "it did its job");
     assert_eq!(routed.metric("Fallbacks", &[]), [0.0; 0]);
+    let incident = &routed.incidents[0];
+    assert_eq!((incident.input, incident.output), (Tokens(300), Tokens(40)));
+    assert_eq!((incident.cost, incident.latency), (ANSWER.cost, Duration::from_millis(100)));
 }
 
 #[tokio::test]
@@ -310,6 +313,8 @@ async fn without_a_step_for_the_fallback_the_first_reason_stands() {
     let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Failed, Some(Reason::EmptyAnswer)));
     assert_eq!(body.specialist.as_deref(), Some("orders"));
+    let message = body.message.unwrap();
+    assert!(message.starts_with("No specialist could answer (empty_answer)."), "{message}");
     assert_eq!(stage.ledger.holds(), 0);
 }
 

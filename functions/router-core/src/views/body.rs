@@ -89,7 +89,6 @@ fn reason(entries: &[Entry], place: usize) -> Option<Reason> {
     let reason = |entry: &Entry| match &entry.fact {
         Fact::Chosen { detour, .. } => *detour,
         Fact::CircuitRejected { .. } => Some(Reason::CircuitOpen),
-        Fact::OutOfTime => Some(Reason::Deadline),
         Fact::InvocationEnded { failure } => *failure,
         _ => None,
     };

@@ -4,7 +4,9 @@ use super::*;
 use crate::charge::Usage;
 use crate::circuit::State;
 use crate::doubles::after;
+use crate::ids::HoldId;
 use crate::invocation::Wait;
+use crate::retry;
 
 /// A way to fail, and what it means.
 struct Fault {
@@ -148,6 +150,39 @@ async fn an_attempt_that_was_turned_down_leaves_its_hold_to_the_next() {
     assert_eq!((routed.body.status, routed.body.attempts), (Status::Answered, 2));
     assert_eq!(stage.ledger.account().spent, ANSWER);
     assert_eq!(routed.invocations()[0].throttled_attempts, 1);
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_its_backoff() {
+    let stage = Stage::new();
+    let throttled = turns_down("ORDERS", InvokeError::Throttled);
+    stage.play("orders", [throttled, answers("ORDERS", "there")]).await;
+    let chance = retry::chance(&HoldId::new("r-1", 0, 0), 1);
+    let waited = retry::backoff(&stage.policy.find("orders").unwrap().retry, 1, chance);
+    assert!(waited >= Duration::from_millis(1));
+    assert_eq!(u128::from(stage.clock.now().0), 200 + waited.as_millis(), "two attempts, a wait");
+}
+
+#[tokio::test]
+async fn a_retry_whose_hold_the_ledger_does_not_answer_goes_only_where_the_policy_allows_it() {
+    let throttled = || fails("ORDERS", InvokeError::Throttled);
+    let mut stage = Stage { ledger: InMemoryLedger::that_goes_down_after(1), ..Stage::new() };
+    let (routed, called) = stage.play("orders", [throttled()]).await;
+    assert_eq!(called, ["ORDERS"]);
+    assert_eq!((routed.body.status, routed.body.reason), (Status::Failed, Some(Reason::Throttled)));
+
+    stage.ledger = InMemoryLedger::that_goes_down_after(1);
+    stage.policy.session.on_ledger_failure = crate::policy::OnLedgerFailure::Allow;
+    let (routed, called) = stage.play("orders", [throttled(), answers("ORDERS", "there")]).await;
+    assert_eq!((routed.body.status, called.len()), (Status::Answered, 2));
+    assert_eq!(stage.ledger.account().spent, unknown_usage(1), "the first attempt is counted");
+    assert_eq!(stage.ledger.holds(), 0);
+
+    // What has no room is not uncounted, whatever the policy says.
+    let committed = Charge { tokens: Tokens(72_000), cost: MicroUsd(0) };
+    stage.ledger = InMemoryLedger::with(Account { committed, ..account() });
+    let (_, called) = stage.play("orders", [throttled()]).await;
+    assert_eq!(called, ["ORDERS"]);
 }
 
 #[tokio::test]

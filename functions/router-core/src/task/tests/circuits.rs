@@ -57,7 +57,8 @@ async fn a_specialist_that_keeps_failing_is_not_called_any_more() {
     assert!(matches!(stage.orders(), State::Open { .. }));
     let routed = stage.finds_orders_open().await;
     let message = routed.body.message.clone().unwrap();
-    assert!(message.contains("is not being asked at the moment; `general` answered"), "{message}");
+    let told = "`orders` is not being asked at the moment; `general` answered";
+    assert!(message.contains(told), "{message}");
     assert_eq!(routed.metric("Fallbacks", &[]), [1.0]);
     let accuracy = routed.metric("RoutingAccuracy", &[]);
     assert_eq!(accuracy, [0.0; 0], "it may have been the right one to ask");
@@ -111,10 +112,12 @@ async fn answers_that_come_too_late_open_it_as_failures_do() {
     for _ in 0..5 {
         let (routed, _) = stage.play("orders", [late(8_001)]).await;
         assert_eq!(routed.body.status, Status::Answered, "late as it is, it is an answer");
+        assert_eq!(routed.metric("SlowCalls", &[]), [1.0]);
     }
     assert!(matches!(stage.orders(), State::Open { .. }));
     let stage = after_failures(4).await;
-    stage.play("orders", [late(8_000)]).await;
+    let (routed, _) = stage.play("orders", [late(8_000)]).await;
+    assert_eq!(routed.metric("SlowCalls", &[]), [0.0]);
     let since = stage.clock.now();
     assert_eq!(stage.orders(), State::Closed { failures: 0, sessions: Vec::new(), since });
 }
@@ -166,6 +169,28 @@ async fn a_probe_that_says_nothing_leaves_its_place_to_the_next() {
     let (routed, _) = stage.play("orders", []).await;
     assert_eq!(routed.body.reason, Some(Reason::BudgetTokens));
     assert_eq!(stage.orders(), State::HalfOpen { successes: 0, probe: None });
+}
+
+#[tokio::test]
+async fn a_probe_whose_retry_nothing_would_pay_for_leaves_its_place_to_the_next() {
+    let mut stage = after_failures(5).await;
+    stage.wait(30);
+    // There is room for the first hold, and for no other after 6,000 tokens of it were used.
+    let Tokens(committed) = stage.ledger.account().committed.tokens;
+    stage.policy.session.max_tokens = Tokens(committed + 8_000);
+    let throttled = fails("ORDERS", InvokeError::Throttled);
+    let (routed, called) = stage.play("orders", [throttled]).await;
+    assert_eq!((called.len(), routed.body.reason), (1, Some(Reason::Throttled)));
+    assert_eq!(stage.orders(), State::HalfOpen { successes: 0, probe: None });
+}
+
+#[tokio::test]
+async fn a_probe_that_succeeds_with_its_retry_counts() {
+    let stage = after_failures(5).await;
+    stage.wait(30);
+    let throttled = turns_down("ORDERS", InvokeError::Throttled);
+    stage.play("orders", [throttled, answers("ORDERS", "there")]).await;
+    assert_eq!(stage.orders(), State::HalfOpen { successes: 1, probe: None });
 }
 
 #[tokio::test]

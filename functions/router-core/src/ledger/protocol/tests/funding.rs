@@ -88,7 +88,17 @@ fn a_day_of_which_nothing_was_spent_is_left_alone() {
     book.take(&[&id(0)], 60_000).unwrap();
     book.item_mut().set("unfolded#2026-05-01", Value::number(0));
     book.item_mut().set("unfolded#2026-05-02", Value::number(70_000));
-    book.take(&[&id(1)], 60_000).unwrap();
+    // What another request has changed meanwhile of the one does not matter to this.
+    let mut changed = book.items.clone();
+    let session = ItemKey::session(&book.session);
+    changed.get_mut(&session).unwrap().set("unfolded#2026-05-02", Value::number(80_000));
+    let meanwhile = |number: usize, request: &Request| {
+        (number == 1).then(|| memory::apply(&mut changed.clone(), request))
+    };
+    let ask = charge(1_000, 60_000);
+    book.take_for(&[&id(1)], ask, Purpose::Invocation, meanwhile).unwrap();
+    assert_eq!(book.requests, 3);
+    book.take(&[&id(2)], 60_000).unwrap();
     assert!(!book.item().has("unfolded#2026-05-01"), "there is nothing left to spend of it");
     assert_eq!(book.item().number("unfolded#2026-05-02"), 70_000);
     for date in ["2026-05-01", "2026-05-02"] {
@@ -111,6 +121,7 @@ fn a_specialist_that_spent_nothing_since_is_not_written_again() {
     book.take(&[&id(2)], 100_000).unwrap();
     assert!(!book.items.contains_key(&billing));
     assert_eq!(book.day_of(&day(&book)).1, 100_000);
+    assert_eq!(book.item().number("unfolded#2026-05-28"), 300_000 - 200_000);
     assert_eq!(book.item().number("folded_tokens#orders"), 100);
     assert_eq!(book.item().number("folded_micro_usd#orders"), 100_000);
 }
