@@ -100,9 +100,12 @@ mod tests {
             ("negative", Value::Number(-1)),
             ("text", Value::text("7")),
             ("number", Value::number(7)),
+            ("large", Value::Number(1 << 64)),
         ]);
-        assert_eq!(["negative", "text", "absent", "number"].map(|n| item.number(n)), [0, 0, 0, 7]);
-        assert_eq!(item.signed("negative"), -1);
+        let names = ["negative", "text", "absent", "large", "number"];
+        assert_eq!(names.map(|name| item.number(name)), [0, 0, 0, 0, 7]);
+        assert_eq!(names.map(|name| item.signed(name)), [-1, 0, 0, 1 << 64, 7]);
+        assert_eq!(names.map(|name| item.text(name)), [None, Some("7"), None, None, None]);
     }
 
     #[test]

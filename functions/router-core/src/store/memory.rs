@@ -130,3 +130,142 @@ fn compares<T: Ord>(value: &T, comparison: Comparison, asked: &T) -> bool {
         Comparison::AtLeast => value >= asked,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Put;
+
+    const ALL: [Comparison; 6] = [
+        Comparison::Equal,
+        Comparison::Different,
+        Comparison::Less,
+        Comparison::AtMost,
+        Comparison::Greater,
+        Comparison::AtLeast,
+    ];
+
+    fn item() -> Item {
+        Item::from([
+            ("number", Value::number(5)),
+            ("text", Value::text("m")),
+            ("map", Value::Map(Item::default())),
+        ])
+    }
+
+    fn key(sk: &str) -> ItemKey {
+        ItemKey { pk: "P".to_owned(), sk: sk.to_owned() }
+    }
+
+    /// Changes an item that is there; what an update does to it is `describe`d.
+    fn update(describe: impl FnOnce(&mut Update)) -> (Answer, BTreeMap<ItemKey, Item>) {
+        let mut items = BTreeMap::from([(key("a"), item())]);
+        let mut update = Update::of(key("a"));
+        describe(&mut update);
+        (apply(&mut items, &Request::Update(update)), items)
+    }
+
+    #[test]
+    fn two_values_of_one_kind_compare_and_others_are_only_different() {
+        let [_, different, ..] = ALL;
+        let equal = [true, false, false, true, false, true];
+        let less = [false, true, true, true, false, false];
+        let greater = [false, true, false, false, true, true];
+        let only_different = ALL.map(|comparison| comparison == different);
+        for (name, asked, expected) in [
+            ("number", Value::number(5), equal),
+            ("number", Value::number(6), less),
+            ("number", Value::number(4), greater),
+            ("text", Value::text("m"), equal),
+            ("text", Value::text("n"), less),
+            ("text", Value::text("l"), greater),
+            ("number", Value::text("5"), only_different),
+            ("text", Value::number(5), only_different),
+            ("absent", Value::number(5), only_different),
+            ("map", Value::Map(item()), only_different),
+        ] {
+            let found = ALL.map(|comparison| {
+                let condition = Condition::Compare(name.to_owned(), comparison, asked.clone());
+                holds(Some(&item()), &condition)
+            });
+            assert_eq!(found, expected, "{name} {asked:?}");
+        }
+        let same = Condition::Compare("map".to_owned(), Comparison::Equal, item().0["map"].clone());
+        assert!(holds(Some(&item()), &same));
+    }
+
+    #[test]
+    fn an_item_that_is_there_has_its_key_and_one_that_is_not_has_nothing() {
+        for (found, name, is_there) in [
+            (Some(&item()), "number", true),
+            (Some(&item()), "absent", false),
+            (Some(&Item::default()), "pk", true),
+            (None, "pk", false),
+            (None, "number", false),
+        ] {
+            assert_eq!(holds(found, &Condition::Exists(name.to_owned())), is_there, "{name}");
+            assert_eq!(holds(found, &Condition::Absent(name.to_owned())), !is_there, "{name}");
+            let either = |one: Condition| Condition::Any(vec![one, Condition::Exists("x".into())]);
+            assert_eq!(holds(found, &either(Condition::Exists(name.to_owned()))), is_there);
+        }
+    }
+
+    #[test]
+    fn a_change_reads_the_item_as_it_was_before_the_write() {
+        let (answer, items) = update(|update| {
+            update.require("number");
+            update.add("number", 2);
+            update.add("new", 3);
+            update.copy("number", "copy");
+            update.copy("absent", "zero");
+            update.set_if_absent("text", Value::text("z"));
+            update.set_if_absent("first", Value::text("z"));
+            update.remove("map");
+        });
+        let expected = Item::from([
+            ("number", Value::number(7)),
+            ("new", Value::number(3)),
+            ("copy", Value::number(5)),
+            ("zero", Value::number(0)),
+            ("text", Value::text("m")),
+            ("first", Value::text("z")),
+        ]);
+        assert_eq!(items[&key("a")], expected);
+        assert!(matches!(answer, Answer::Done(Some(item)) if item == expected));
+    }
+
+    #[test]
+    fn a_write_whose_condition_does_not_hold_shows_the_item_and_changes_nothing() {
+        let (answer, items) = update(|update| {
+            update.require_absent("number");
+            update.set("number", Value::number(9));
+        });
+        assert!(
+            matches!(answer, Answer::Refused { write: 0, item: Some(found) } if found == item())
+        );
+        assert_eq!(items[&key("a")], item());
+        let (answer, items) = update(|update| update.add("text", 1));
+        assert!(matches!(answer, Answer::Unusable(_)), "{answer:?}");
+        assert_eq!(items[&key("a")], item());
+    }
+
+    #[test]
+    fn of_several_writes_all_are_made_or_none() {
+        let mut items = BTreeMap::from([(key("a"), item())]);
+        let new = || Item::from([("number", Value::number(1))]);
+        let put = |conditions| Write::Put(Put { key: key("b"), item: new(), conditions });
+        let mut taking = Update::of(key("a"));
+        taking.add("number", -5);
+        let taking = || Write::Update(taking.clone());
+        let is_there = vec![Condition::Exists("pk".to_owned())];
+        let refused = apply(&mut items, &Request::Transact(vec![taking(), put(is_there)]));
+        assert!(matches!(refused, Answer::Refused { write: 1, item: None }), "{refused:?}");
+        assert_eq!((items[&key("a")].number("number"), items.len()), (5, 1));
+        let done = apply(&mut items, &Request::Transact(vec![taking(), put(Vec::new())]));
+        assert!(matches!(done, Answer::Done(None)), "{done:?}");
+        assert_eq!((items[&key("a")].number("number"), &items[&key("b")]), (0, &new()));
+        let read = apply(&mut items, &Request::Read(key("b")));
+        assert!(matches!(read, Answer::Done(Some(found)) if found == new()));
+        assert!(matches!(apply(&mut items, &Request::Read(key("c"))), Answer::Done(None)));
+    }
+}

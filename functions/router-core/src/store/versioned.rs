@@ -75,7 +75,35 @@ impl Version<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::store::{Request, memory};
+
+    #[test]
+    fn of_two_changes_of_one_version_one_is_made_and_the_next_is_made_on_that() {
+        let mut items = BTreeMap::new();
+        for (seen, author, found) in [
+            (0, "a", None),
+            (0, "b", Some((1, "a"))),
+            (0, "a", None),
+            (1, "b", None),
+            (1, "a", Some((2, "b"))),
+            (3, "a", Some((2, "b"))),
+            (2, "a", None),
+        ] {
+            let version = Version { seen, author };
+            let request = Request::Update(version.update(ItemKey::policy()));
+            let written = version.outcome(memory::apply(&mut items, &request)).unwrap();
+            let expected = found.map_or(Written::Stored, |(stamp, author)| {
+                Written::Overtaken(Item::from([
+                    (STAMP, Value::number(stamp)),
+                    (AUTHOR, Value::text(author)),
+                ]))
+            });
+            assert_eq!(written, expected, "{author} on {seen}");
+        }
+    }
 
     fn refused_by(stamp: u64, author: &str) -> Answer {
         let item = Item::from([(STAMP, Value::number(stamp)), (AUTHOR, Value::text(author))]);

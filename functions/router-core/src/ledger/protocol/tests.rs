@@ -2,6 +2,7 @@
 
 mod funding;
 mod gateways;
+mod repeats;
 mod session;
 mod users;
 
