@@ -393,7 +393,7 @@ mod tests {
                 reported_cost: MicroUsd(0),
                 failure: None,
                 too_long: None,
-                steps: vec![model_step(None), model_step(Some(0))],
+                steps: vec![model_step(None), model_step(Some(0)), model_step(Some(1))],
             }),
             task(Fact::CandidateLeft { refused: None }),
             task(Fact::Settling { id: hold(), used: charge }),
@@ -421,6 +421,7 @@ mod tests {
                 ("invoke_agent orders", Some(2), 5, 6),
                 ("chat", Some(4), 6, 7),
                 ("chat", Some(5), 6, 7),
+                ("chat", Some(6), 6, 7),
                 ("settle", Some(0), 8, 9),
                 ("metrics", Some(0), 10, 11),
             ]
@@ -429,7 +430,7 @@ mod tests {
             spans[place].attributes.contains(&(name, value.to_owned().into()))
         };
         assert!(says(3, key::OUTCOME, "held"), "{:?}", spans[3]);
-        assert!(says(7, key::SPECIALIST, "orders"), "{:?}", spans[7]);
+        assert!(says(8, key::SPECIALIST, "orders"), "{:?}", spans[8]);
         assert!(spans.iter().all(|span| span.failure.is_none()));
     }
 
@@ -437,7 +438,20 @@ mod tests {
     fn a_settlement_without_an_answer_is_a_failure() {
         let mut facts = one_answer();
         facts[9].1 = Fact::Settled { id: hold(), is_known: false };
-        assert_eq!(spans(facts)[7].failure, Some("unavailable"));
+        assert_eq!(spans(facts)[8].failure, Some("unavailable"));
+    }
+
+    #[test]
+    fn work_that_was_broken_off_ends_with_the_request() {
+        let facts = one_answer().into_iter();
+        let began = facts.filter(|(_, fact)| {
+            !matches!(fact, Fact::AttemptEnded { .. } | Fact::CandidateLeft { .. })
+        });
+        let spans = spans(began.collect());
+        let ends = |name: &str| spans.iter().find(|span| span.name == name).unwrap().end;
+        let end = ends("request");
+        assert_eq!([ends("invocation orders"), ends("invoke_agent orders")], [end; 2]);
+        assert!(ends("reserve") < end && ends("settle") < end, "{spans:?}");
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Reply {
         self.write(&form)
     }
 
-    /// The longest beginning of `text` that fits when it is put into `field`.
+    /// The longest beginning of `text`, which is too long as a whole, that fits when it is put
+    /// into `field`.
     fn longest_fit(
         &self,
         form: &Form,
@@ -75,7 +76,7 @@ impl Reply {
         let ends: Vec<usize> = text
             .char_indices()
             .map(|(start, character)| start + character.len_utf8())
-            .take_while(|end| *end <= MAX_REPLY_BYTES)
+            .take_while(|end| *end < text.len().min(MAX_REPLY_BYTES))
             .collect();
         let fitting = ends.partition_point(|end| fits(*end));
         Some(text[..fitting.checked_sub(1).map_or(0, |last| ends[last])].to_owned())
@@ -220,7 +221,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::outcome::Status;
+    use crate::outcome::{Reason, Status};
 
     fn function_form() -> Form {
         Form::Function { action_group: "specialists".to_owned(), function: "invoke".to_owned() }
@@ -294,8 +295,10 @@ mod tests {
         let mut reply = reply("yes");
         reply.session_attributes = attributes("notes", "x".repeat(24_000));
         reply.prompt_session_attributes = attributes("more", "y".to_owned());
+        reply.session_attributes.insert(ROUTER_HOPS.to_owned(), "2".to_owned());
         let rendered: Value = serde_json::from_str(&reply.render(&function_form())).unwrap();
-        assert_eq!(rendered["sessionAttributes"], json!({"root_session_id": "s"}));
+        let ours = json!({"root_session_id": "s", "router_hops": "2"});
+        assert_eq!(rendered["sessionAttributes"], ours);
         assert_eq!(rendered["promptSessionAttributes"], json!({}));
     }
 
@@ -317,6 +320,50 @@ mod tests {
         assert_eq!(rendered.len(), MAX_REPLY_BYTES);
         let rendered: Value = serde_json::from_str(&rendered).unwrap();
         assert_eq!(rendered["sessionAttributes"]["notes"].as_str().unwrap().len(), 20_000);
+    }
+
+    #[test]
+    fn attributes_and_names_are_given_up_only_where_they_leave_too_little_room() {
+        let with_notes = |bytes: usize| Reply {
+            session_attributes: attributes("notes", "x".repeat(bytes)),
+            ..reply("yes")
+        };
+        let most = with_notes(0).room(&function_form()) - MIN_ROOM_BYTES;
+        for (bytes, stay) in [(most, true), (most + 1, false)] {
+            let rendered = with_notes(bytes).render(&function_form());
+            assert_eq!(rendered.contains("notes"), stay, "{bytes}");
+        }
+        let named = |bytes: usize| Form::Function {
+            action_group: "a".repeat(bytes),
+            function: "invoke".to_owned(),
+        };
+        let most = reply("yes").room(&named(0)) - MIN_ROOM_BYTES;
+        for (bytes, stays) in [(most, true), (most + 1, false)] {
+            let rendered = reply("yes").render(&named(bytes));
+            assert_eq!(rendered.contains(&"a".repeat(bytes)), stays, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_just_fits_is_not_cut_and_what_is_a_byte_longer_is() {
+        let most = MAX_REPLY_BYTES - reply("").render(&function_form()).len();
+        for (bytes, kept) in [(most, most), (most + 1, most)] {
+            let rendered = reply(&"x".repeat(bytes)).render(&function_form());
+            assert!(rendered.len() <= MAX_REPLY_BYTES);
+            let body = body(&rendered);
+            assert_eq!(body["answer"].as_str().unwrap().len(), kept);
+            assert_eq!(body["truncated"] == true, kept < bytes, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_where_it_must_be() {
+        for (bytes, is_cut) in [(100, false), (30_000, true)] {
+            let refused = Body::refused(Reason::BadRequest, "x".repeat(bytes));
+            let rendered = Reply { body: refused, ..reply("") }.render(&function_form());
+            let kept = body(&rendered)["message"].as_str().unwrap().len();
+            assert_eq!((kept < bytes, rendered.len() == MAX_REPLY_BYTES), (is_cut, is_cut));
+        }
     }
 
     #[test]
