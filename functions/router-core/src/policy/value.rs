@@ -37,3 +37,35 @@ pub(super) fn shorten_to(most_chars: usize, text: &str) -> String {
         None => escaped,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_a_number_of_up_to_a_million_dollars() {
+        let million = MicroUsd(1_000_000_000_000);
+        for (value, amount) in [
+            (Value::Integer(1_000_000), Some(million)),
+            (Value::Float(0.1), Some(MicroUsd(100_000))),
+            (Value::Integer(1_000_001), None),
+            (Value::Float(1_000_000.5), None),
+            (Value::Integer(-1), None),
+            (Value::String("1".to_owned()), None),
+        ] {
+            assert_eq!(parse_usd(&value), amount, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line_of_so_many_characters() {
+        for (text, shown) in
+            [("four", "four"), ("fives", "five…"), ("a\nb", "a\\nb"), ("éàüö", "éàüö"), ("", "")]
+        {
+            assert_eq!(shorten_to(4, text), shown);
+        }
+        assert_eq!(shorten(&"x".repeat(60)), "x".repeat(60));
+        assert_eq!(show(&Value::Boolean(true)), "true");
+        assert_eq!(show(&Value::String("x".repeat(60))), format!("\"{}…", "x".repeat(59)));
+    }
+}

@@ -196,5 +196,20 @@ mod tests {
         let [tool] = &tools(&roster(1))[..] else { panic!("one tool") };
         let department = "The department: warehouse_of_region_0 or any";
         assert_eq!(tool.arguments[0].description, department);
+        let intent = "The kind of request: repair_of_goods_0 or return_of_goods_0. Leave it out if \
+                      none fits";
+        assert_eq!(tool.arguments[2].description, intent);
+        let without = &tools(&roster(0))[0].arguments;
+        assert_eq!(without[0].description, "The department: any");
+        assert_eq!(without[2].description, "The kind of request; leave it out");
+    }
+
+    #[test]
+    fn names_are_told_as_long_as_they_fit() {
+        assert_eq!(any_of(&["a", "b", "c"]), "a, b or c");
+        for (chars, is_named) in [(MOST_ARGUMENT_CHARS, true), (MOST_ARGUMENT_CHARS + 1, false)] {
+            let named = "é".repeat(chars);
+            assert_eq!(within_limit(named.clone(), "one") == named, is_named, "{chars}");
+        }
     }
 }
