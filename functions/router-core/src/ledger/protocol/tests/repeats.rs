@@ -38,7 +38,8 @@ fn an_answer_is_given_again_with_the_account_as_it_is() {
 
 #[test]
 fn an_answer_is_not_given_again_where_one_thing_is_not_as_it_was() {
-    let changes: [(&str, fn(&mut Book)); 5] = [
+    type Change = fn(&mut Book);
+    let changes: [(&str, Change); 5] = [
         ("the window is over", |book| book.now = NOON.after(WINDOW)),
         ("another tenant's", |book| book.tenant = Tenant::parse("globex").unwrap()),
         ("no user's", |book| book.user = None),
