@@ -455,7 +455,8 @@ mod tests {
         let (id, specialist) = (HoldId::new("r", 0, 0), policy().find("orders").unwrap().clone());
         let ask = Charge::hold(&specialist);
         let stale = vec![Fingerprint::of(&specialist.name, "Where is it?")];
-        let hold = Hold { id: id.clone(), specialist: specialist.name, ask };
+        let counted = Counted::default();
+        let hold = Hold { id: id.clone(), specialist: specialist.name, ask, counted };
         let (account, lane, expired_holds) = (account(), Lane::default(), 0);
         let held =
             Fact::Held { id: id.clone(), account, lane, expired_holds, stale: stale.clone() };
