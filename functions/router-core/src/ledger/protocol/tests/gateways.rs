@@ -162,3 +162,32 @@ fn what_a_dead_invocation_held_is_charged_also_where_the_hour_has_no_room() {
     assert_eq!(book.item().number("spent_micro_usd"), 30_000);
     assert_eq!(book.hour(NOON), [3, 30_000, 30_000]);
 }
+
+#[test]
+fn an_hour_whose_limit_is_passed_already_refuses_only_what_needs_more_of_it() {
+    let mut book = gateway_session("a");
+    for number in 0..3 {
+        book.take(&[&id(number)], 10_000).unwrap();
+    }
+    let now_limited =
+        |max_steps, max_cost| Some(GatewayHour { max_steps, max_cost: MicroUsd(max_cost) });
+    let retry = |book: &mut Book, number, micro_usd| {
+        book.take_for(&[&id(number)], charge(0, micro_usd), Purpose::Retry, |_, _| None)
+    };
+    book.gateway_hour = now_limited(2, 40_000);
+    retry(&mut book, 3, 10_000).unwrap();
+    assert_eq!(refused(retry(&mut book, 4, 10_000)).limit, Limit::GatewayCost);
+    book.gateway_hour = now_limited(4, 5_000);
+    assert_eq!(refused(book.take(&[&id(4)], 10_000)).limit, Limit::GatewayCost, "a step is left");
+    book.take(&[&id(4)], 0).unwrap();
+    assert_eq!(book.hour(NOON), [4, 40_000, 0]);
+}
+
+#[test]
+fn holds_of_one_hour_are_settled_together() {
+    let mut book = gateway_session("a");
+    book.take(&[&id(1), &id(2)], 40_000).unwrap();
+    let held = charge(1_000, 40_000);
+    book.settle(&[(&id(1), held, charge(10, 5_000)), (&id(2), held, charge(10, 7_000))]).unwrap();
+    assert_eq!(book.hour(NOON), [2, 12_000, 12_000]);
+}
