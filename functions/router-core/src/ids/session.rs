@@ -238,6 +238,7 @@ mod tests {
             assert!(!sessions[..index].contains(session), "{session}");
         }
         for id in ids {
+            assert!(of_gateway(id).is_gateways() && !root(id).is_gateways(), "{id}");
             assert_eq!(root(id).id(), id);
         }
         assert_eq!(root("gateway/x").as_str(), "root/gateway/x");
