@@ -8,7 +8,7 @@
 //! | `open_until_ms` | while open |
 //! | `successes`, `probe`, `probe_until_ms` | while half open: probes that succeeded, and the one that is out |
 //! | `changed_at_ms`, `written_by` | when and by which attempt it was changed last |
-//! | `forced` | `open` or `closed`: an operator's word, which nothing here writes |
+//! | `forced`, `forced_until_ms` | `open` or `closed`: an operator's word, and when it ends if it does; no request writes it |
 //!
 //! An item that is not there is a closed circuit. `forced` of `CIRCUIT#*` is for all of them.
 
@@ -20,10 +20,11 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use router_core::circuit::{
     Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, Probe, State,
+    Word,
 };
 use router_core::error::Cause;
 use router_core::ids::{SessionMark, SpecialistName};
-use router_core::store::{Answer, Item, ItemKey, Update, Value, Version, Written};
+use router_core::store::{Answer, Item, ItemKey, Request, Update, Value, Version, Written};
 use router_core::units::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;
@@ -33,6 +34,8 @@ use crate::table::{self, Table, answer_to_update, item_of, key_attributes};
 
 /// One attempt of a request takes at most this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
+/// How often an operator's word is written anew when requests change the circuit meanwhile.
+const ROUNDS: u32 = 12;
 /// As many items as one `BatchGetItem` may ask for (Amazon DynamoDB API Reference).
 const KEYS_AT_ONCE: usize = 100;
 /// The attributes that only some of the states have.
@@ -49,6 +52,46 @@ impl DynamoCircuits {
     /// The circuits in `table`.
     pub fn new(table: Table) -> Self {
         Self { table }
+    }
+
+    /// Sets an operator's word on the circuit of one specialist, or on all where none is named;
+    /// without a word, the circuit goes by its state again. Returns the word before it.
+    ///
+    /// It is a change like any other's: a process that was about to store one of its own is shown
+    /// the word instead, and the others read it within [`router_core::circuit::REMEMBERED`].
+    /// `author` makes one such change.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer, or others changed the circuit all the time. Setting the word once
+    /// more does no harm.
+    pub async fn force(
+        &self,
+        specialist: Option<&SpecialistName>,
+        word: Option<Word>,
+        author: &str,
+    ) -> Result<Option<Word>, Cause> {
+        let key = ItemKey::circuit(specialist);
+        for _ in 0..ROUNDS {
+            let item = self.table.read(&key).await?.unwrap_or_default();
+            let version = Version { seen: Version::of(&item), author };
+            let mut write = version.update(key.clone());
+            match word {
+                Some(word) => write.set("forced", Value::text(word.forced.as_str())),
+                None => write.remove("forced"),
+            }
+            match word.and_then(|word| word.until) {
+                Some(until) => write.set("forced_until_ms", Value::number(until.0)),
+                None => write.remove("forced_until_ms"),
+            }
+            match version.outcome(self.table.send(&Request::Update(write)).await) {
+                Ok(Written::Stored) => return Ok(forced(&item, &key.pk)),
+                Ok(Written::Overtaken(_)) | Err(Answer::Contended) => {}
+                Err(Answer::Unusable(cause) | Answer::Unavailable(cause)) => return Err(cause),
+                Err(_) => return Err(NO_ANSWER.into()),
+            }
+        }
+        Err("requests changed the circuit under every attempt".into())
     }
 
     async fn read_all(&self, specialists: &[&SpecialistName]) -> Result<CircuitSnapshot, Cause> {
@@ -193,10 +236,11 @@ fn circuit(item: &Item, named: &str) -> Circuit {
     Circuit { stamp: item.number("stamp"), state, forced: forced(item, named) }
 }
 
-fn forced(item: &Item, named: &str) -> Option<Forced> {
+fn forced(item: &Item, named: &str) -> Option<Word> {
+    let until = item.has("forced_until_ms").then(|| Timestamp(item.number("forced_until_ms")));
     match item.text("forced")? {
-        "open" => Some(Forced::Open),
-        "closed" => Some(Forced::Closed),
+        "open" => Some(Word { forced: Forced::Open, until }),
+        "closed" => Some(Word { forced: Forced::Closed, until }),
         _ => {
             warn!(circuit = named, "`forced` is neither `open` nor `closed`, and has no effect");
             None
@@ -284,9 +328,9 @@ mod tests {
             let pk = Value::text(format!("CIRCUIT#{name}"));
             take(&Item::from([("pk", pk), ("forced", Value::text(word))]), &mut snapshot);
         }
-        assert_eq!(snapshot.all, Some(Forced::Closed));
-        let forced: Vec<Option<Forced>> =
+        assert_eq!(snapshot.all, Some(Forced::Closed.into()));
+        let forced: Vec<Option<Word>> =
             snapshot.circuits.iter().map(|(_, circuit)| circuit.forced).collect();
-        assert_eq!(forced, [Some(Forced::Open), None]);
+        assert_eq!(forced, [Some(Forced::Open.into()), None]);
     }
 }

@@ -71,6 +71,9 @@ fn item(incident: &Incident) -> Item {
         Value::text(&request[..end])
     });
     let attributes = [
+        ("session", Some(Value::text(incident.owner.session.as_str()))),
+        ("tenant", Some(Value::text(incident.owner.tenant.as_str()))),
+        ("user", incident.owner.user.as_ref().map(|user| Value::text(user.as_str()))),
         ("at_ms", Some(Value::number(incident.at.0))),
         ("specialist", Some(Value::text(specialist))),
         ("reason", Some(Value::text(incident.reason.as_str()))),

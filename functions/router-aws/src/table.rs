@@ -1,5 +1,6 @@
 //! The DynamoDB table that everything is kept in, as all of its users see it.
 
+mod list;
 mod render;
 mod send;
 
@@ -12,6 +13,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+pub use list::KeyPart;
 pub(crate) use render::{item_of, key_attributes};
 use router_core::error::Cause;
 pub(crate) use send::answer_to_update;

@@ -29,7 +29,30 @@ pub struct Circuit {
     /// Where it stands.
     pub state: State,
     /// What an operator wants it to be, whatever its state.
-    pub forced: Option<Forced>,
+    pub forced: Option<Word>,
+}
+
+/// An operator's word on a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What the circuit is to be.
+    pub forced: Forced,
+    /// From when on the word does not count; `None`: it counts until it is taken back.
+    pub until: Option<Timestamp>,
+}
+
+impl Word {
+    /// What the circuit is to be at `now`, if the word still counts.
+    pub fn in_force(self, now: Timestamp) -> Option<Forced> {
+        self.until.is_none_or(|until| now < until).then_some(self.forced)
+    }
+}
+
+impl From<Forced> for Word {
+    /// A word that counts until it is taken back.
+    fn from(forced: Forced) -> Self {
+        Self { forced, until: None }
+    }
 }
 
 /// What an operator makes of a circuit.
@@ -39,6 +62,16 @@ pub enum Forced {
     Open,
     /// The specialist is called, however often it fails.
     Closed,
+}
+
+impl Forced {
+    /// The word's name in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// The state of a circuit.
@@ -175,7 +208,7 @@ impl State {
 
     /// The failures in a row that still count, and the sessions that they were of: a run that
     /// was interrupted for as long as the circuit would be open is over.
-    fn failures(&self, now: Timestamp, rules: &CircuitRules) -> (u64, &[SessionMark]) {
+    pub fn failures(&self, now: Timestamp, rules: &CircuitRules) -> (u64, &[SessionMark]) {
         match self {
             Self::Closed { failures, sessions, since } if now.since(*since) < rules.open => {
                 (*failures, sessions)
@@ -198,7 +231,7 @@ impl State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CircuitSnapshot {
     /// The operator's word for all specialists.
-    pub all: Option<Forced>,
+    pub all: Option<Word>,
     /// The circuits that have ever been changed.
     pub circuits: Vec<(SpecialistName, Circuit)>,
 }

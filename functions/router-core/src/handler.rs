@@ -145,7 +145,7 @@ impl<P: Ports> Handler<'_, P> {
         request.note(0, Fact::TaskEnded { status, reason, specialist });
         let incidents = || {
             let tasks = std::slice::from_ref(&task);
-            journal.read(|entries| views::incidents::of(entries, id, tasks, policy))
+            journal.read(|entries| views::incidents::of(entries, id, request.caller, tasks, policy))
         };
         let within = deadline::time_to_finish(request.remaining());
         let purse = Purse(request);

@@ -7,9 +7,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::ids::SpecialistName;
+use crate::ids::{RootSession, SpecialistName, Tenant, UserMark};
 use crate::outcome::Reason;
 use crate::units::{MicroUsd, Timestamp, Tokens};
+use crate::wire::caller::Caller;
 
 /// A specialist that was to answer and did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Incident {
     /// Its identity: Lambda's request id, the task's place, and its own place among the
     /// incidents of the task.
     pub id: String,
+    /// Whose it is.
+    pub owner: Owner,
     /// When the request had come to its end.
     pub at: Timestamp,
     /// Who did not answer; `None`: the name that was asked for is not in the policy.
@@ -39,6 +42,24 @@ pub struct Incident {
     pub answered_by: Option<SpecialistName>,
     /// What was asked, where the policy has it recorded.
     pub request: Option<String>,
+}
+
+/// Whose request an incident is of: so that an operator finds what is to be erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The root session.
+    pub session: RootSession,
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// The user, if the request came with one.
+    pub user: Option<UserMark>,
+}
+
+impl From<&Caller> for Owner {
+    fn from(caller: &Caller) -> Self {
+        let Caller { root, tenant, user, .. } = caller;
+        Self { session: root.clone(), tenant: tenant.clone(), user: user.clone() }
+    }
 }
 
 /// Where incidents go.

@@ -9,20 +9,26 @@ use std::future::Future;
 use std::time::Duration;
 
 mod account;
+mod closing;
 mod counted;
 mod funding;
 mod hour;
 mod protocol;
+mod raising;
 mod repeats;
 mod session;
 mod source;
+mod statement;
 mod terms;
 mod writes;
 
 pub use account::{Account, Demand, Exhausted, Limit, Limits};
+pub use closing::{Close, Closed, Closing, NotClosed};
 pub use counted::{Counted, Hour};
 pub use protocol::{Next, Reserving, Settling, backoff};
+pub use raising::{NotRaised, raise};
 pub use repeats::{kept_answer, recalled};
+pub use statement::{Held, SetLimits, Statement, Unfolded, Used};
 
 use crate::charge::Charge;
 use crate::error::Cause;

@@ -97,13 +97,13 @@ async fn an_operators_word_outlives_every_change() {
     let circuits = table.circuits();
     let forced = aws_sdk_dynamodb::types::AttributeValue::S("open".to_owned());
     table.set_at("CIRCUIT#orders", "STATE", &["forced"], forced.clone()).await;
-    assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open));
+    assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open.into()));
     let closed = State::Closed { failures: 1, sessions: vec![mark("s")], since: NOW };
     assert_eq!(change(&circuits, 0, &closed, "me").await, Changed::Stored);
-    assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open));
+    assert_eq!(read(&circuits).await.unwrap().forced, Some(Forced::Open.into()));
     table.set_at("CIRCUIT#*", "STATE", &["forced"], forced).await;
     let readings = circuits.read(&[&orders()], PLENTY).await.unwrap();
-    assert_eq!(readings.all, Some(Forced::Open));
+    assert_eq!(readings.all, Some(Forced::Open.into()));
     table.set_at("CIRCUIT#*", "STATE", &["forced"], number(1)).await;
     let readings = circuits.read(&[&orders()], PLENTY).await.unwrap();
     assert_eq!(readings.all, None, "a number is nobody's word");

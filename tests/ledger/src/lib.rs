@@ -20,6 +20,7 @@ mod expiry;
 mod faults;
 mod limits;
 mod ministack;
+mod operator;
 mod owners;
 mod payer;
 mod processes;

@@ -1,8 +1,6 @@
-//! The sandbox as a program: plays event files on the whole product and shows what happened, and
-//! what the budgets are afterwards.
+//! The sandbox as a program: plays event files on the whole product and shows what happened.
 
 mod bench;
-mod budget;
 mod circuits;
 mod elsewhere;
 mod incidents;
@@ -23,10 +21,7 @@ use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 use crate::bench::BenchError;
-use crate::budget::BudgetError;
-use crate::circuits::CircuitsError;
 use crate::elsewhere::Elsewhere;
-use crate::incidents::IncidentsError;
 use crate::page::ReportFile;
 use crate::paint::Paint;
 use crate::play::PlayError;
@@ -36,8 +31,8 @@ use crate::play::PlayError;
 /// Starts stand-ins for Bedrock's agents, DynamoDB and CloudWatch, builds the real Lambda
 /// function and runs it against them, plays the events and shows what became of each: the
 /// specialist asked and the one that answered, attempts, tokens, cost, time and the budget left.
-/// Then come the metrics received and the state of the table, which `budget`, `circuits` and
-/// `incidents` show in detail. `bench` measures what a request costs.
+/// Then come the metrics received and the state of the table, which `routerctl` shows in detail
+/// (`cargo run -p routerctl -- budget`). `bench` measures what a request costs.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", verbatim_doc_comment, after_long_help = AFTER_HELP)]
 #[command(override_usage = USAGE, disable_help_subcommand = true)]
@@ -90,9 +85,6 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Arguments),
-    Budget(budget::Arguments),
-    Circuits(circuits::Arguments),
-    Incidents(incidents::Arguments),
 }
 
 /// The function's timeout in seconds, in the sandbox.
@@ -100,9 +92,6 @@ const USUAL_TIMEOUT: &str = "30";
 
 const USAGE: &str = "\
 sandbox [OPTIONS] [EVENT.json]...
-       sandbox budget [SESSION] [--raise NAME=VALUE,…] [--policy FILE]
-       sandbox circuits [--force NAME=open|closed|none,…]...
-       sandbox incidents [--jsonl]
        sandbox bench [--short | --floor [--rounds N]] [--json] [--env NAME=VALUE]... [--function FILE]";
 
 const AFTER_HELP: &str = "\
@@ -111,14 +100,8 @@ Examples:
   cargo run -p sandbox -- events/NAME.json --logs        one event, with the function's log
   cargo run -p sandbox -- --agents broken.toml --policy strict.toml
   cargo run -p sandbox -- --report run.html              all of it as a page, with plots
-  cargo run -p sandbox -- budget                         the sessions of the last run
-  cargo run -p sandbox -- budget SESSION                 one session's limits, holds and money
-  cargo run -p sandbox -- budget SESSION --raise steps=20,cost_usd=1.0
   cargo run -p sandbox -- --fail billing=throttle:0.5,orders=break
   cargo run -p sandbox -- --fail '*=hang' --timeout 4    nobody answers, and time is short
-  cargo run -p sandbox -- circuits                       which specialists are not asked any more
-  cargo run -p sandbox -- circuits --force billing=open  an operator takes one away
-  cargo run -p sandbox -- incidents --jsonl              what was not answered, for programs
   cargo run --release -p sandbox -- bench                what a request costs
 
 Faults (--fail; the option may be repeated):
@@ -175,8 +158,8 @@ Files:
   --policy FILE                 handed to the function in ROUTING_POLICY
   --report FILE.html            one file without scripts that refers to nothing outside itself. It
                                 has names, numbers and statuses, no requests and no answers
-  TARGET/sandbox/table.db       the table, kept for `budget`, `circuits` and `incidents`; each run
-                                that starts begins it anew. TARGET is cargo's target folder
+  TARGET/sandbox/table.db       the table, kept for `routerctl`; each run that starts begins it
+                                anew. TARGET is cargo's target folder
 
 Exit codes:
   0  every event went as expected
@@ -225,26 +208,13 @@ enum Failure {
     Play(#[from] PlayError),
     #[error(transparent)]
     Bench(#[from] BenchError),
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
-    #[error(transparent)]
-    Circuits(#[from] CircuitsError),
-    #[error(transparent)]
-    Incidents(#[from] IncidentsError),
 }
 
 impl Failure {
     fn is_closed_output(&self) -> bool {
         match self {
-            Self::Bench(BenchError::Output(error))
-            | Self::Budget(BudgetError::Output(error))
-            | Self::Circuits(CircuitsError::Output(error))
-            | Self::Incidents(IncidentsError::Output(error)) => is_closed_output(error),
-            Self::Play(_)
-            | Self::Bench(_)
-            | Self::Budget(_)
-            | Self::Circuits(_)
-            | Self::Incidents(_) => false,
+            Self::Bench(BenchError::Output(error)) => is_closed_output(error),
+            Self::Play(_) | Self::Bench(_) => false,
         }
     }
 }
@@ -259,9 +229,6 @@ impl Arguments {
     fn unused(&self) -> Option<(&'static str, &'static str)> {
         let command = match self.command.as_ref()? {
             Command::Bench(_) => "bench",
-            Command::Budget(_) => "budget",
-            Command::Circuits(_) => "circuits",
-            Command::Incidents(_) => "incidents",
         };
         let unused = [
             ("EVENT.json", !self.events.is_empty()),
@@ -282,13 +249,9 @@ impl Arguments {
 async fn run(arguments: Arguments) -> Result<usize, Failure> {
     let paint = Paint::new(arguments.color);
     match arguments.command {
-        None => return Ok(play::run(arguments, paint).await?),
-        Some(Command::Bench(arguments)) => return Ok(bench::run(arguments, paint).await?),
-        Some(Command::Budget(arguments)) => budget::run(arguments, paint).await?,
-        Some(Command::Circuits(arguments)) => circuits::run(arguments, paint).await?,
-        Some(Command::Incidents(arguments)) => incidents::run(arguments, paint).await?,
+        None => Ok(play::run(arguments, paint).await?),
+        Some(Command::Bench(arguments)) => Ok(bench::run(arguments, paint).await?),
     }
-    Ok(0)
 }
 
 /// Seconds as a decimal, up to what Lambda allows.
@@ -314,30 +277,26 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_an_event() {
-        for events in [&[][..], &["events/x.json"], &["budge"], &["./budget"], &["help"]] {
+        for events in [&[][..], &["events/x.json"], &["benc"], &["./bench"], &["help"]] {
             let arguments = parse(events).unwrap();
             assert!(arguments.command.is_none(), "{events:?}");
             assert_eq!(arguments.events, events.iter().map(PathBuf::from).collect::<Vec<_>>());
         }
-        let several = parse(&["a.json", "budget"]).unwrap();
+        let several = parse(&["a.json", "bench"]).unwrap();
         assert_eq!((several.command.is_none(), several.events.len()), (true, 2));
     }
 
     #[test]
     fn what_only_playing_events_uses_is_not_ignored_silently() {
         let unused = |words: &[&str]| parse(words).unwrap().unused();
-        let color = ["a.json", "--color", "never", "budget"];
-        assert_eq!(unused(&color), Some(("budget", "EVENT.json")));
-        assert_eq!(
-            unused(&["--policy", "p.toml", "budget"]),
-            Some(("budget", "--policy before it"))
-        );
-        assert_eq!(unused(&["--fail", "a=hang", "circuits"]), Some(("circuits", "--fail")));
-        assert_eq!(unused(&["--timeout", "4", "incidents"]), Some(("incidents", "--timeout")));
-        assert_eq!(unused(&["--report", "r.svg", "circuits"]), Some(("circuits", "--report")));
-        assert_eq!(unused(&["incidents", "--jsonl"]), None);
+        let color = ["a.json", "--color", "never", "bench"];
+        assert_eq!(unused(&color), Some(("bench", "EVENT.json")));
+        assert_eq!(unused(&["--policy", "p.toml", "bench"]), Some(("bench", "--policy before it")));
+        assert_eq!(unused(&["--fail", "a=hang", "bench"]), Some(("bench", "--fail")));
+        assert_eq!(unused(&["--timeout", "4", "bench"]), Some(("bench", "--timeout")));
+        assert_eq!(unused(&["--report", "r.svg", "bench"]), Some(("bench", "--report")));
+        assert_eq!(unused(&["bench", "--short"]), None);
         assert_eq!(unused(&["--processes", "2", "bench"]), Some(("bench", "--processes")));
-        assert_eq!(unused(&["budget", "--policy", "p.toml"]), None);
         assert_eq!(unused(&["--logs", "a.json"]), None);
     }
 
@@ -350,24 +309,15 @@ mod tests {
         parse(&["--table", "t"]).unwrap_err();
         parse(&["--listen", "172.17.0.1"]).unwrap_err();
         assert_eq!(
-            parse(&["--listen", "172.17.0.1:0", "budget"]).unwrap().unused(),
-            Some(("budget", "--listen"))
+            parse(&["--listen", "172.17.0.1:0", "bench"]).unwrap().unused(),
+            Some(("bench", "--listen"))
         );
-    }
-
-    #[test]
-    fn the_budget_needs_a_session_only_to_be_raised() {
-        assert!(matches!(parse(&["budget"]).unwrap().command, Some(Command::Budget(_))));
-        parse(&["--color", "never", "budget", "s", "--raise", "steps=20"]).unwrap();
-        parse(&["budget", "--raise", "steps=20"]).unwrap_err();
     }
 
     #[test]
     fn faults_may_be_given_in_several_options() {
         let arguments = parse(&["--fail", "a=hang,b=empty", "--fail", "c=slow=2s:0.5"]).unwrap();
         assert_eq!(arguments.fail, ["a=hang,b=empty", "c=slow=2s:0.5"]);
-        let forced = parse(&["circuits", "--force", "a=open,b=none", "--force", "*=closed"]);
-        assert!(matches!(forced.unwrap().command, Some(Command::Circuits(_))));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub mod last_run;
 pub mod metrics;
 mod options;
 mod presence;
+pub mod print;
 mod sandbox;
 pub mod table;
 pub mod table_faults;

@@ -1,10 +1,18 @@
-//! The operator's program: prints what is made from a policy, and looks after the policy in the
-//! table.
+//! The operator's program: sessions' budgets, circuits, incidents, cost, and the policy.
 
+mod budget;
+mod circuits;
+mod close;
+mod cost;
+mod day;
+mod erase;
+mod incidents;
 mod place;
 mod policy;
+mod print;
 mod prompt;
 mod schema;
+mod session;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -18,7 +26,8 @@ use stand_ins::last_run::OpenError;
 /// Looks after a supervisor router.
 ///
 /// Works on the table of a deployed stack (`--table`), or on what the sandbox's last run left.
-/// Credentials and region come from the usual AWS environment.
+/// Credentials and region come from the usual AWS environment; all commands take the same options
+/// for that. `--help` of a command says more than `-h`.
 #[derive(Debug, Parser)]
 #[command(name = "routerctl", verbatim_doc_comment, after_long_help = AFTER_HELP)]
 #[command(disable_help_subcommand = true)]
@@ -33,6 +42,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Budget(budget::Arguments),
+    Circuits(circuits::Arguments),
+    Incidents(incidents::Arguments),
+    Cost(cost::Arguments),
+    Close(close::Arguments),
+    Erase(erase::Arguments),
     Schema(schema::Arguments),
     Prompt(prompt::Arguments),
     /// Check a policy, compare it with the one in the table, or put it there
@@ -41,16 +56,21 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Examples:
-  cargo run -p routerctl -- schema routing.toml --form gateway
-  cargo run -p routerctl -- prompt routing.toml
-  cargo run -p routerctl -- policy check routing.toml
-  cargo run -p routerctl -- policy diff routing.toml --table shop-budget --region eu-west-1
-  cargo run -p routerctl -- policy push routing.toml --table shop-budget --region eu-west-1
+Examples (cargo run -p routerctl -- …):
+  routerctl cost --by tenant --date yesterday       the most expensive tenant comes first
+  routerctl budget                                  which sessions there are
+  routerctl budget 5f1c0a52-orders --raise steps=20
+  routerctl circuits force billing open --for 600   no request asks billing for ten minutes
+  routerctl circuits release billing                the circuit goes by its state again
+  routerctl incidents --specialist orders           why requests fell back
+  routerctl close 5f1c0a52-orders                   its tenant gets back what it did not use
+  routerctl erase --user u-17 --dry-run             what would be erased
+  routerctl policy diff routing.toml --table shop-budget --region eu-west-1
 
 Exit codes:
-  0  done
-  1  the policy has mistakes, it differs, or the table's was changed by another author meanwhile
+  0  done, or shown, even if there is nothing to show
+  1  refused, or not found: no such session or specialist, a limit that is not above the one in
+     force, an open hold; the policy has mistakes, it differs, or another author changed it
   2  wrong usage, a file that cannot be read, a table that gives no answer";
 
 /// What a command has to say.
@@ -76,9 +96,18 @@ enum Failure {
     },
     #[error("the table gave no answer: {0}")]
     Table(Cause),
+    /// What was asked for cannot be done, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// An argument that cannot be read, and what is allowed.
+    #[error("{0}")]
+    Usage(String),
     #[error(transparent)]
     LastRun(#[from] OpenError),
-    #[error("the table has no policy: name the file that is compiled into the function")]
+    #[error(
+        "the table has no policy: name the file that is compiled into the function (FILE, or --policy \
+         FILE)"
+    )]
     NoPolicy,
     #[error("the table has no previous policy")]
     NoPrevious,
@@ -88,25 +117,38 @@ enum Failure {
     Output(#[source] io::Error),
 }
 
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self::Table(cause)
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(failure) => {
+            let is_refused = matches!(failure, Failure::Refused(_));
             eprintln!("error: {failure}");
             let mut cause = failure.source();
             while let Some(error) = cause {
                 eprintln!("  because {error}");
                 cause = error.source();
             }
-            ExitCode::from(2)
+            ExitCode::from(if is_refused { 1 } else { 2 })
         }
     }
 }
 
 async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
     let said = match command {
+        Command::Budget(arguments) => budget::run(&arguments, json).await?,
+        Command::Circuits(arguments) => circuits::run(&arguments, json).await?,
+        Command::Incidents(arguments) => incidents::run(&arguments, json).await?,
+        Command::Cost(arguments) => cost::run(&arguments, json).await?,
+        Command::Close(arguments) => close::run(&arguments, json).await?,
+        Command::Erase(arguments) => erase::run(&arguments, json).await?,
         Command::Schema(arguments) => schema::run(&arguments).await?,
         Command::Prompt(arguments) => prompt::run(&arguments, json).await?,
         Command::Policy(command) => policy::run(command, json).await?,

@@ -27,9 +27,9 @@ pub(crate) struct Place {
     last_run: bool,
 }
 
-/// The policy's place in a table that is open.
+/// A table that is open.
 pub(crate) struct Opened {
-    pub(crate) policy: PolicyStore,
+    pub(crate) table: Table,
     /// The emulator of the last run's table ends with it.
     _emulator: Option<table::Table>,
 }
@@ -41,26 +41,54 @@ impl Place {
                 Some(region) => aws_configuration_in(region.clone()).await,
                 None => aws_configuration().await,
             };
-            let policy = PolicyStore::new(Table::new(&config, name));
-            return Ok(Opened { policy, _emulator: None });
+            return Ok(Opened { table: Table::new(&config, name), _emulator: None });
         }
         let emulator = LastRun::find().open_table().await?;
         let config = emulator_configuration(&emulator.url()).await;
-        let policy = PolicyStore::new(Table::new(&config, emulator.name()));
-        Ok(Opened { policy, _emulator: Some(emulator) })
+        let table = Table::new(&config, emulator.name());
+        Ok(Opened { table, _emulator: Some(emulator) })
     }
 
     /// The policy that functions go by: the table's, else the one that the last run was given.
-    async fn policy_text(&self) -> Result<String, Failure> {
-        let stored = self.open().await?.read().await?;
+    async fn policy_text(&self, opened: &Opened) -> Result<String, Failure> {
+        let stored = opened.stored_policy().await?;
         let of_run = || LastRun::find().policy().filter(|_| self.table.is_none());
         stored.toml.or_else(of_run).ok_or(Failure::NoPolicy)
     }
 }
 
 impl Opened {
-    pub(crate) async fn read(&self) -> Result<StoredPolicy, Failure> {
-        self.policy.read().await.map_err(Failure::Table)
+    pub(crate) fn policy_store(&self) -> PolicyStore {
+        PolicyStore::new(self.table.clone())
+    }
+
+    pub(crate) async fn stored_policy(&self) -> Result<StoredPolicy, Failure> {
+        Ok(self.policy_store().read().await?)
+    }
+}
+
+/// A table with the policy that its functions go by.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Governed {
+    #[command(flatten)]
+    pub(crate) place: Place,
+
+    /// The policy (TOML) [default: the one in the table, or the last run's]
+    #[arg(long, value_name = "FILE", help_heading = "Which table")]
+    policy: Option<PathBuf>,
+}
+
+impl Governed {
+    pub(crate) async fn open(&self) -> Result<(Opened, Policy), Failure> {
+        // What is wrong with the file is told without a table.
+        let from_file = self.policy.as_deref().map(read_file).transpose()?;
+        let from_file = from_file.as_deref().map(parse).transpose()?;
+        let opened = self.place.open().await?;
+        let policy = match from_file {
+            Some(policy) => policy,
+            None => parse(&self.place.policy_text(&opened).await?)?,
+        };
+        Ok((opened, policy))
     }
 }
 
@@ -77,12 +105,15 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn policy(&self) -> Result<Policy, Failure> {
-        let text = match &self.file {
+        parse(&match &self.file {
             Some(path) => read_file(path)?,
-            None => self.place.policy_text().await?,
-        };
-        Policy::parse(&text, None).map_err(|mistakes| Failure::Mistakes(listed(&mistakes)))
+            None => self.place.policy_text(&self.place.open().await?).await?,
+        })
     }
+}
+
+fn parse(text: &str) -> Result<Policy, Failure> {
+    Policy::parse(text, None).map_err(|mistakes| Failure::Mistakes(listed(&mistakes)))
 }
 
 /// Mistakes, a line each.

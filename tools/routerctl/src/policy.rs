@@ -94,7 +94,7 @@ fn check(file: &Path, roster: &Roster, json: bool) -> Result<Said, Failure> {
 
 async fn diff(file: &Path, place: &Place, json: bool) -> Result<Said, Failure> {
     let text = read_file(file)?;
-    let stored = place.open().await?.read().await?;
+    let stored = place.open().await?.stored_policy().await?;
     let before = stored.toml.as_deref();
     let changes = changes::between(before.unwrap_or_default(), &text);
     if json {
@@ -124,7 +124,7 @@ async fn push(
         return Ok(refusal("the policy", &mistakes, json));
     }
     let table = place.open().await?;
-    let stored = table.read().await?;
+    let stored = table.stored_policy().await?;
     let text = match from_file {
         Some(text) => text,
         None => {
@@ -138,7 +138,7 @@ async fn push(
     let (outcome, sentence, is_well) = if stored.toml.as_ref() == Some(&text) {
         ("unchanged", "the table has this policy already", true)
     } else {
-        match table.policy.push(&text, &stored, SystemClock.now()).await.map_err(Failure::Table)? {
+        match table.policy_store().push(&text, &stored, SystemClock.now()).await? {
             Pushed::Stored => ("pushed", "the policy is in the table", true),
             Pushed::Lost => (
                 "lost",
@@ -189,6 +189,7 @@ fn refusal(what: &str, mistakes: &[Mistake], json: bool) -> Said {
     Said { is_well: false, ..said }
 }
 
-fn line(value: &Value) -> Said {
+/// A program's line.
+pub(crate) fn line(value: &Value) -> Said {
     Said::well(format!("{value}\n"))
 }

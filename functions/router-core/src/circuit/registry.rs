@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     Change, Changed, Circuit, CircuitSnapshot, CircuitStore, Forced, Gate, Probe, State, Verdict,
+    Word,
 };
 use crate::error::chain;
 use crate::ids::{SessionMark, SpecialistName};
@@ -61,7 +62,7 @@ pub struct Circuits<S> {
 #[derive(Debug, Default)]
 struct Cache {
     read_at: Option<Learnt>,
-    all: Option<Forced>,
+    all: Option<Word>,
     circuits: BTreeMap<SpecialistName, Known>,
 }
 
@@ -112,9 +113,10 @@ fn longest(specialist: &Specialist) -> Duration {
     place.max(specialist.circuit.open)
 }
 
-/// What an operator's word comes to, if there is one.
-fn forced(all: Option<Forced>, circuit: &Circuit) -> Option<Admission> {
-    match (all, circuit.forced) {
+/// What an operator's word comes to at `now`, if there is one.
+fn forced(all: Option<Word>, circuit: &Circuit, now: Timestamp) -> Option<Admission> {
+    let in_force = |word: Option<Word>| word.and_then(|word| word.in_force(now));
+    match (in_force(all), in_force(circuit.forced)) {
         (Some(Forced::Open), _) => Some(Admission::RejectAll),
         (_, Some(Forced::Open)) => Some(Admission::Reject),
         (Some(Forced::Closed), _) | (_, Some(Forced::Closed)) => {
@@ -167,7 +169,7 @@ impl<S: CircuitStore> Circuits<S> {
     /// Whether the specialist is certainly not called at `now`, as far as this process knows.
     pub fn rejects(&self, specialist: &Specialist, now: Timestamp) -> bool {
         let (all, circuit) = self.known(&specialist.name);
-        match forced(all, &circuit) {
+        match forced(all, &circuit, now) {
             Some(admission) => !matches!(admission, Admission::Pass { .. }),
             None => circuit.state.gate(now, longest(specialist)) == Gate::Reject,
         }
@@ -188,10 +190,10 @@ impl<S: CircuitStore> Circuits<S> {
         let patience = clock.now().after(within.min(LONGEST_WAIT));
         let pass = Admission::Pass { until: Timestamp(u64::MAX) };
         for _ in 0..ROUNDS {
-            if let Some(admission) = forced(all, &circuit) {
+            let now = clock.now();
+            if let Some(admission) = forced(all, &circuit, now) {
                 return admission;
             }
-            let now = clock.now();
             match circuit.state.gate(now, longest(specialist)) {
                 Gate::Pass => return pass,
                 Gate::Reject => return Admission::Reject,
@@ -227,7 +229,7 @@ impl<S: CircuitStore> Circuits<S> {
         let author = format!("{attempt}!");
         for _ in 0..ROUNDS {
             let now = clock.now();
-            if all.or(circuit.forced).is_some() {
+            if forced(all, &circuit, now).is_some() {
                 return false;
             }
             let next = circuit.state.after(verdict, attempt, session, now, &specialist.circuit);
@@ -289,7 +291,7 @@ impl<S: CircuitStore> Circuits<S> {
         self.with_cache(|cache| cache.take(specialist, circuit, began, now));
     }
 
-    fn known(&self, specialist: &SpecialistName) -> (Option<Forced>, Circuit) {
+    fn known(&self, specialist: &SpecialistName) -> (Option<Word>, Circuit) {
         self.with_cache(|cache| {
             let known = cache.circuits.get(specialist).map(|known| known.circuit.clone());
             (cache.all, known.unwrap_or_default())
@@ -348,10 +350,10 @@ mod tests {
         for (began, stamp, holds) in [(60, 2, 3), (60, 3, 3), (60, 4, 4), (61, 2, 2), (59, 2, 3)] {
             let mut cache = Cache::default();
             cache.take(&name, changed(3), moment(59), moment(60));
-            let read = Circuit { forced: Some(Forced::Open), ..changed(stamp) };
+            let read = Circuit { forced: Some(Forced::Open.into()), ..changed(stamp) };
             cache.take(&name, read, moment(began), moment(62));
             let known = &cache.circuits[&name];
-            let expected = Circuit { forced: Some(Forced::Open), ..changed(holds) };
+            let expected = Circuit { forced: Some(Forced::Open.into()), ..changed(holds) };
             assert_eq!(known.circuit, expected, "a read of {began} s that found {stamp}");
             let is_read = holds == stamp;
             assert_eq!(known.seen_at == moment(62), is_read, "a read of {began} s found {stamp}");

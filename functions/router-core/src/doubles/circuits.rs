@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Trap;
 use crate::circuit::{
-    Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, State,
+    Change, Changed, Circuit, CircuitError, CircuitSnapshot, CircuitStore, Forced, State, Word,
 };
 use crate::ids::SpecialistName;
 use crate::incident::{Incident, IncidentLog};
@@ -26,12 +26,13 @@ impl InMemoryCircuits {
         self.is_down.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn force(&self, specialist: &str, forced: Forced) {
-        self.edit(specialist, |circuit| circuit.forced = Some(forced));
+    pub(crate) fn force(&self, specialist: &str, forced: impl Into<Word>) {
+        let word = Some(forced.into());
+        self.edit(specialist, |circuit| circuit.forced = word);
     }
 
     pub(crate) fn force_all(&self, forced: Forced) {
-        self.snapshot.lock().unwrap().all = Some(forced);
+        self.snapshot.lock().unwrap().all = Some(forced.into());
     }
 
     /// Changes a circuit as another process would.

@@ -40,7 +40,7 @@ impl RootSession {
     /// # Errors
     ///
     /// A [`SessionError`] that names `place`, where the name was found.
-    pub(crate) fn passed_on(place: &'static str, name: &str) -> Result<Self, SessionError> {
+    pub fn passed_on(place: &'static str, name: &str) -> Result<Self, SessionError> {
         // The id does not pay for a prefix of ours.
         let without_prefix = name.strip_prefix(ROOT).or_else(|| name.strip_prefix(GATEWAY));
         let id = without_prefix.filter(|_| is_like_a_gateways(name)).unwrap_or(name);
@@ -207,6 +207,12 @@ impl UserMark {
         let mut digest = hex_digest(&format!("{}/{tenant}/{id}", tenant.0.len()));
         digest.truncate(32);
         Self(digest)
+    }
+
+    /// Reads a mark that was written down; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_mark = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_mark.then(|| Self(text.to_owned()))
     }
 
     /// The mark as 32 hexadecimal digits.

@@ -221,7 +221,11 @@ fn fold_day(
 }
 
 /// Adds to the specialists' days what the session has spent with each since the last time.
-fn fold_specialists(update: &mut Update, session: &SessionItem, now: Timestamp) -> Vec<Update> {
+pub(super) fn fold_specialists(
+    update: &mut Update,
+    session: &SessionItem,
+    now: Timestamp,
+) -> Vec<Update> {
     let mut days = Vec::new();
     for (name, [tokens, micro_usd, folded_tokens, folded_micro_usd]) in session.by_specialist() {
         let more_tokens = tokens.saturating_sub(folded_tokens);
@@ -249,7 +253,7 @@ struct Spent {
 
 /// Notes in the session that its spending is in the days now. The condition keeps two transactions
 /// from folding the same spending.
-fn note_folding(update: &mut Update, session: &SessionItem) {
+pub(super) fn note_folding(update: &mut Update, session: &SessionItem) {
     let folds = session.number("folds");
     match folds {
         0 => update.require_absent("folds"),

@@ -2,8 +2,10 @@
 
 use super::counted::{Counted, Hour};
 use super::source::Source;
+use super::statement::Held;
 use super::terms::{SetByHand, Terms};
 use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
+use crate::charge::Charge;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
 use crate::store::{Item, Value};
 use crate::units::{MicroUsd, Timestamp, Tokens};
@@ -40,6 +42,17 @@ pub(super) struct ExpiredHold {
     pub(super) counted: Counted,
 }
 
+/// What a session drew from a day and that day's item does not have as spent, in micro-dollars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DayShare {
+    /// The UTC date.
+    pub(super) date: String,
+    /// What of it is spent.
+    pub(super) spent: u64,
+    /// What of it is not.
+    pub(super) rest: i128,
+}
+
 impl SessionItem {
     pub(super) fn new(item: Item, limits: &Limits) -> Self {
         Self { item, limits: *limits }
@@ -73,7 +86,8 @@ impl SessionItem {
         LIMITS.into_iter().find(|name| self.item.has(name) && self.limit(name).is_none())
     }
 
-    fn limit(&self, name: &str) -> Option<u64> {
+    /// The limit that an operator has set in this attribute.
+    pub(super) fn limit(&self, name: &str) -> Option<u64> {
         match self.item.get(name)? {
             Value::Number(limit) => u64::try_from(*limit).ok(),
             _ => None,
@@ -186,6 +200,36 @@ impl SessionItem {
         let days = self.item.beginning(source.unfolded_prefix()).map(|(date, _)| date);
         let before = days.filter(|date| *date < today);
         before.map(|date| (date, self.number(&source.unfolded(date)))).collect()
+    }
+
+    /// What was drawn from each day of a source, the first day first, with what of it is spent now;
+    /// and what was spent beyond all of that.
+    pub(super) fn shares(&self, source: Source) -> (Vec<DayShare>, u64) {
+        let spent = self.number(source.spent());
+        let mut left = spent.saturating_sub(self.number(source.folded()));
+        let drawn = self.item.beginning(source.unfolded_prefix()).map(|(date, _)| {
+            let unfolded = self.item.signed(&source.unfolded(date));
+            let spent = left.min(u64::try_from(unfolded).unwrap_or(0));
+            left -= spent;
+            DayShare { date: date.to_owned(), spent, rest: unfolded - i128::from(spent) }
+        });
+        (drawn.collect(), left)
+    }
+
+    /// What invocations hold, those first that expire first.
+    pub(super) fn held(&self) -> Vec<Held> {
+        let holds = self.holds_listed().map(|(id, hold)| Held {
+            id: id.to_owned(),
+            specialist: hold.text("specialist").unwrap_or_default().to_owned(),
+            charge: Charge {
+                tokens: Tokens(hold.number("tokens")),
+                cost: MicroUsd(hold.number("micro_usd")),
+            },
+            expires: Timestamp(hold.number("expires_at_ms")),
+        });
+        let mut holds: Vec<Held> = holds.collect();
+        holds.sort_by(|a, b| (a.expires, &a.id).cmp(&(b.expires, &b.id)));
+        holds
     }
 
     /// What was spent by specialist, with what of it is in the specialists' days already:

@@ -10,7 +10,7 @@ use super::session::{
 use super::source::Source;
 use super::terms::Terms;
 use super::{HoldRequest, Payer, Reservation, Settlement, hour};
-use crate::ids::{Lane, SpecialistName};
+use crate::ids::{Lane, RootSession, SpecialistName};
 use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater};
 use crate::store::{Item, ItemKey, Request, Update, Value, Write};
 
@@ -159,8 +159,8 @@ fn sources(counted: Counted) -> impl Iterator<Item = Source> {
 }
 
 /// Moves the holds of dead invocations from held to spent. Committed they are already.
-pub(super) fn charge_expired(payer: &Payer<'_>, expired: &[ExpiredHold]) -> Request {
-    let mut write = Update::of(ItemKey::session(payer.session));
+pub(super) fn charge_expired(session: &RootSession, expired: &[ExpiredHold]) -> Request {
+    let mut write = Update::of(ItemKey::session(session));
     let mut totals: BTreeMap<String, i128> = BTreeMap::new();
     for hold in expired {
         write.require(&hold.attribute);

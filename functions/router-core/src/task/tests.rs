@@ -131,7 +131,7 @@ impl Stage {
         Purse(request).settle(None, Duration::MAX).await;
         let entries = journal.into_entries();
         let tasks = std::slice::from_ref(task);
-        let incidents = views::incidents::of(&entries, id, tasks, &self.policy);
+        let incidents = views::incidents::of(&entries, id, &self.caller, tasks, &self.policy);
         let data = views::metrics::of(&entries, &self.policy, self.clock.now());
         let data = data.iter().map(Published::from).collect();
         Routed { body, entries, incidents, data }

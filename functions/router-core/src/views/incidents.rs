@@ -4,27 +4,37 @@ use std::time::Duration;
 
 use super::{invocations, is_refused};
 use crate::ids::SpecialistName;
-use crate::incident::Incident;
+use crate::incident::{Incident, Owner};
 use crate::journal::{Entry, Fact};
 use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
 use crate::units::{MicroUsd, Timestamp, Tokens};
+use crate::wire::caller::Caller;
 use crate::wire::tools::Task;
 
-/// The incidents of a request whose tasks are `tasks`. A refused task leaves none.
-pub fn of(entries: &[Entry], request_id: &str, tasks: &[Task], policy: &Policy) -> Vec<Incident> {
+/// The incidents of a request of `caller` whose tasks are `tasks`. A refused task leaves none.
+pub fn of(
+    entries: &[Entry],
+    request_id: &str,
+    caller: &Caller,
+    tasks: &[Task],
+    policy: &Policy,
+) -> Vec<Incident> {
     let of_task = |(place, task): (usize, &Task)| {
         let request = policy.record_requests.then(|| task.prompt.clone());
-        of_task(entries, place).into_iter().enumerate().map(move |(number, incident)| Incident {
-            id: format!("{request_id}/{place}/{number}"),
-            request: request.clone(),
-            ..incident
+        let owner = Owner::from(caller);
+        of_task(entries, &owner, place).into_iter().enumerate().map(move |(number, incident)| {
+            Incident {
+                id: format!("{request_id}/{place}/{number}"),
+                request: request.clone(),
+                ..incident
+            }
         })
     };
     tasks.iter().enumerate().flat_map(of_task).collect()
 }
 
-fn of_task(entries: &[Entry], place: usize) -> Vec<Incident> {
+fn of_task(entries: &[Entry], owner: &Owner, place: usize) -> Vec<Incident> {
     if is_refused(entries, Some(place)) {
         return Vec::new();
     }
@@ -38,10 +48,10 @@ fn of_task(entries: &[Entry], place: usize) -> Vec<Incident> {
                 (asked, class) = (specialist.as_ref(), intent_class.as_str());
             }
             Fact::Chosen { detour: Some(reason), .. } => {
-                incidents.push(without_call(*reason, asked));
+                incidents.push(without_call(owner, *reason, asked));
             }
             Fact::CircuitRejected { specialist } => {
-                let incident = without_call(Reason::CircuitOpen, Some(specialist));
+                let incident = without_call(owner, Reason::CircuitOpen, Some(specialist));
                 if !incidents.contains(&incident) {
                     incidents.push(incident);
                 }
@@ -54,7 +64,7 @@ fn of_task(entries: &[Entry], place: usize) -> Vec<Incident> {
                         input: invocation.used.all_input(),
                         output: invocation.used.all_output(),
                         cost: invocation.charge.cost,
-                        ..without_call(*reason, Some(invocation.specialist))
+                        ..without_call(owner, *reason, Some(invocation.specialist))
                     });
                 }
             }
@@ -76,9 +86,10 @@ fn of_task(entries: &[Entry], place: usize) -> Vec<Incident> {
 
 /// An incident in which the specialist was not called. What is known only when the task has ended
 /// is still to be filled in.
-fn without_call(reason: Reason, specialist: Option<&SpecialistName>) -> Incident {
+fn without_call(owner: &Owner, reason: Reason, specialist: Option<&SpecialistName>) -> Incident {
     Incident {
         id: String::new(),
+        owner: owner.clone(),
         at: Timestamp(0),
         specialist: specialist.cloned(),
         reason,

@@ -146,3 +146,19 @@ fn the_documentation_tells_of_every_alarm_and_of_no_other() {
     let defined: BTreeSet<String> = alarms().names().into_iter().map(str::to_owned).collect();
     assert_eq!(told, defined);
 }
+
+/// A heading for each, with commands below it.
+#[test]
+fn the_runbook_says_what_to_do_about_every_alarm_and_about_no_other() {
+    let page = std::fs::read_to_string(root().join("docs/runbook.md")).unwrap();
+    let sections = page.split("\n### `").skip(1);
+    let headings: BTreeSet<String> = sections
+        .map(|section| {
+            let (name, rest) = section.split_once("`\n").unwrap();
+            assert!(rest.contains("\nrouterctl "), "{name} has no command");
+            name.to_owned()
+        })
+        .collect();
+    let defined: BTreeSet<String> = alarms().names().into_iter().map(str::to_owned).collect();
+    assert_eq!(headings, defined);
+}

@@ -2,7 +2,6 @@
 
 use stand_ins::table::Item;
 
-use super::rules::Rules;
 use crate::item::{number, text};
 use crate::paint::{printable, span};
 
@@ -14,14 +13,11 @@ pub(crate) const ALL: &str = "*";
 pub(crate) struct Circuit {
     /// The specialist, or [`ALL`].
     pub(crate) specialist: String,
-    /// When it last changed, in milliseconds since 1970.
-    pub(crate) changed_ms: Option<u64>,
     /// Why it opened last.
     pub(crate) reason: Option<String>,
     /// What an operator has set, which goes before its state.
     pub(crate) forced: Option<String>,
     stored: Stored,
-    failures: u64,
 }
 
 /// The state that the item has, which time may have passed by.
@@ -75,11 +71,9 @@ impl Circuit {
         };
         Some(Self {
             specialist: specialist.to_owned(),
-            changed_ms: number(item, "changed_at_ms"),
             reason: owned("reason"),
             forced: owned("forced"),
             stored,
-            failures: amount("failures"),
         })
     }
 
@@ -87,11 +81,9 @@ impl Circuit {
     pub(crate) fn closed(specialist: &str) -> Self {
         Self {
             specialist: specialist.to_owned(),
-            changed_ms: None,
             reason: None,
             forced: None,
             stored: Stored::Closed,
-            failures: 0,
         }
     }
 
@@ -113,14 +105,6 @@ impl Circuit {
             }
             Stored::Unknown(state) => State::Unknown(state.clone()),
         }
-    }
-
-    /// Failures in a row that still count at a time; none unless the circuit is closed.
-    pub(crate) fn failures(&self, rules: Rules, now_ms: u64) -> u64 {
-        let remembered_ms = rules.open_seconds.saturating_mul(1_000);
-        let age_ms = now_ms.saturating_sub(self.changed_ms.unwrap_or(0));
-        let counts = self.stored == Stored::Closed && age_ms <= remembered_ms;
-        if counts { self.failures } else { 0 }
     }
 
     /// Whether requests pass as if there were no circuit.
@@ -172,16 +156,6 @@ mod tests {
         assert_eq!(half_open.state(NOW - 2_500), out);
         assert_eq!(out.describe(), "half open, probe out for 3 s");
         assert_eq!(half_open.state(NOW).describe(), "half open, no probe out");
-    }
-
-    #[test]
-    fn old_failures_do_not_count() {
-        let numbers = [("failures", 4), ("changed_at_ms", NOW)];
-        let closed = circuit(&[("state", "closed")], &numbers);
-        let rules = Rules { open_seconds: 30, ..Rules::default() };
-        assert_eq!(closed.failures(rules, NOW + 30_000), 4);
-        assert_eq!(closed.failures(rules, NOW + 30_001), 0);
-        assert_eq!(circuit(&[("state", "open")], &numbers).failures(rules, NOW), 0);
     }
 
     #[test]

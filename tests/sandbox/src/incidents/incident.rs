@@ -1,27 +1,8 @@
 //! An incident as its item has it.
 
-use serde_json::{Map, Value};
 use stand_ins::table::Item;
 
-use crate::item::{json, number, text};
-
-/// The keys that every JSON object has.
-const KEYS: [&str; 11] = [
-    "at_ms",
-    "specialist",
-    "reason",
-    "attempts",
-    "latency_ms",
-    "input_tokens",
-    "output_tokens",
-    "cost_micro_usd",
-    "intent_class",
-    "answered_by",
-    "request",
-];
-
-/// What only the table needs.
-const HIDDEN: [&str; 3] = ["pk", "sk", "expires_at"];
+use crate::item::{number, text};
 
 /// A request that a specialist did not answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,16 +29,5 @@ impl<'a> Incident<'a> {
     /// A number; 0 if it has none of this name.
     pub(crate) fn number(&self, name: &str) -> u64 {
         number(self.item, name).unwrap_or(0)
-    }
-
-    /// Every attribute but what only the table needs, with the same keys for all incidents.
-    pub(crate) fn json(&self) -> Value {
-        let mut object: Map<String, Value> =
-            KEYS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
-        object.insert("date".to_owned(), self.date.into());
-        object.insert("id".to_owned(), self.id.into());
-        let shown = self.item.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str()));
-        object.extend(shown.map(|(name, value)| (name.clone(), json(value))));
-        Value::Object(object)
     }
 }

@@ -33,7 +33,11 @@ impl<W: Write> Report<W> {
         match incidents::count(items) {
             0 => {}
             count => {
-                writeln!(self.out, "{}, which `incidents` lists", counted(count, "incident"))?;
+                writeln!(
+                    self.out,
+                    "{}, which `routerctl incidents` lists",
+                    counted(count, "incident")
+                )?;
             }
         }
 
@@ -191,7 +195,7 @@ mod tests {
         ] {
             assert!(rows.contains(&row.to_vec()), "{table}");
         }
-        assert!(table.contains("\n1 incident, which `incidents` lists\n"), "{table}");
+        assert!(table.contains("\n1 incident, which `routerctl incidents` lists\n"), "{table}");
         assert!(!table.contains("circuit"), "a closed circuit is nothing to tell: {table}");
     }
 

@@ -253,7 +253,7 @@ impl Reserving {
         if expired.is_empty() || session.is_over(reservation.now) {
             return self.decide(reservation, shown, session);
         }
-        let request = writes::charge_expired(&reservation.payer, &expired);
+        let request = writes::charge_expired(reservation.payer.session, &expired);
         let count = u32::try_from(expired.len()).unwrap_or(u32::MAX);
         self.send(Step::ChargeExpired { shown, session, count }, request)
     }

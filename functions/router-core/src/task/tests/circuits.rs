@@ -1,7 +1,7 @@
 //! Circuits: when a specialist is not called, who tries it again, and what that costs.
 
 use super::*;
-use crate::circuit::{Admission, Forced, Probe, State};
+use crate::circuit::{Admission, Forced, Probe, State, Word};
 use crate::doubles::after;
 use crate::ids::RootSession;
 
@@ -243,6 +243,19 @@ async fn an_operator_switches_one_specialist_off_or_all_of_them() {
         assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::CircuitOpen)));
         assert!(routed.incidents.is_empty() && routed.metric("Fallbacks", &[]).is_empty());
     }
+}
+
+#[tokio::test]
+async fn an_operators_word_ends_by_its_time() {
+    let stage = after_failures(0).await;
+    let until = Some(stage.clock.now().after(Duration::from_secs(60)));
+    stage.circuits.store().force("orders", Word { forced: Forced::Open, until });
+    stage.finds_orders_open().await;
+    stage.wait(59);
+    stage.finds_orders_open().await;
+    stage.wait(1);
+    let (_, called) = stage.play("orders", [answers("ORDERS", "there")]).await;
+    assert_eq!(called, ["ORDERS"]);
 }
 
 #[tokio::test]

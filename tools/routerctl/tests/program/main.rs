@@ -3,6 +3,10 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod operator;
+mod runbook;
+mod world;
+
 use std::fs;
 use std::process::Command;
 
@@ -36,9 +40,13 @@ impl Place {
         place
     }
 
+    /// The table that the run left.
+    async fn table(&self) -> Table {
+        Table::open(&self.folder.path().join("sandbox/table.db")).await.unwrap()
+    }
+
     async fn item(&self) -> Option<Item> {
-        let table = Table::open(&self.folder.path().join("sandbox/table.db")).await.unwrap();
-        table.item(&key("POLICY", "CURRENT")).await.unwrap()
+        self.table().await.item(&key("POLICY", "CURRENT")).await.unwrap()
     }
 
     fn write(&self, name: &str, text: &str) -> String {

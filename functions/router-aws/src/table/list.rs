@@ -1,0 +1,95 @@
+//! What an operator's program reads and removes. No function does: their roles allow neither.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use router_core::error::Cause;
+use router_core::store::{Item, ItemKey};
+
+use super::render::{Attributes, item_of, key_attributes};
+use super::{Table, cause};
+
+/// One of the two parts of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The partition key, `pk`.
+    Partition,
+    /// The sort key, `sk`.
+    Sort,
+}
+
+impl Table {
+    /// All items with this partition key, by their sort keys.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer.
+    pub async fn partition(&self, pk: &str) -> Result<Vec<(ItemKey, Item)>, Cause> {
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let request = self.client.query().table_name(&self.name).consistent_read(true);
+            let request = request
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(start);
+            let page = request.send().await.map_err(cause)?;
+            found.extend(page.items.unwrap_or_default().into_iter().filter_map(keyed));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// All items of which this part of the key begins in one of these ways, in no order. It reads
+    /// the whole table, and is charged for that.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer.
+    pub async fn scan(
+        &self,
+        part: KeyPart,
+        beginnings: &[&str],
+    ) -> Result<Vec<(ItemKey, Item)>, Cause> {
+        let name = match part {
+            KeyPart::Partition => "pk",
+            KeyPart::Sort => "sk",
+        };
+        let clauses = (0..beginnings.len()).map(|place| format!("begins_with({name}, :v{place})"));
+        let filter = clauses.collect::<Vec<String>>().join(" OR ");
+        let values = beginnings.iter().enumerate().map(|(place, beginning)| {
+            (format!(":v{place}"), AttributeValue::S((*beginning).to_owned()))
+        });
+        let values: Attributes = values.collect();
+        let (mut found, mut start) = (Vec::new(), None);
+        loop {
+            let request = self.client.scan().table_name(&self.name).consistent_read(true);
+            let request = request
+                .filter_expression(&filter)
+                .set_expression_attribute_values(Some(values.clone()))
+                .set_exclusive_start_key(start);
+            let page = request.send().await.map_err(cause)?;
+            found.extend(page.items.unwrap_or_default().into_iter().filter_map(keyed));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Removes the item, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer: the item may be gone.
+    pub async fn delete(&self, key: &ItemKey) -> Result<(), Cause> {
+        let request = self.client.delete_item().table_name(&self.name);
+        request.set_key(Some(key_attributes(key))).send().await.map_err(cause)?;
+        Ok(())
+    }
+}
+
+fn keyed(attributes: Attributes) -> Option<(ItemKey, Item)> {
+    let item = item_of(attributes);
+    let part = |name: &str| item.text(name).map(str::to_owned);
+    Some((ItemKey { pk: part("pk")?, sk: part("sk")? }, item))
+}
