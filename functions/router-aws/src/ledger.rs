@@ -10,8 +10,8 @@ use std::time::Duration;
 use router_core::error::Cause;
 use router_core::ids::HoldId;
 use router_core::ledger::{
-    Holds, Ledger, Next, Payer, Recalled, Repeat, Reservation, ReserveError, Reserving,
-    SettleError, Settlement, Settling, backoff, kept_answer, recalled,
+    Holds, Ledger, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError, Reserving,
+    SettleError, Settlement, Settling, Stage, backoff, kept_answer, kept_stages, recalled, resumed,
 };
 use router_core::store::{Answer, Item, ItemKey, Request};
 use tokio::time::{sleep, timeout};
@@ -97,6 +97,13 @@ impl DynamoLedger {
         }
     }
 
+    async fn find_stages(&self, pipeline: &Pipeline<'_>) -> Result<Vec<Stage>, Cause> {
+        let (stages, session) = (pipeline.key(), ItemKey::session(pipeline.payer.session));
+        let (kept, session) = try_join!(self.table.read(&stages), self.table.read(&session))?;
+        let found = kept.zip(session);
+        Ok(found.map_or(Vec::new(), |(kept, session)| resumed(&kept, session, pipeline)))
+    }
+
     async fn find_answer(&self, repeat: &Repeat<'_>) -> Result<Option<Recalled>, Cause> {
         let key = ItemKey::repeat(repeat.payer.session, repeat.fingerprint);
         let session = ItemKey::session(repeat.payer.session);
@@ -106,6 +113,17 @@ impl DynamoLedger {
 
     async fn keep_answer(&self, repeat: &Repeat<'_>, kept: &Item) -> Result<(), Cause> {
         self.table.put(&ItemKey::repeat(repeat.payer.session, repeat.fingerprint), kept).await
+    }
+}
+
+/// What comes of a write, if that is known `within` the time.
+async fn in_time(
+    within: Duration,
+    write: impl Future<Output = Result<(), Cause>>,
+) -> Result<(), SettleError> {
+    match timeout(within, write).await {
+        Ok(written) => written.map_err(SettleError),
+        Err(_) => Err(SettleError(NO_ANSWER.into())),
     }
 }
 
@@ -131,10 +149,7 @@ impl Ledger for DynamoLedger {
         settlements: &[Settlement<'_>],
         within: Duration,
     ) -> Result<(), SettleError> {
-        match timeout(within, self.settle_all(payer, settlements)).await {
-            Ok(settled) => settled.map_err(SettleError),
-            Err(_) => Err(SettleError(NO_ANSWER.into())),
-        }
+        in_time(within, self.settle_all(payer, settlements)).await
     }
 
     async fn recall(&self, repeat: &Repeat<'_>, within: Duration) -> Option<Recalled> {
@@ -148,6 +163,35 @@ impl Ledger for DynamoLedger {
         }
     }
 
+    async fn resume(&self, pipeline: &Pipeline<'_>, within: Duration) -> Vec<Stage> {
+        match timeout(within, self.find_stages(pipeline)).await {
+            Ok(Ok(stages)) => stages,
+            Ok(Err(error)) => {
+                warn!(error = %error, "no stage is resumed");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn keep_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        stages: &[Stage],
+        within: Duration,
+    ) -> Result<(), SettleError> {
+        let Some(item) = kept_stages(pipeline, stages) else { return Ok(()) };
+        in_time(within, self.table.put(&pipeline.key(), &item)).await
+    }
+
+    async fn forget_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        within: Duration,
+    ) -> Result<(), SettleError> {
+        in_time(within, self.table.delete(&pipeline.key())).await
+    }
+
     async fn keep(
         &self,
         repeat: &Repeat<'_>,
@@ -157,9 +201,6 @@ impl Ledger for DynamoLedger {
         within: Duration,
     ) -> Result<(), SettleError> {
         let Some(kept) = kept_answer(repeat, generation, answer, window) else { return Ok(()) };
-        match timeout(within, self.keep_answer(repeat, &kept)).await {
-            Ok(kept) => kept.map_err(SettleError),
-            Err(_) => Err(SettleError(NO_ANSWER.into())),
-        }
+        in_time(within, self.keep_answer(repeat, &kept)).await
     }
 }

@@ -1,5 +1,6 @@
 //! Stand-ins for the ports, and a policy, for this crate's tests.
 
+mod cast;
 mod circuits;
 mod ledger;
 
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub(crate) use cast::{Cast, Does};
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
 pub(crate) use ledger::InMemoryLedger;
 
@@ -201,6 +203,23 @@ pub(crate) struct Sent {
     pub(crate) trace: Option<TraceParent>,
 }
 
+impl From<&Attempt<'_>> for Sent {
+    fn from(attempt: &Attempt<'_>) -> Self {
+        let agent = match attempt.agent {
+            AgentRef::Bedrock(AgentAlias { agent_id, .. }) => agent_id.clone(),
+            other => other.id().to_owned(),
+        };
+        Self {
+            agent,
+            session_id: attempt.session_id.to_owned(),
+            attributes: attempt.attributes.clone(),
+            request: attempt.request.to_owned(),
+            timeout: attempt.timeout,
+            trace: attempt.trace,
+        }
+    }
+}
+
 /// Agents that do as they are told, in order.
 pub(crate) struct ScriptedInvoker<'c> {
     clock: &'c ManualClock,
@@ -231,14 +250,7 @@ impl SpecialistInvoker for ScriptedInvoker<'_> {
         let AgentRef::Bedrock(AgentAlias { agent_id, .. }) = attempt.agent else {
             panic!("the doubles' policy has Bedrock agents only")
         };
-        self.sent.lock().unwrap().push(Sent {
-            agent: agent_id.clone(),
-            session_id: attempt.session_id.to_owned(),
-            attributes: attempt.attributes.clone(),
-            request: attempt.request.to_owned(),
-            timeout: attempt.timeout,
-            trace: attempt.trace,
-        });
+        self.sent.lock().unwrap().push(Sent::from(attempt));
         let next = self.script.lock().unwrap().pop_front().expect("a call that is in the script");
         assert_eq!(next.agent, *agent_id);
         self.clock.advance(next.takes);

@@ -3,16 +3,18 @@
 //! Whatever the event says and whatever happens on the way, there is a reply in the event's
 //! own form: Bedrock ends the user's turn over an action group that fails.
 
+mod work;
+
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{join, join3};
-use tracing::{Instrument, Span, error, field, info_span};
+use futures_util::future::{join, join_all, join3};
+use tracing::{Instrument, Span, field, info_span};
+use work::{Kept, Worked};
 
 use crate::budget::purse::Purse;
 use crate::deadline;
+use crate::guard::guarded;
 use crate::ids::SpecialistName;
 use crate::incident::{Incident, IncidentLog};
 use crate::journal::{Entry, Fact, Journal};
@@ -20,17 +22,16 @@ use crate::metrics::{Batch, ColdStart, MetricsSink};
 use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
 use crate::ports::Ports;
-use crate::request::{Request, TaskEnd};
+use crate::request::Request;
 use crate::retry::RetryBudget;
 use crate::routing;
-use crate::stop::Stop;
 use crate::task;
 use crate::units::{Clock, Timestamp};
 use crate::views::{self, messages};
 use crate::wire::caller::{Caller, ROOT_SESSION_ID};
 use crate::wire::event::Event;
-use crate::wire::reply::{Body, Reply};
-use crate::wire::tools::{Task, ToolRequest};
+use crate::wire::reply::{Body, Reply, TaskBody};
+use crate::wire::tools::ToolRequest;
 
 /// The longest that publishing metrics and keeping incidents may hold a reply up.
 const PUBLISHING: Duration = Duration::from_millis(500);
@@ -74,8 +75,8 @@ pub struct Handled {
 
 /// What is to be done for an event.
 enum Work<'r> {
-    /// A task.
-    Task(&'r Caller, Task),
+    /// What a tool is asked for.
+    Call(&'r Caller, ToolRequest),
     /// Nothing: the event is answered with this body, and the model asked to mend its arguments
     /// where that helps.
     Reject { body: Body, reprompt: bool },
@@ -117,8 +118,8 @@ impl<P: Ports> Handler<'_, P> {
             request;
         let id = &format!("{id}-{execution:x}");
         journal.add(clock.now(), Fact::Received { cold_start, function_version });
-        let (caller, task) = match self.read(event, journal) {
-            Work::Task(caller, task) => (caller, task),
+        let (caller, call) = match self.read(event, journal) {
+            Work::Call(caller, call) => (caller, call),
             Work::Reject { body, reprompt } => {
                 let settled = std::future::ready(());
                 self.finish(&body, journal, deadline, Vec::new, settled).await;
@@ -127,35 +128,36 @@ impl<P: Ports> Handler<'_, P> {
         };
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
         let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
-        let stop = Stop::default();
-        let working = guarded("the task", async {
-            let end = task::run(request, 0, &task, &stop).await;
-            let kept = Kept::of(&end);
-            let body = journal.read(|entries| views::body::of(entries, 0, end, &task, policy));
-            (body, kept)
-        });
-        let (body, kept) = match working.await {
-            Some(worked) => worked,
-            None => {
-                guarded("the recovery", task::recover(request)).await;
-                (panicked(event), None)
-            }
-        };
-        let (status, reason, specialist) = (body.status, body.reason, self.specialist_of(&body));
-        request.note(0, Fact::TaskEnded { status, reason, specialist });
+        let Worked { body, tasks, kept } =
+            match guarded("the tasks", work::carry_out(request, &call)).await {
+                Some(worked) => worked,
+                None => {
+                    guarded("the recovery", task::recover(request, None)).await;
+                    let (tasks, kept) = (call.tasks().to_vec(), Vec::new());
+                    Worked { body: panicked(event), tasks, kept }
+                }
+            };
+        for place in 0..tasks.len() {
+            let told = body.results.as_ref().and_then(|results| results.get(place));
+            let told = told.unwrap_or(&body.whole);
+            let (status, reason, specialist) = (told.status, told.reason, self.specialist_of(told));
+            request.note(place, Fact::TaskEnded { status, reason, specialist });
+        }
         let incidents = || {
-            let tasks = std::slice::from_ref(&task);
-            journal.read(|entries| views::incidents::of(entries, id, request.caller, tasks, policy))
+            let view = |entries: &[Entry]| {
+                views::incidents::of(entries, id, request.caller, &tasks, policy)
+            };
+            journal.read(view)
         };
         let within = deadline::time_to_finish(request.remaining());
         let purse = Purse(request);
         let settling = guarded("the settlement", purse.settle(None, within));
-        let keeping = guarded("keeping an answer", async {
-            if let Some(Kept { specialist, generation }) = kept {
-                let answer = body.answer.as_deref().unwrap_or_default();
-                let prompt = &task.prompt;
-                purse.keep(&specialist, prompt, generation, answer, within).await;
-            }
+        let keeping = guarded("keeping answers", async {
+            let keep = async |Kept { place, specialist, generation, answer }: &Kept| {
+                let prompt = &tasks[*place].prompt;
+                purse.keep(specialist, prompt, *generation, answer, within).await;
+            };
+            join_all(kept.iter().map(keep)).await;
         });
         let settling = async {
             join(settling, keeping).await;
@@ -175,8 +177,8 @@ impl<P: Ports> Handler<'_, P> {
     ) {
         let clock = self.ports.clock();
         let now = clock.now();
-        let (status, reason) = (body.status, body.reason);
-        let specialist = self.specialist_of(body);
+        let TaskBody { status, reason, .. } = body.whole;
+        let specialist = self.specialist_of(&body.whole);
         journal.add(now, Fact::Replied { status, reason, specialist });
         let entries = journal.read(<[Entry]>::to_vec);
         views::log::write(&entries, body, now);
@@ -217,49 +219,23 @@ impl<P: Ports> Handler<'_, P> {
                 return reject(event, format!("The arguments cannot be read: {error}."), true);
             }
         };
-        let task = match ToolRequest::parse(&event.tool, arguments, self.policy) {
-            Ok(ToolRequest::InvokeSpecialistAgent(task)) => task,
+        let call = match ToolRequest::parse(&event.tool, arguments, self.policy) {
+            Ok(call) => call,
             Err(bad) => return reject(event, bad.message, true),
         };
-        let named = self.policy.find(&task.specialist).map(|specialist| specialist.name.as_str());
-        Span::current().record("specialist.asked", named.unwrap_or("unknown"));
-        Work::Task(caller, task)
+        if let ToolRequest::InvokeSpecialistAgent(task) = &call {
+            let named = self.policy.find(&task.specialist);
+            let named = named.map_or("unknown", |specialist| specialist.name.as_str());
+            Span::current().record("specialist.asked", named);
+        }
+        Work::Call(caller, call)
     }
 
-    /// The specialist that a body names.
-    fn specialist_of(&self, body: &Body) -> Option<SpecialistName> {
-        let named = body.specialist.as_deref().and_then(|name| self.policy.find(name));
+    /// The specialist that is named to the supervisor.
+    fn specialist_of(&self, told: &TaskBody) -> Option<SpecialistName> {
+        let named = told.specialist.as_deref().and_then(|name| self.policy.find(name));
         named.map(|specialist| specialist.name.clone())
     }
-}
-
-/// An answer that may be given again.
-struct Kept {
-    specialist: SpecialistName,
-    generation: u64,
-}
-
-impl Kept {
-    /// What of a task's end may be given again: not an answer that was given again itself.
-    fn of(end: &TaskEnd<'_>) -> Option<Self> {
-        match end {
-            TaskEnd::Answered { by, generation: Some(generation), .. } => {
-                Some(Self { specialist: by.name.clone(), generation: *generation })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Runs a part of a request. A panic in it is logged by the panic hook, and takes nothing else of
-/// the request with it.
-async fn guarded<T>(part: &'static str, work: impl Future<Output = T>) -> Option<T> {
-    // Boxed, since futures around calls of an SDK are many kilobytes, moved at each layer.
-    let worked = AssertUnwindSafe(Box::pin(work)).catch_unwind().await;
-    if worked.is_err() {
-        error!(part, "a part of the request panicked");
-    }
-    worked.ok()
 }
 
 /// A request that is refused for what it says.
@@ -269,18 +245,19 @@ fn reject<'e>(event: &Event, message: String, reprompt: bool) -> Work<'e> {
 }
 
 fn panicked(event: &Event) -> Body {
-    let body = Body {
+    let whole = TaskBody {
         reason: Some(Reason::AgentError),
         message: Some("Something went wrong. Answer the user with what you have.".to_owned()),
-        ..Body::new(Status::Failed)
+        ..TaskBody::new(Status::Failed)
     };
-    with_echoes(body, event)
+    with_echoes(Body::from(whole), event)
 }
 
 /// The body with what is echoed of the arguments, as far as they could be read.
 fn with_echoes(body: Body, event: &Event) -> Body {
     let echoed = |name| event.arguments.as_ref().ok().and_then(|arguments| arguments.echo(name));
-    Body { asked: echoed("specialist_type"), task_id: echoed("task_id"), ..body }
+    let (asked, task_id) = (echoed("specialist_type"), echoed("task_id"));
+    Body { whole: TaskBody { asked, task_id, ..body.whole }, ..body }
 }
 
 #[cfg(test)]

@@ -99,10 +99,14 @@ impl Fingerprint {
     /// The fingerprint of asking `specialist` for `request`. Upper case, lower case and white
     /// space make no difference.
     pub fn of(specialist: &SpecialistName, request: &str) -> Self {
-        let words: Vec<String> = request.split_whitespace().map(str::to_lowercase).collect();
-        let mut digest = hex_digest(&format!("{specialist}/{}", words.join(" ")));
-        digest.truncate(32);
-        Self(digest)
+        Self(digest(specialist.as_str(), request))
+    }
+
+    /// The fingerprint of a pipeline whose stages ask these specialists, as the model names them,
+    /// for these requests.
+    pub fn of_pipeline<'a>(stages: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let stages: Vec<String> = stages.map(|(name, request)| digest(name, request)).collect();
+        Self(digest("pipeline", &stages.join(" ")))
     }
 
     /// Reads a fingerprint that was written down; `None` when it is none.
@@ -115,6 +119,14 @@ impl Fingerprint {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// 32 hexadecimal digits of asking `name` for `request`, however it is spaced and capitalised.
+fn digest(name: &str, request: &str) -> String {
+    let words: Vec<String> = request.split_whitespace().map(str::to_lowercase).collect();
+    let mut digest = hex_digest(&format!("{name}/{}", words.join(" ")));
+    digest.truncate(32);
+    digest
 }
 
 /// A SHA-256 digest in hexadecimal digits.

@@ -80,10 +80,17 @@ pub enum Fact {
     },
     /// No time was left to ask a candidate.
     OutOfTime,
+    /// The task was stopped when it turned to a candidate.
+    Stopped,
     /// The candidate's answer to the same request, given a short while ago, is given again.
     Recalled {
         /// The session's account.
         account: Account,
+    },
+    /// The stage was answered when the same pipeline was not finished, and is not asked again.
+    Resumed {
+        /// Why it was not simply answered then.
+        reason: Option<Reason>,
     },
     /// A circuit rejected the candidate.
     CircuitRejected {
@@ -252,6 +259,8 @@ pub enum NotHeld {
     Unusable,
     /// The same specialist was asked the same too often.
     Repeated,
+    /// Another hold of the same reservation was refused.
+    WithOthers,
     /// The hold was settled before.
     AlreadySettled,
     /// The ledger gave no usable response.

@@ -18,6 +18,7 @@ mod raising;
 mod repeats;
 mod session;
 mod source;
+mod stages;
 mod statement;
 mod terms;
 mod writes;
@@ -28,13 +29,14 @@ pub use counted::{Counted, Hour};
 pub use protocol::{Next, Reserving, Settling, backoff};
 pub use raising::{NotRaised, raise};
 pub use repeats::{kept_answer, recalled};
+pub use stages::{Pipeline, Stage, kept_stages, resumed};
 pub use statement::{Held, SetLimits, Statement, Unfolded, Used};
 
 use crate::charge::Charge;
 use crate::error::Cause;
 use crate::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
 use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
-use crate::units::{Learnt, Timestamp};
+use crate::units::{Learnt, Share, Timestamp};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
 /// that took it belongs to a dead one.
@@ -73,6 +75,8 @@ pub struct Reservation<'a> {
     pub asked: Learnt,
     /// When the holds belong to a dead invocation.
     pub expires: Timestamp,
+    /// The share of a limit of the session from which on nothing is taken, however little is asked.
+    pub only_below: Option<Share>,
 }
 
 /// One of the holds that a reservation asks for.
@@ -169,6 +173,9 @@ pub enum ReserveError {
         .0.max, .0.limit, .0.settled, .0.held, .0.asked
     )]
     Exhausted(Exhausted),
+    /// The session has reached the share of a limit from which on nothing like this is taken.
+    #[error("of the limit of {} {}, {} are settled and {} held: too many", .0.max, .0.limit, .0.settled, .0.held)]
+    NearlyExhausted(Exhausted),
     /// The session belongs to another tenant.
     #[error("the session belongs to another tenant")]
     OtherTenant,
@@ -180,6 +187,8 @@ pub enum ReserveError {
     Repeated {
         /// How often it was asked already.
         times: u64,
+        /// What was asked of whom.
+        fingerprint: Fingerprint,
     },
     /// The hold was settled already.
     #[error("hold `{}` was settled already", .0.as_str())]
@@ -287,6 +296,37 @@ pub trait Ledger {
         repeat: &Repeat<'_>,
         within: Duration,
     ) -> impl Future<Output = Option<Recalled>> + Send;
+
+    /// The stages of the pipeline that were answered when it was not finished, in order; none also
+    /// where the table gives no answer.
+    fn resume(
+        &self,
+        pipeline: &Pipeline<'_>,
+        within: Duration,
+    ) -> impl Future<Output = Vec<Stage>> + Send;
+
+    /// Keeps all stages of the pipeline that were answered so far.
+    ///
+    /// # Errors
+    ///
+    /// [`SettleError`] when the table gives no answer.
+    fn keep_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        stages: &[Stage],
+        within: Duration,
+    ) -> impl Future<Output = Result<(), SettleError>> + Send;
+
+    /// Forgets the stages of a pipeline that is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`SettleError`] when the table gives no answer.
+    fn forget_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        within: Duration,
+    ) -> impl Future<Output = Result<(), SettleError>> + Send;
 
     /// Keeps an answer of `generation` for `window`, so that [`Ledger::recall`] finds it.
     ///

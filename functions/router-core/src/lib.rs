@@ -14,6 +14,7 @@ pub mod charge;
 pub mod circuit;
 pub mod deadline;
 pub mod error;
+mod guard;
 pub mod handler;
 pub mod ids;
 pub mod incident;

@@ -1,6 +1,8 @@
 //! What became of a request, and why: two closed sets, spelled the same wherever they are told.
 
-use serde::Serialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::{Deserialize, Serialize};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -14,9 +16,16 @@ pub enum Status {
     Refused,
     /// Specialists were called, and none could answer.
     Failed,
+    /// Some of several tasks were answered.
+    Partial,
 }
 
 impl Status {
+    /// Whether a specialist answered.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Answered | Self::FellBack)
+    }
+
     /// The status as the body spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -24,12 +33,13 @@ impl Status {
             Self::FellBack => "fell_back",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Partial => "partial",
         }
     }
 }
 
 /// Why a request was not simply answered by the specialist that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The policy has no such specialist.
@@ -58,6 +68,8 @@ pub enum Reason {
     Deadline,
     /// The task was stopped before its specialist answered.
     Stopped,
+    /// The task had not begun when the others were done, or when one before it ended them.
+    NotReached,
     /// The request passed too many routers.
     LoopDetected,
     /// The session's steps are used up.
@@ -83,6 +95,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Reads a reason that was written down; `None` when it is none that this version knows.
+    pub fn parse(text: &str) -> Option<Self> {
+        let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
+        Self::deserialize(deserializer).ok()
+    }
+
     /// The reason as the body spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,6 +117,7 @@ impl Reason {
             Self::IdentityNotVerified => "identity_not_verified",
             Self::Deadline => "deadline",
             Self::Stopped => "stopped",
+            Self::NotReached => "not_reached",
             Self::LoopDetected => "loop_detected",
             Self::BudgetSteps => "budget_steps",
             Self::BudgetTokens => "budget_tokens",
@@ -119,11 +138,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_reason_of_another_version_is_none_that_is_known() {
+        assert_eq!(Reason::parse("bored"), None);
+    }
+
+    #[test]
     fn names_in_the_log_are_those_in_the_body() {
-        for reason in [Reason::UnknownSpecialist, Reason::BudgetHandoffs, Reason::EmptyAnswer] {
+        for reason in [Reason::UnknownSpecialist, Reason::BudgetHandoffs, Reason::NotReached] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
-        for status in [Status::Answered, Status::FellBack, Status::Refused, Status::Failed] {
+        for status in [Status::Answered, Status::FellBack, Status::Failed, Status::Partial] {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
     }

@@ -16,7 +16,8 @@ use std::time::Duration;
 pub use agent::{AgentAlias, AgentCoreAgent, AgentRef, Model};
 use reader::{Mistakes, Section};
 use tables::{
-    Known, read_gateway_hour, read_session, read_specialists, read_tenant_day, read_user_day,
+    Known, read_gateway_hour, read_session, read_several, read_specialists, read_tenant_day,
+    read_user_day,
 };
 
 use crate::ids::SpecialistName;
@@ -67,6 +68,8 @@ pub struct Policy {
     pub user_day: Option<UserDay>,
     /// What inventing session ids at a gateway cannot pass.
     pub gateway_hour: GatewayHour,
+    /// What a call with several tasks may ask for.
+    pub several: SeveralTasks,
     /// Always a key of `specialists`.
     fallback: SpecialistName,
     specialists: BTreeMap<SpecialistName, Specialist>,
@@ -141,6 +144,43 @@ pub struct GatewayHour {
     pub max_steps: u64,
     /// Money.
     pub max_cost: MicroUsd,
+}
+
+/// What a call with several tasks may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeveralTasks {
+    /// Tasks in one call.
+    pub max_tasks: usize,
+    /// How many of them run at once.
+    pub width: usize,
+    /// Which of them are waited for, unless the call says so itself.
+    pub join: Join,
+}
+
+/// Which of several tasks that run at once are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// All of them.
+    All,
+    /// As many as it takes for more than half to be answered.
+    Quorum,
+    /// The first that is answered.
+    First,
+}
+
+impl Join {
+    /// Each by its name, the default first.
+    pub const NAMES: [(&str, Self); 3] =
+        [("all", Self::All), ("quorum", Self::Quorum), ("first", Self::First)];
+
+    /// How many of `tasks` have to be answered.
+    pub fn answers_wanted(self, tasks: usize) -> usize {
+        match self {
+            Self::All => tasks,
+            Self::Quorum => tasks / 2 + 1,
+            Self::First => tasks.min(1),
+        }
+    }
 }
 
 /// One specialist that the router may choose.
@@ -244,6 +284,7 @@ impl Policy {
         let tenant_day = read_tenant_day(&root.section("tenant_day"));
         let user_day = root.optional_section("user_day").as_ref().map(read_user_day);
         let gateway_hour = read_gateway_hour(&root.section("gateway_hour"));
+        let several = read_several(&root.section("several"));
         let specialists = read_specialists(&root, &Known { agents, names, fallback: &fallback });
         root.finish();
 
@@ -255,6 +296,7 @@ impl Policy {
             tenant_day,
             user_day,
             gateway_hour,
+            several,
             fallback,
             specialists,
         };

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use crate::deadline;
+use crate::ids::SpecialistName;
 use crate::journal::{Fact, Journal};
 use crate::outcome::Reason;
-use crate::policy::{Policy, Specialist};
+use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::retry::RetryBudget;
 use crate::units::{Clock, Timestamp};
+use crate::views::messages;
 use crate::wire::caller::Caller;
 
 /// A request that is served.
@@ -33,15 +36,15 @@ pub(crate) struct Request<'r, P> {
 
 /// How a task of a request ends.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum TaskEnd<'p> {
+pub(crate) enum TaskEnd {
     /// A specialist answered.
     Answered {
-        /// Who.
-        by: &'p Specialist,
+        /// Which.
+        by: SpecialistName,
         /// The answer.
         text: String,
-        /// The generation of the specialist's session in which it was given; `None`: an answer
-        /// from a short while ago is given again.
+        /// The generation of the specialist's session in which it was given; `None`: an earlier
+        /// answer is given again.
         generation: Option<u64>,
     },
     /// No specialist was called.
@@ -53,6 +56,13 @@ pub(crate) enum TaskEnd<'p> {
     },
     /// Specialists were called, and none could answer. The journal says why.
     Failed,
+}
+
+impl TaskEnd {
+    /// The end of a task that has not begun and does not begin any more.
+    pub(crate) fn not_reached() -> Self {
+        Self::Refused { reason: Reason::NotReached, message: messages::not_reached() }
+    }
 }
 
 impl<P> Clone for Request<'_, P> {
@@ -72,6 +82,14 @@ impl<P: Ports> Request<'_, P> {
     /// The time until the reply must be out.
     pub(crate) fn remaining(&self) -> Duration {
         self.deadline.since(self.now())
+    }
+
+    /// Reads all circuits again, if that is due. Several that come at once must not: those who come
+    /// while it goes on do not wait for it.
+    pub(crate) async fn refresh_circuits(&self) {
+        let names = self.policy.specialists().map(|specialist| &specialist.name);
+        let within = deadline::before_call(self.remaining());
+        self.ports.circuits().refresh(names, self.ports.clock(), within).await;
     }
 
     /// Notes a fact of a task.

@@ -9,9 +9,14 @@ mod answer;
 mod attempts;
 mod candidates;
 mod context;
+mod parallel;
+mod pipeline;
 mod recovery;
 mod run;
 
+pub(crate) use context::TaskContext;
+pub(crate) use parallel::parallel;
+pub(crate) use pipeline::pipeline;
 pub(crate) use recovery::recover;
 pub(crate) use run::run;
 

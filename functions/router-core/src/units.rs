@@ -171,6 +171,14 @@ impl Price {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(pub u32);
 
+impl Share {
+    /// The share of a whole, rounded up.
+    pub fn of(self, whole: u64) -> u64 {
+        let millionths = u128::from(whole) * u128::from(self.0);
+        u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+}
+
 /// A point in time, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);

@@ -46,9 +46,10 @@ pub struct Invocation<'e> {
 
 impl Invocation<'_> {
     /// Whether it ended without a usable answer. A specialist that says that a request is not its
-    /// job has done its job.
+    /// job has done its job, and one that was stopped had no time to.
     pub fn has_failed(&self) -> bool {
-        self.failure.is_some_and(|reason| reason != Reason::OutOfScope)
+        let is_failure = |reason| !matches!(reason, Reason::OutOfScope | Reason::Stopped);
+        self.failure.is_some_and(is_failure)
     }
 
     /// The time from its first attempt to the end of its last.
@@ -99,8 +100,9 @@ pub fn account(entries: &[Entry]) -> Option<Account> {
         Fact::NotHeld { account, .. } => *account,
         _ => None,
     };
-    let (place, account) =
-        entries.iter().enumerate().rev().find_map(|(place, entry)| Some((place, told(entry)?)))?;
+    let told = entries.iter().enumerate().filter_map(|(place, entry)| Some((place, told(entry)?)));
+    // Where tasks ask at once, the answers may come out of order; steps only grow.
+    let (place, account) = told.max_by_key(|(place, account)| (account.steps, *place))?;
     // What was settled before the ledger answered is in its answer already.
     let is_in = |id: &HoldId| {
         let settled =

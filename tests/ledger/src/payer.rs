@@ -146,7 +146,14 @@ impl Payer {
         now: Timestamp,
     ) -> Reservation<'a> {
         let asked = Learnt::at(now, Moment(now.since(START)));
-        Reservation { payer: self.payer(), holds, now, asked, expires: now.after(self.hold_life) }
+        Reservation {
+            payer: self.payer(),
+            holds,
+            now,
+            asked,
+            expires: now.after(self.hold_life),
+            only_below: None,
+        }
     }
 
     /// Takes holds, all or none.

@@ -38,7 +38,7 @@ impl Asking {
     async fn assert_refused(&mut self, request: &str) {
         let before = self.table.session("s").await;
         let refused = self.ask(request).await;
-        assert!(matches!(refused, Err(ReserveError::Repeated { times: 2 })), "{refused:?}");
+        assert!(matches!(refused, Err(ReserveError::Repeated { times: 2, .. })), "{refused:?}");
         let after = self.table.session("s").await;
         assert_eq!(before.committed(), after.committed());
         assert_eq!(before.steps(), after.steps());

@@ -168,13 +168,13 @@ async fn the_same_request_several_times_in_one_reservation_counts_as_often() {
         }
     };
     let refused = asking(&ids(0..4), 0).await;
-    assert!(matches!(refused, Err(ReserveError::Repeated { times: 0 })), "{refused:?}");
+    assert!(matches!(refused, Err(ReserveError::Repeated { times: 0, .. })), "{refused:?}");
     asking(&ids(0..2), 0).await.unwrap();
     let refused = asking(&ids(4..6), 1).await;
-    assert!(matches!(refused, Err(ReserveError::Repeated { times: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(ReserveError::Repeated { times: 2, .. })), "{refused:?}");
     asking(&ids(6..7), 2).await.unwrap();
     let refused = asking(&ids(7..8), 3).await;
-    assert!(matches!(refused, Err(ReserveError::Repeated { times: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(ReserveError::Repeated { times: 3, .. })), "{refused:?}");
 }
 
 #[tokio::test]

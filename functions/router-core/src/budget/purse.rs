@@ -12,13 +12,13 @@ use crate::error::chain;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::ledger::{
-    Account, Counted, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Purpose, Recalled, Repeat,
-    Reservation, ReserveError, Settlement,
+    Account, Counted, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Pipeline, Purpose, Recalled,
+    Repeat, Reservation, ReserveError, Settlement, Stage,
 };
 use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
-use crate::units::{Clock, Learnt};
+use crate::units::{Clock, Learnt, Share};
 
 /// The purse of a request.
 #[derive(Debug)]
@@ -64,26 +64,23 @@ pub(crate) struct OpenHold {
 }
 
 impl<P: Ports> Purse<'_, P> {
-    /// Takes a hold for one call of `specialist` within `within`.
+    /// Takes one hold within `within`; see [`Self::take_all`].
     pub(crate) async fn take(
         &self,
-        task: usize,
-        specialist: &Specialist,
-        prompt: &str,
-        id: &HoldId,
-        purpose: Purpose,
+        wanted: Wanted<'_>,
+        only_below: Option<Share>,
         within: Duration,
     ) -> Result<Taken, ReserveError> {
-        let wanted = Wanted { task, specialist, prompt, id, purpose };
-        let taken = self.take_all(&[wanted], within).await?;
+        let taken = self.take_all(&[wanted], only_below, within).await?;
         taken.into_iter().next().ok_or(ReserveError::Unusable("the ledger took no hold".into()))
     }
 
     /// Takes all of the holds, each with a lane of its own, or none, in one write within
-    /// `within`.
+    /// `within`; none also where the session has reached the share `only_below` of a limit.
     pub(crate) async fn take_all(
         &self,
         wanted: &[Wanted<'_>],
+        only_below: Option<Share>,
         within: Duration,
     ) -> Result<Vec<Taken>, ReserveError> {
         let Request { policy, ports, deadline, .. } = self.0;
@@ -120,12 +117,13 @@ impl<P: Ports> Purse<'_, P> {
             now,
             asked: Learnt::now(ports.clock()),
             expires: deadline.after(HOLD_GRACE),
+            only_below,
         };
         match ports.ledger().reserve(&reservation, within).await {
             Ok(taken) => Ok(self.note_taken(wanted, taken)),
             Err(error) => {
-                for (place, Wanted { task, id, purpose, .. }) in wanted.iter().enumerate() {
-                    self.0.note(*task, not_held((*id).clone(), *purpose, &error, place == 0));
+                for (place, wanted) in wanted.iter().enumerate() {
+                    self.0.note(wanted.task, wanted.not_held(&error, place == 0));
                 }
                 Err(error)
             }
@@ -143,6 +141,11 @@ impl<P: Ports> Purse<'_, P> {
             all.push(Taken { account, lane });
         }
         all
+    }
+
+    /// Whether there is something to settle.
+    pub(crate) fn has_settleable(&self) -> bool {
+        self.0.journal.read(open_holds).iter().any(|open| open.used.is_some())
     }
 
     /// Settles what is no longer in use, in one write within `within`: of one task, or of all.
@@ -232,6 +235,40 @@ impl<P: Ports> Purse<'_, P> {
         }
     }
 
+    /// The stages of this pipeline that were answered when it was not finished, in order. They cost
+    /// nothing.
+    pub(crate) async fn resume(&self, stages: &Fingerprint, within: Duration) -> Vec<Stage> {
+        let identity = self.0.caller.identity();
+        self.0.ports.ledger().resume(&self.pipeline(stages, &identity), within).await
+    }
+
+    /// Keeps all stages of the pipeline that were answered, so that [`Purse::resume`] finds them.
+    pub(crate) async fn keep_stages(
+        &self,
+        stages: &Fingerprint,
+        answered: &[Stage],
+        within: Duration,
+    ) {
+        let identity = self.0.caller.identity();
+        let pipeline = self.pipeline(stages, &identity);
+        if let Err(error) = self.0.ports.ledger().keep_stages(&pipeline, answered, within).await {
+            warn!(error = chain(&error), "a pipeline's stage is not kept");
+        }
+    }
+
+    /// Forgets the stages of a pipeline that is finished.
+    pub(crate) async fn forget_stages(&self, stages: &Fingerprint, within: Duration) {
+        let identity = self.0.caller.identity();
+        let pipeline = self.pipeline(stages, &identity);
+        if let Err(error) = self.0.ports.ledger().forget_stages(&pipeline, within).await {
+            warn!(error = chain(&error), "a finished pipeline's stages stay until they expire");
+        }
+    }
+
+    fn pipeline<'a>(&'a self, fingerprint: &'a Fingerprint, identity: &'a str) -> Pipeline<'a> {
+        Pipeline { payer: self.payer(), fingerprint, identity, now: self.0.now() }
+    }
+
     fn repeat<'a>(
         &'a self,
         specialist: &'a SpecialistName,
@@ -264,21 +301,36 @@ impl OpenHold {
     }
 }
 
-/// Why there is no hold. What was found on the way is noted with the first of a reservation.
-fn not_held(id: HoldId, purpose: Purpose, error: &ReserveError, is_first: bool) -> Fact {
-    let (why, account, expired_holds) = match error {
-        ReserveError::Exhausted(exhausted) => {
-            (NotHeld::Exhausted(exhausted.limit), Some(exhausted.account), exhausted.expired_holds)
+impl Wanted<'_> {
+    /// Whether the reservation was refused since this one asks for what was asked too often.
+    pub(crate) fn repeats(&self, error: &ReserveError) -> bool {
+        match error {
+            ReserveError::Repeated { fingerprint, .. } => {
+                Fingerprint::of(&self.specialist.name, self.prompt) == *fingerprint
+            }
+            _ => false,
         }
-        ReserveError::OtherTenant => (NotHeld::OtherTenant, None, 0),
-        ReserveError::OtherUser => (NotHeld::OtherUser, None, 0),
-        ReserveError::Unusable(_) => (NotHeld::Unusable, None, 0),
-        ReserveError::Repeated { .. } => (NotHeld::Repeated, None, 0),
-        ReserveError::AlreadySettled(_) => (NotHeld::AlreadySettled, None, 0),
-        ReserveError::Unavailable(_) => (NotHeld::Unavailable, None, 0),
-    };
-    let expired_holds = if is_first { expired_holds } else { 0 };
-    Fact::NotHeld { id, purpose, why, account, expired_holds }
+    }
+
+    /// Why there is no hold. What was found on the way is noted with the first of a reservation.
+    fn not_held(&self, error: &ReserveError, is_first: bool) -> Fact {
+        let (why, account, expired_holds) = match error {
+            ReserveError::Exhausted(exhausted) | ReserveError::NearlyExhausted(exhausted) => {
+                let why = NotHeld::Exhausted(exhausted.limit);
+                (why, Some(exhausted.account), exhausted.expired_holds)
+            }
+            ReserveError::OtherTenant => (NotHeld::OtherTenant, None, 0),
+            ReserveError::OtherUser => (NotHeld::OtherUser, None, 0),
+            ReserveError::Unusable(_) => (NotHeld::Unusable, None, 0),
+            ReserveError::Repeated { .. } if self.repeats(error) => (NotHeld::Repeated, None, 0),
+            ReserveError::Repeated { .. } => (NotHeld::WithOthers, None, 0),
+            ReserveError::AlreadySettled(_) => (NotHeld::AlreadySettled, None, 0),
+            ReserveError::Unavailable(_) => (NotHeld::Unavailable, None, 0),
+        };
+        let expired_holds = if is_first { expired_holds } else { 0 };
+        let (id, purpose) = (self.id.clone(), self.purpose);
+        Fact::NotHeld { id, purpose, why, account, expired_holds }
+    }
 }
 
 /// The holds that are taken, or may be, and whose settlement was not tried yet.
@@ -371,7 +423,7 @@ mod tests {
     async fn what_several_tasks_are_due_is_settled_at_once_and_once() {
         let (ledger, policy, ids) = (InMemoryLedger::default(), policy(), ids());
         with_purse(&ledger, &policy, async |purse, _| {
-            let taken = purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap();
+            let taken = purse.take_all(&wanted(&ids, &policy), None, WITHIN).await.unwrap();
             let lanes: Vec<u64> = taken.iter().map(|taken| taken.lane.number).collect();
             assert_eq!(lanes, [0, 2, 3]);
             let held = Charge::hold(policy.find("orders").unwrap());
@@ -391,7 +443,7 @@ mod tests {
     async fn one_tasks_holds_are_settled_without_those_of_others() {
         let (ledger, policy, ids) = (InMemoryLedger::default(), policy(), ids());
         with_purse(&ledger, &policy, async |purse, journal| {
-            purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap();
+            purse.take_all(&wanted(&ids, &policy), None, WITHIN).await.unwrap();
             let held = Charge::hold(policy.find("orders").unwrap());
             for (task, id) in ids.iter().enumerate().skip(1) {
                 purse.charge(task, id, held, Charge::default(), None);
@@ -422,7 +474,8 @@ mod tests {
                 (&wanted(&ids, &policy), Purpose::Invocation, false),
             ] {
                 let Wanted { task, specialist, prompt, id, .. } = wanted[wanted.len() - 1];
-                let taken = purse.take(task, specialist, prompt, id, purpose, WITHIN).await;
+                let wanted = Wanted { task, specialist, prompt, id, purpose };
+                let taken = purse.take(wanted, None, WITHIN).await;
                 assert_eq!(taken.is_ok(), may, "{taken:?}");
             }
         })
@@ -436,9 +489,9 @@ mod tests {
         let (policy, ids) = (policy(), ids());
         with_purse(&ledger, &policy, async |purse, journal| {
             let dead = [HoldId::new("dead", 0, 0)];
-            purse.take_all(&wanted(&dead, &policy), WITHIN).await.unwrap();
+            purse.take_all(&wanted(&dead, &policy), None, WITHIN).await.unwrap();
             purse.0.ports.clock().advance(Duration::from_secs(60) + HOLD_GRACE);
-            purse.take_all(&wanted(&ids, &policy), WITHIN).await.unwrap_err();
+            purse.take_all(&wanted(&ids, &policy), None, WITHIN).await.unwrap_err();
             let found = |entry: &Entry| match entry.fact {
                 Fact::NotHeld { expired_holds, .. } => Some(expired_holds),
                 _ => None,
@@ -476,10 +529,10 @@ mod tests {
         let ledger = InMemoryLedger::with(Account { steps, ..account() });
         let (policy, ids) = (policy(), ids());
         with_purse(&ledger, &policy, async |purse, journal| {
-            let refused = purse.take_all(&wanted(&ids, &policy), WITHIN).await;
+            let refused = purse.take_all(&wanted(&ids, &policy), None, WITHIN).await;
             assert!(matches!(refused, Err(ReserveError::Exhausted(_))), "{refused:?}");
             assert_eq!(journal.read(open_holds), []);
-            purse.take_all(&wanted(&ids[..2], &policy), WITHIN).await.unwrap();
+            purse.take_all(&wanted(&ids[..2], &policy), None, WITHIN).await.unwrap();
             assert_eq!((ledger.holds(), ledger.account().steps), (2, steps + 2));
         })
         .await;

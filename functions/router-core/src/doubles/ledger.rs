@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::{Trap, account};
 use crate::ids::RootSession;
 use crate::ledger::{
-    Account, Holds, Ledger, Next, Payer, Recalled, Repeat, Reservation, ReserveError, Reserving,
-    SettleError, Settlement, Settling, kept_answer, recalled,
+    Account, Holds, Ledger, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError,
+    Reserving, SettleError, Settlement, Settling, Stage, kept_answer, kept_stages, recalled,
+    resumed,
 };
 use crate::store::{Item, ItemKey, Value, memory};
 
@@ -65,9 +66,20 @@ impl InMemoryLedger {
         items.get(&session()).map_or_else(account, |item| Account::of_item(item, limits))
     }
 
+    /// How many reservations were asked for.
+    pub(crate) fn reservations(&self) -> u64 {
+        self.reservations.load(Ordering::SeqCst)
+    }
+
     /// How many settlements were asked for that were answered.
     pub(crate) fn settlements(&self) -> u64 {
         self.settlements.load(Ordering::SeqCst)
+    }
+
+    /// How many items are kept beside the budgets.
+    pub(crate) fn kept(&self) -> usize {
+        let items = self.items.lock().unwrap();
+        items.keys().filter(|key| key.pk == session().pk && key.sk != session().sk).count()
     }
 
     /// How many holds session `s` has.
@@ -126,6 +138,36 @@ impl Ledger for InMemoryLedger {
         let items = self.items.lock().unwrap();
         let kept = items.get(&ItemKey::repeat(session, repeat.fingerprint))?;
         recalled(kept, items.get(&ItemKey::session(session))?.clone(), repeat)
+    }
+
+    async fn resume(&self, pipeline: &Pipeline<'_>, _within: Duration) -> Vec<Stage> {
+        let items = self.items.lock().unwrap();
+        let session = items.get(&ItemKey::session(pipeline.payer.session));
+        let found = items.get(&pipeline.key()).zip(session.cloned());
+        found.map_or(Vec::new(), |(kept, session)| resumed(kept, session, pipeline))
+    }
+
+    async fn keep_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        stages: &[Stage],
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        self.trap.pass("keep_stages");
+        if let Some(item) = kept_stages(pipeline, stages) {
+            self.items.lock().unwrap().insert(pipeline.key(), item);
+        }
+        Ok(())
+    }
+
+    async fn forget_stages(
+        &self,
+        pipeline: &Pipeline<'_>,
+        _within: Duration,
+    ) -> Result<(), SettleError> {
+        self.trap.pass("forget_stages");
+        self.items.lock().unwrap().remove(&pipeline.key());
+        Ok(())
     }
 
     async fn keep(

@@ -1,4 +1,5 @@
 mod panics;
+mod several;
 mod traces;
 
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ async fn a_request_that_is_delivered_again_is_charged_again() {
     for (execution, answer) in [(1, "there"), (2, "here")] {
         let request = LambdaRequest { execution, ..REQUEST };
         let body = handler.handle(&ask_orders(), request).await.reply.body;
-        assert_eq!(body.answer.as_deref(), Some(answer));
+        assert_eq!(body.whole.answer.as_deref(), Some(answer));
     }
     // The first left its hold behind, and the second has one of its own.
     assert_eq!((ledger.holds(), ledger.account().steps), (2, 2));
@@ -143,8 +144,11 @@ async fn a_bad_argument_is_given_back_to_the_model_and_charges_nothing() {
     let played = play(InMemoryLedger::default(), [], &bad).await;
     let Reply { body, reprompt, .. } = played.reply;
     assert!(reprompt);
-    assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BadRequest)));
-    assert_eq!((body.asked.as_deref(), body.task_id.as_deref()), (Some("orders"), Some("t")));
+    assert_eq!((body.whole.status, body.whole.reason), (Status::Refused, Some(Reason::BadRequest)));
+    assert_eq!(
+        (body.whole.asked.as_deref(), body.whole.task_id.as_deref()),
+        (Some("orders"), Some("t"))
+    );
     assert_eq!(played.account, account());
     assert_eq!(played.data.len(), 1, "RouterOverhead alone");
 }
@@ -156,7 +160,7 @@ async fn a_loop_is_told_so_whatever_it_asks() {
     let event = Event::read(payload.to_string().as_bytes(), None, false).unwrap();
     let played = play(InMemoryLedger::default(), [], &event).await;
     assert!(!played.reply.reprompt);
-    assert_eq!(played.reply.body.reason, Some(Reason::LoopDetected));
+    assert_eq!(played.reply.body.whole.reason, Some(Reason::LoopDetected));
     assert_eq!(played.metric("LoopsDetected"), Some(1.0));
 }
 
@@ -166,7 +170,7 @@ async fn a_session_that_nobody_can_tell_is_refused_and_not_asked_for_again() {
     let event = Event::read(payload.to_string().as_bytes(), None, false).unwrap();
     let played = play(InMemoryLedger::default(), [], &event).await;
     assert!(!played.reply.reprompt, "the model has no say in it");
-    assert_eq!(played.reply.body.reason, Some(Reason::BadRequest));
+    assert_eq!(played.reply.body.whole.reason, Some(Reason::BadRequest));
     assert_eq!(played.reply.session_attributes.get("root_session_id"), None);
 }
 
@@ -174,7 +178,7 @@ async fn a_session_that_nobody_can_tell_is_refused_and_not_asked_for_again() {
 async fn a_settlement_that_is_lost_never_takes_the_answer_with_it() {
     let ledger = InMemoryLedger::that_loses_settlements();
     let played = play(ledger, [answers("ORDERS", "there")], &ask_orders()).await;
-    assert_eq!(played.reply.body.answer.as_deref(), Some("there"));
+    assert_eq!(played.reply.body.whole.answer.as_deref(), Some("there"));
     assert_eq!(played.holds, 1, "it expires, and stays charged until then");
 }
 
@@ -183,7 +187,7 @@ async fn a_budget_refusal_is_a_normal_body_and_a_metric() {
     let account = Account { steps: 12, ..account() };
     let played = play(InMemoryLedger::with(account), [], &ask_orders()).await;
     assert!(!played.reply.reprompt);
-    assert_eq!(played.reply.body.reason, Some(Reason::BudgetSteps));
+    assert_eq!(played.reply.body.whole.reason, Some(Reason::BudgetSteps));
     assert_eq!(played.metric("BudgetRefusals"), Some(1.0));
     assert_eq!(played.metric("BudgetUtilization"), Some(100.0));
     assert_eq!(played.metric("RoutingAccuracy"), None);
@@ -225,22 +229,22 @@ async fn within_the_window_the_same_request_gets_the_same_answer_at_no_cost() {
     };
     let first = ask(&ask_orders(), "r-1").await;
     let again = ask(&ask_orders(), "r-2").await;
-    assert_eq!((again.status, again.answer), (Status::Answered, first.answer));
-    assert_eq!((again.attempts, again.budget), (0, first.budget));
+    assert_eq!((again.whole.status, again.whole.answer), (Status::Answered, first.whole.answer));
+    assert_eq!((again.whole.attempts, again.budget), (0, first.budget));
     let mut of_verified = ask_orders();
     of_verified.caller.as_mut().unwrap().identity_verified = true;
-    assert_eq!(ask(&of_verified, "r-3").await.answer.as_deref(), Some("here"));
+    assert_eq!(ask(&of_verified, "r-3").await.whole.answer.as_deref(), Some("here"));
     let mut of_another = ask_orders();
     let caller = of_another.caller.as_mut().unwrap();
     caller.user = Some(UserMark::of(&caller.tenant, "another"));
     let refused = ask(&of_another, "r-4").await;
-    assert_eq!((refused.reason, refused.answer), (Some(Reason::BadRequest), None));
+    assert_eq!((refused.whole.reason, refused.whole.answer), (Some(Reason::BadRequest), None));
     assert_eq!(refused.budget, None, "it is not told what the session has left");
     assert_eq!(ledger.account().steps, 2);
     // After two turns the specialist has a new session, whose answers are kept for it.
     let other = event(json!({"specialist_type": "orders", "request": "When?"}));
     for id in ["r-5", "r-6"] {
-        assert_eq!(ask(&other, id).await.answer.as_deref(), Some("soon"));
+        assert_eq!(ask(&other, id).await.whole.answer.as_deref(), Some("soon"));
     }
     assert_eq!(ledger.account().steps, 3);
 }

@@ -115,6 +115,26 @@ impl Account {
 
     /// The first limit that `demand` would pass, with what is left of it.
     pub fn exhausted_by(&self, demand: &Demand) -> Option<Exhausted> {
+        self.uses_with(demand)
+            .into_iter()
+            .find(|used| used.asked > 0 && used.committed().saturating_add(used.asked) > used.max)
+    }
+
+    /// Of the limits of whose use `share` is reached the one that is nearest to its end.
+    pub fn nearest_from(&self, share: Share, demand: &Demand) -> Option<Exhausted> {
+        let parts = |used: &Exhausted| (u128::from(used.committed()), u128::from(used.max));
+        let reached = self.uses_with(demand).into_iter().filter(|used| {
+            let (committed, max) = parts(used);
+            max > 0 && committed * 1_000_000 >= max * u128::from(share.0)
+        });
+        reached.reduce(|nearest, other| {
+            let ((one, of_one), (two, of_two)) = (parts(&nearest), parts(&other));
+            if two * of_one > one * of_two { other } else { nearest }
+        })
+    }
+
+    /// What is used of each limit, and asked.
+    fn uses_with(&self, demand: &Demand) -> [Exhausted; 4] {
         let Demand { charge: ask, .. } = demand;
         let Self { steps, handoffs, spent, committed, limits } = *self;
         [
@@ -123,8 +143,6 @@ impl Account {
             (Limit::Tokens, spent.tokens.0, committed.tokens.0, ask.tokens.0, limits.tokens.0),
             (Limit::Cost, spent.cost.0, committed.cost.0, ask.cost.0, limits.cost.0),
         ]
-        .into_iter()
-        .find(|(.., committed, asked, max)| *asked > 0 && committed.saturating_add(*asked) > *max)
         .map(|(limit, settled, committed, asked, max)| Exhausted {
             limit,
             settled,
@@ -210,6 +228,11 @@ pub struct Exhausted {
 }
 
 impl Exhausted {
+    /// What is used up for good or held.
+    fn committed(&self) -> u64 {
+        self.settled.saturating_add(self.held)
+    }
+
     /// Whether the limit is used up for good, and not merely by invocations under way.
     pub fn is_for_good(&self) -> bool {
         self.settled.saturating_add(self.asked) > self.max

@@ -4,7 +4,7 @@ use super::counted::{Counted, Hour};
 use super::source::Source;
 use super::statement::Held;
 use super::terms::{SetByHand, Terms};
-use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation};
+use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation, ReserveError};
 use crate::charge::Charge;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
 use crate::store::{Item, Value};
@@ -185,12 +185,25 @@ impl SessionItem {
         self.item.signed(source.room())
     }
 
-    /// How often the same was asked, when that is as often as it may be.
-    pub(super) fn times_seen(&self, reservation: &Reservation<'_>) -> Option<u64> {
+    /// Why a reservation that the session's item could hold is refused, if it is: for a repetition,
+    /// or for a limit.
+    pub(super) fn refuse(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
+        let (account, demand) = (self.account(), reservation.demand());
+        let nearly = |share| account.nearest_from(share, &demand);
+        let repeated = self.repeated(reservation);
+        repeated
+            .or_else(|| reservation.only_below.and_then(nearly).map(ReserveError::NearlyExhausted))
+            .or_else(|| account.exhausted_by(&demand).map(ReserveError::Exhausted))
+    }
+
+    /// What was asked as often as it may be.
+    fn repeated(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
         let max = reservation.payer.limits.max_repeats?;
         reservation.fingerprints().into_iter().find_map(|(fingerprint, asked)| {
             let times = self.number(&seen_attribute(fingerprint));
-            (times.saturating_add(asked) > max).then_some(times)
+            let is_too_often = times.saturating_add(asked) > max;
+            let fingerprint = fingerprint.clone();
+            is_too_often.then_some(ReserveError::Repeated { times, fingerprint })
         })
     }
 

@@ -82,6 +82,9 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
         if asked > 0 {
             write.require_room(name, asked, limit);
         }
+        if let Some(share) = reservation.only_below.filter(|_| limit > 0) {
+            write.require_room(name, 1, share.of(limit));
+        }
     }
     for (fingerprint, times) in reservation.fingerprints() {
         let Some(max) = limits.max_repeats else { continue };

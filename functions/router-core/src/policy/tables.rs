@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::{
-    CircuitRules, GatewayHour, ModelSettings, OnLedgerFailure, Retry, SessionLimits, Specialist,
-    SpecialistName, TenantDay, UserDay,
+    CircuitRules, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry, SessionLimits,
+    SeveralTasks, Specialist, SpecialistName, TenantDay, UserDay,
 };
+use crate::ids::RECENT_IDS;
 use crate::units::{MicroUsd, Price, Share, Tokens};
 
 pub(super) fn read_session(section: &Section<'_>) -> SessionLimits {
@@ -62,6 +63,24 @@ pub(super) fn read_gateway_hour(section: &Section<'_>) -> GatewayHour {
     };
     section.finish();
     hour
+}
+
+/// No call has more tasks: the first holds of so many have a place each among the ids of settled
+/// holds that a session remembers.
+const MOST_TASKS: u64 = RECENT_IDS;
+
+pub(super) fn read_several(section: &Section<'_>) -> SeveralTasks {
+    let tasks = |key, default| {
+        let number = section.integer(key, 1..=MOST_TASKS, Some(default));
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
+    let several = SeveralTasks {
+        max_tasks: tasks("max_tasks", 10),
+        width: tasks("width", 8),
+        join: section.choice("join", &Join::NAMES),
+    };
+    section.finish();
+    several
 }
 
 /// What is known before the specialists are read.

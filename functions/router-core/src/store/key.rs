@@ -33,6 +33,11 @@ impl ItemKey {
         Self::new(format!("SESSION#{session}"), format!("REPEAT#{}", fingerprint.as_str()))
     }
 
+    /// The stages of a session's pipeline.
+    pub fn stages(session: &RootSession, pipeline: &Fingerprint) -> Self {
+        Self::new(format!("SESSION#{session}"), format!("STAGE#{}", pipeline.as_str()))
+    }
+
     /// A tenant's UTC day, `date` as `2026-11-21`.
     pub fn tenant_day(tenant: impl Display, date: &str) -> Self {
         Self::new(format!("TENANT#{tenant}"), format!("DAY#{date}"))

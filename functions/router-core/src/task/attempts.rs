@@ -8,7 +8,7 @@ use tracing::{Instrument, Span, error, field, info_span, warn};
 
 use super::answer::Answer;
 use super::context::{TaskContext, owner};
-use crate::budget::purse::Taken;
+use crate::budget::purse::{Taken, Wanted};
 use crate::charge::Charge;
 use crate::circuit::{Admission, Verdict};
 use crate::deadline;
@@ -344,7 +344,9 @@ impl Invocation {
         join(context.wait(delay), purse.settle(Some(context.place), within)).await;
         let within = self.window_end.since(clock.now());
         let prompt = &context.task.prompt;
-        match purse.take(context.place, specialist, prompt, &id, Purpose::Retry, within).await {
+        let (task, purpose) = (context.place, Purpose::Retry);
+        let wanted = Wanted { task, specialist, prompt, id: &id, purpose };
+        match purse.take(wanted, None, within).await {
             Ok(Taken { lane, .. }) => {
                 self.id = id;
                 // Another invocation may have taken the lane while nothing was held.

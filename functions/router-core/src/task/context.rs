@@ -16,17 +16,21 @@ use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::stop::Stop;
-use crate::units::Clock;
+use crate::units::{Clock, Share};
 use crate::wire::tools::Task;
 
 /// One task of a request.
 #[derive(Debug)]
-pub(super) struct TaskContext<'r, P> {
+pub(crate) struct TaskContext<'r, P> {
     pub(super) request: Request<'r, P>,
     /// The place of the task among those of the request.
     pub(super) place: usize,
     pub(super) task: &'r Task,
     pub(super) stop: &'r Stop,
+    /// How many tasks wait for this one, and get a share of the time.
+    pub(super) to_come: usize,
+    /// The share of a limit of the session from which on the first invocation is refused.
+    pub(super) only_below: Option<Share>,
     /// How many holds were asked for, whether they were taken or not.
     holds: AtomicUsize,
 }
@@ -37,13 +41,20 @@ pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
 }
 
 impl<'r, P: Ports> TaskContext<'r, P> {
-    pub(super) fn new(
+    pub(crate) fn new(
         request: Request<'r, P>,
         place: usize,
         task: &'r Task,
         stop: &'r Stop,
+        to_come: usize,
     ) -> Self {
-        Self { request, place, task, stop, holds: AtomicUsize::new(0) }
+        let (only_below, holds) = (None, AtomicUsize::new(0));
+        Self { request, place, task, stop, to_come, only_below, holds }
+    }
+
+    /// The same, where nothing is invoked first from this share of a limit on.
+    pub(super) fn only_below(self, share: Share) -> Self {
+        Self { only_below: Some(share), ..self }
     }
 
     pub(super) fn note(&self, fact: Fact) {
@@ -67,11 +78,9 @@ impl<'r, P: Ports> TaskContext<'r, P> {
 
     /// Whether `attempt` may go.
     pub(super) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
-        let Request { ports, policy, deadline, .. } = self.request;
+        let Request { ports, deadline, .. } = self.request;
         let (circuits, clock) = (ports.circuits(), ports.clock());
-        let within = deadline::before_call(self.request.remaining());
-        let names = policy.specialists().map(|specialist| &specialist.name);
-        circuits.refresh(names, clock, within).await;
+        self.request.refresh_circuits().await;
         let within = deadline::before_call(self.request.remaining());
         let admission = circuits.admit(specialist, attempt, deadline, clock, within).await;
         if matches!(admission, Admission::Pass { .. }) {

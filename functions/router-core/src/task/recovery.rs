@@ -10,21 +10,28 @@ use crate::budget::purse::open_holds;
 use crate::charge::{Charge, Usage};
 use crate::circuit::Verdict;
 use crate::deadline;
+use crate::guard::guarded;
 use crate::ids::{HoldId, SpecialistName};
 use crate::journal::{Entry, Fact};
 use crate::outcome::Reason;
 use crate::policy::Policy;
 use crate::ports::Ports;
-use crate::request::Request;
+use crate::request::{Request, TaskEnd};
 use crate::units::MicroUsd;
 
-/// Completes the journal of a request whose code panicked, and frees what it held of circuits.
-pub(crate) async fn recover<P: Ports>(request: Request<'_, P>) {
+/// Completes the journal of a task whose code panicked, or of all of them, and frees what it held of
+/// circuits.
+pub(crate) async fn recover<P: Ports>(request: Request<'_, P>, only: Option<usize>) {
     let Request { journal, policy, ports, .. } = request;
-    for (task, fact) in journal.read(|entries| missing(entries, policy)) {
+    let of_task = |entries: &[Entry]| -> Vec<Entry> {
+        let is_of_task = |entry: &&Entry| only.is_none() || entry.task == only;
+        entries.iter().filter(is_of_task).cloned().collect()
+    };
+    let entries = journal.read(of_task);
+    for (task, fact) in missing(&entries, policy) {
         journal.push(Entry { at: request.now(), task, fact });
     }
-    for (owner, specialist) in journal.read(unreported) {
+    for (owner, specialist) in unreported(&entries) {
         if let Some(specialist) = policy.find(specialist.as_str()) {
             let within = deadline::after_call(request.remaining());
             let (circuits, clock) = (ports.circuits(), ports.clock());
@@ -33,6 +40,12 @@ pub(crate) async fn recover<P: Ports>(request: Request<'_, P>) {
             circuits.report(specialist, &owner, session, verdict, clock, within).await;
         }
     }
+}
+
+/// The end of a task whose code panicked. The others go on.
+pub(super) async fn recovered<P: Ports>(request: Request<'_, P>, place: usize) -> TaskEnd {
+    guarded("the recovery", recover(request, Some(place))).await;
+    TaskEnd::Failed
 }
 
 /// What has begun in a task and not ended.

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::attempts::{Granted, Invocation};
 use super::candidates::{Candidate, Candidates, Role};
 use super::context::{TaskContext, owner};
-use crate::budget::purse::Taken;
+use crate::budget::purse::{Taken, Wanted};
 use crate::charge::Charge;
 use crate::circuit::Admission;
 use crate::deadline;
@@ -22,59 +22,45 @@ use crate::policy::{OnLedgerFailure, Specialist};
 use crate::ports::Ports;
 use crate::request::{Request, TaskEnd};
 use crate::routing::{Ask, Decision, decide};
-use crate::stop::Stop;
 use crate::units::Timestamp;
 use crate::views::messages;
-use crate::wire::tools::Task;
 
 /// Has a task answered, if it may be and can be, unless it is stopped.
-pub(crate) async fn run<'r, P: Ports>(
-    request: Request<'r, P>,
-    place: usize,
-    task: &'r Task,
-    stop: &'r Stop,
-) -> TaskEnd<'r> {
-    let Request { policy, caller, .. } = request;
-    let context = TaskContext::new(request, place, task, stop);
-    let named = policy.find(&task.specialist);
-    context.note(Fact::Asked {
-        specialist: named.map(|named| named.name.clone()),
-        intent_class: intent_class(task.intent.as_deref(), policy),
-    });
-    let ask = Ask { specialist: &task.specialist, confidence: task.confidence };
-    match decide(&ask, caller, policy) {
-        Decision::Invoke(plan) => {
-            let (first, detour) = (plan.first.name.clone(), plan.detour);
-            context.note(Fact::Chosen { first, detour });
-            if detour.is_some() {
-                let of = named.unwrap_or(plan.first).name.clone();
-                context.note(Fact::FellBack { of });
-            }
-            let candidates = Candidates::new(&plan);
-            TaskRun { context, candidates }.finish().await
+pub(crate) async fn run<P: Ports>(context: TaskContext<'_, P>) -> TaskEnd {
+    match TaskRun::begin(context) {
+        Ok(mut run) => {
+            let turn = run.turn().await;
+            run.finish(turn).await
         }
-        Decision::RefuseLoop => {
-            let reason = Reason::LoopDetected;
-            context.note(Fact::Declined { specialist: None, reason });
-            TaskEnd::Refused { reason, message: messages::too_many_routers() }
-        }
-        Decision::RefuseUnverified(specialist) => {
-            let reason = Reason::IdentityNotVerified;
-            let name = Some(specialist.name.clone());
-            context.note(Fact::Declined { specialist: name, reason });
-            TaskEnd::Refused { reason, message: messages::not_verified(&specialist.name) }
-        }
+        Err(end) => end,
     }
 }
 
 /// A task that is under way.
-struct TaskRun<'r, P> {
-    context: TaskContext<'r, P>,
-    candidates: Candidates<'r>,
+pub(super) struct TaskRun<'t, P> {
+    pub(super) context: TaskContext<'t, P>,
+    candidates: Candidates<'t>,
+}
+
+/// What a task does next.
+pub(super) enum Turn<'t> {
+    /// It invokes a candidate, once there is a hold.
+    Invoke(Ready<'t>),
+    /// It has ended.
+    End(TaskEnd),
+}
+
+/// A candidate whose circuit lets it be invoked.
+pub(super) struct Ready<'t> {
+    pub(super) candidate: Candidate<'t>,
+    /// The identity of the hold that is needed.
+    pub(super) id: HoldId,
+    /// When the first attempt must have ended; see [`Admission::Pass`].
+    probe_deadline: Timestamp,
 }
 
 /// What came of one candidate.
-enum Progress {
+pub(super) enum Progress {
     /// It answered; see [`TaskEnd::Answered`].
     Answered { text: String, generation: Option<u64> },
     /// Another one is to be asked.
@@ -85,26 +71,118 @@ enum Progress {
     Refused { reason: Reason, message: String },
 }
 
-impl<'r, P: Ports> TaskRun<'r, P> {
-    async fn finish(mut self) -> TaskEnd<'r> {
+impl<'t, P: Ports> TaskRun<'t, P> {
+    /// Decides about the task: whom it asks, or why it asks none.
+    pub(super) fn begin(context: TaskContext<'t, P>) -> Result<Self, TaskEnd> {
+        let (Request { policy, caller, .. }, task) = (context.request, context.task);
+        let named = policy.find(&task.specialist);
+        context.note(Fact::Asked {
+            specialist: named.map(|named| named.name.clone()),
+            intent_class: intent_class(task.intent.as_deref(), policy),
+        });
+        let ask = Ask { specialist: &task.specialist, confidence: task.confidence };
+        match decide(&ask, caller, policy) {
+            Decision::Invoke(plan) => {
+                let (first, detour) = (plan.first.name.clone(), plan.detour);
+                context.note(Fact::Chosen { first, detour });
+                if detour.is_some() {
+                    let of = named.unwrap_or(plan.first).name.clone();
+                    context.note(Fact::FellBack { of });
+                }
+                Ok(Self { context, candidates: Candidates::new(&plan) })
+            }
+            Decision::RefuseLoop => {
+                let reason = Reason::LoopDetected;
+                context.note(Fact::Declined { specialist: None, reason });
+                Err(TaskEnd::Refused { reason, message: messages::too_many_routers() })
+            }
+            Decision::RefuseUnverified(specialist) => {
+                let reason = Reason::IdentityNotVerified;
+                let name = Some(specialist.name.clone());
+                context.note(Fact::Declined { specialist: name, reason });
+                Err(TaskEnd::Refused { reason, message: messages::not_verified(&specialist.name) })
+            }
+        }
+    }
+
+    /// Turns to the next candidate that may be invoked.
+    pub(super) async fn turn(&mut self) -> Turn<'t> {
         while let Some(candidate) = self.candidates.next() {
-            match self.ask(&candidate).await {
-                Progress::Answered { text, generation } => {
-                    return TaskEnd::Answered { by: candidate.specialist, text, generation };
-                }
-                Progress::TryNext => {}
-                Progress::Stop => break,
-                Progress::Refused { reason, message } => {
-                    return self.without_answer(reason, message);
-                }
+            let progress = match self.approach(candidate).await {
+                Ok(ready) => return Turn::Invoke(ready),
+                Err(progress) => progress,
+            };
+            if let Some(end) = self.end(candidate, progress) {
+                return Turn::End(end);
             }
         }
         // Only an open circuit keeps a candidate from being called.
-        self.without_answer(Reason::CircuitOpen, messages::all_circuits_open())
+        Turn::End(self.without_answer(Reason::CircuitOpen, messages::all_circuits_open()))
+    }
+
+    /// Carries out what the task does next, until it has ended.
+    pub(super) async fn finish(mut self, mut turn: Turn<'t>) -> TaskEnd {
+        loop {
+            match turn {
+                Turn::End(end) => return end,
+                Turn::Invoke(ready) => {
+                    let granted = self.take(&ready).await;
+                    turn = self.go_on(ready, granted).await;
+                }
+            }
+        }
+    }
+
+    /// Invokes a candidate for which there is a hold, or not after all, and turns to the next if it
+    /// does not answer.
+    pub(super) async fn go_on(
+        &mut self,
+        ready: Ready<'t>,
+        granted: Result<Granted, Progress>,
+    ) -> Turn<'t> {
+        let Ready { candidate, id, probe_deadline } = ready;
+        let progress = match granted {
+            Ok(granted) => self.use_hold(&candidate, granted, probe_deadline).await,
+            Err(progress) => {
+                self.context.withdraw(candidate.specialist, &owner(&id, 1)).await;
+                progress
+            }
+        };
+        self.leave(&progress);
+        match self.end(candidate, progress) {
+            Some(end) => Turn::End(end),
+            None => self.turn().await,
+        }
+    }
+
+    /// How the task ends with what came of a candidate; `None`: it goes on.
+    fn end(&self, candidate: Candidate<'t>, progress: Progress) -> Option<TaskEnd> {
+        match progress {
+            Progress::Answered { text, generation } => {
+                let by = candidate.specialist.name.clone();
+                Some(TaskEnd::Answered { by, text, generation })
+            }
+            Progress::TryNext => None,
+            Progress::Stop => Some(self.stopped()),
+            Progress::Refused { reason, message } => Some(self.without_answer(reason, message)),
+        }
+    }
+
+    /// Leaves a candidate that is not invoked after all, and ends the task.
+    pub(super) async fn give_up(self, ready: Ready<'t>) -> TaskEnd {
+        let Ready { candidate, id, .. } = ready;
+        self.context.withdraw(candidate.specialist, &owner(&id, 1)).await;
+        self.context.note(Fact::CandidateLeft { refused: Some(Reason::NotReached) });
+        self.stopped()
+    }
+
+    /// The end of a task for which no other specialist is asked.
+    fn stopped(&self) -> TaskEnd {
+        if self.candidates.has_invoked() { TaskEnd::Failed } else { TaskEnd::not_reached() }
     }
 
     /// The end of a task that was not answered. The rule counts only if no specialist was called.
-    fn without_answer(&self, reason: Reason, message: String) -> TaskEnd<'r> {
+    fn without_answer(&self, reason: Reason, message: String) -> TaskEnd {
         if self.candidates.has_invoked() {
             TaskEnd::Failed
         } else {
@@ -112,54 +190,63 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         }
     }
 
-    async fn ask(&mut self, candidate: &Candidate<'r>) -> Progress {
+    /// Does all that comes before a candidate's hold.
+    async fn approach(&mut self, candidate: Candidate<'t>) -> Result<Ready<'t>, Progress> {
         if self.context.stop.is_stopped() {
-            return Progress::Stop;
+            self.context.note(Fact::Stopped);
+            return Err(Progress::Stop);
         }
         if self.time_for(candidate.specialist).is_none() {
-            return self.out_of_time();
+            return Err(self.out_of_time());
         }
         // The hold of the invocation before would count against the next one.
         let within = deadline::time_to_finish(self.context.request.remaining());
         self.context.purse().settle(Some(self.context.place), within).await;
         self.context.note(Fact::CandidateTaken { specialist: candidate.specialist.name.clone() });
-        let progress = self.recall_or_invoke(candidate).await;
-        let refused = match &progress {
+        let approached = self.recall_or_admit(candidate).await;
+        if let Err(progress) = &approached {
+            self.leave(progress);
+        }
+        approached
+    }
+
+    /// Notes that the task is done with a candidate.
+    fn leave(&self, progress: &Progress) {
+        let refused = match progress {
             Progress::Refused { reason, .. } => Some(*reason),
             _ => None,
         };
         self.context.note(Fact::CandidateLeft { refused });
-        progress
     }
 
-    async fn recall_or_invoke(&mut self, candidate: &Candidate<'r>) -> Progress {
-        let Candidate { specialist, .. } = *candidate;
+    async fn recall_or_admit(&mut self, candidate: Candidate<'t>) -> Result<Ready<'t>, Progress> {
+        let Candidate { specialist, .. } = candidate;
         let within = deadline::time_to_finish(self.context.request.remaining());
         let prompt = &self.context.task.prompt;
         let recalled =
             self.context.purse().recall(self.context.place, &specialist.name, prompt, within).await;
         if let Some(text) = recalled {
-            self.note_fallback(candidate);
-            return Progress::Answered { text, generation: None };
+            self.note_fallback(&candidate);
+            return Err(Progress::Answered { text, generation: None });
         }
         let id = self.context.next_hold();
-        let first_attempt = owner(&id, 1);
-        let probe_deadline = match self.pass_circuit(specialist, &first_attempt).await {
-            Ok(probe_deadline) => probe_deadline,
-            Err(progress) => return progress,
-        };
-        let granted = match self.reserve(candidate, id, probe_deadline).await {
-            Ok(granted) => granted,
-            Err(progress) => {
-                self.context.withdraw(specialist, &first_attempt).await;
-                return progress;
-            }
-        };
+        let probe_deadline = self.pass_circuit(specialist, &owner(&id, 1)).await?;
+        Ok(Ready { candidate, id, probe_deadline })
+    }
+
+    /// Invokes a candidate for which there is a hold, if there is still time.
+    async fn use_hold(
+        &mut self,
+        candidate: &Candidate<'t>,
+        granted: Granted,
+        probe_deadline: Timestamp,
+    ) -> Progress {
+        let Candidate { specialist, .. } = *candidate;
         // A probe whose hold took this long to get has lost its place.
         let has_time =
             probe_deadline.since(self.context.request.now()) >= deadline::SHORTEST_ATTEMPT;
         let Some(window) = self.time_for(specialist).filter(|_| has_time) else {
-            self.context.withdraw(specialist, &first_attempt).await;
+            self.context.withdraw(specialist, &owner(&granted.id, 1)).await;
             if let Some(held) = granted.held {
                 self.context.purse().charge(
                     self.context.place,
@@ -180,7 +267,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
 
     /// Invokes the specialist until it answers or another attempt would not help, and notes what
     /// it cost, whatever comes of it.
-    async fn invoke(&mut self, specialist: &'r Specialist, mut invocation: Invocation) -> Progress {
+    async fn invoke(&mut self, specialist: &'t Specialist, mut invocation: Invocation) -> Progress {
         self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
         let result = invocation.run(&self.context, specialist).await;
         let (progress, failure) = match result {
@@ -218,7 +305,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         )
     }
 
-    fn note_fallback(&self, candidate: &Candidate<'r>) {
+    fn note_fallback(&self, candidate: &Candidate<'t>) {
         if let Role::Fallback { of } = candidate.role {
             self.context.note(Fact::FellBack { of: of.name.clone() });
         }
@@ -229,7 +316,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
         let now = self.context.request.now();
         let circuits = self.context.request.ports.circuits();
         let followers = self.candidates.followers(specialist, |other| circuits.rejects(other, now));
-        deadline::window(self.context.request.remaining(), followers)
+        deadline::window(self.context.request.remaining(), followers + self.context.to_come)
     }
 
     fn out_of_time(&self) -> Progress {
@@ -241,7 +328,7 @@ impl<'r, P: Ports> TaskRun<'r, P> {
     /// when.
     async fn pass_circuit(
         &self,
-        specialist: &'r Specialist,
+        specialist: &'t Specialist,
         attempt: &str,
     ) -> Result<Timestamp, Progress> {
         match self.context.admit(specialist, attempt).await {
@@ -260,57 +347,103 @@ impl<'r, P: Ports> TaskRun<'r, P> {
     }
 
     /// Takes a hold, or says how the task goes on without one.
-    async fn reserve(
+    async fn take(&self, ready: &Ready<'t>) -> Result<Granted, Progress> {
+        let within = deadline::before_call(self.context.request.remaining());
+        let purse = self.context.purse();
+        let mut taken = self.take_within(ready, within).await;
+        if matches!(taken, Err(ReserveError::Exhausted(_))) && purse.has_settleable() {
+            // What other tasks of the request have not used is room for this one.
+            let within = deadline::before_call(self.context.request.remaining());
+            purse.settle(None, within).await;
+            taken = self.take_within(ready, within).await;
+        }
+        match taken {
+            Ok(taken) => Ok(self.granted(ready, &taken)),
+            Err(error) => self.without_hold(ready, &error),
+        }
+    }
+
+    async fn take_within(
         &self,
-        candidate: &Candidate<'r>,
-        id: HoldId,
-        probe_deadline: Timestamp,
-    ) -> Result<Granted, Progress> {
-        let Candidate { specialist, role } = *candidate;
-        let ask = Charge::hold(specialist);
+        ready: &Ready<'t>,
+        within: Duration,
+    ) -> Result<Taken, ReserveError> {
+        let is_first = !self.candidates.has_invoked();
+        let only_below = self.context.only_below.filter(|_| is_first);
+        self.context.purse().take(self.wanted(ready), only_below, within).await
+    }
+
+    /// The hold that a candidate needs.
+    pub(super) fn wanted<'a>(&'a self, ready: &'a Ready<'t>) -> Wanted<'a> {
+        let Candidate { specialist, role } = ready.candidate;
         let is_handoff = role == Role::Handoff;
         let purpose = if is_handoff { Purpose::Handoff } else { Purpose::Invocation };
+        let (task, prompt) = (self.context.place, self.context.task.prompt.as_str());
+        Wanted { task, specialist, prompt, id: &ready.id, purpose }
+    }
+
+    /// What a hold that was taken allows.
+    pub(super) fn granted(&self, ready: &Ready<'t>, taken: &Taken) -> Granted {
+        let ask = Charge::hold(ready.candidate.specialist);
+        let degrade_at = self.context.request.policy.session.degrade_at;
+        Granted {
+            id: ready.id.clone(),
+            held: Some(ask),
+            lane: taken.lane,
+            probe_deadline: ready.probe_deadline,
+            is_degraded: taken.account.before(ask).has_reached(degrade_at),
+        }
+    }
+
+    /// How the task goes on without a hold.
+    pub(super) fn without_hold(
+        &self,
+        ready: &Ready<'t>,
+        error: &ReserveError,
+    ) -> Result<Granted, Progress> {
         let session = &self.context.request.policy.session;
-        let within = deadline::before_call(self.context.request.remaining());
-        let prompt = &self.context.task.prompt;
-        let purse = self.context.purse();
-        let taken = purse.take(self.context.place, specialist, prompt, &id, purpose, within).await;
-        let error = match taken {
-            Ok(Taken { account, lane }) => {
-                let is_degraded = account.before(ask).has_reached(session.degrade_at);
-                return Ok(Granted { id, held: Some(ask), lane, probe_deadline, is_degraded });
-            }
-            Err(error) => error,
-        };
-        match &error {
+        let specialist = ready.candidate.specialist;
+        match error {
             ReserveError::Exhausted(exhausted) => {
-                warn!(error = chain(&error), limit = %exhausted.limit, "no room in the budget");
+                warn!(error = chain(error), limit = %exhausted.limit, "no room in the budget");
                 if exhausted.limit == Limit::Handoffs {
                     return Err(Progress::TryNext);
                 }
+                let ask = Charge::hold(specialist);
                 let message = messages::exhausted(exhausted, &specialist.name, ask);
                 Err(refused(budget_reason(exhausted.limit), message))
             }
+            ReserveError::NearlyExhausted(exhausted) => {
+                warn!(error = chain(error), limit = %exhausted.limit, "several tasks refused");
+                let message = messages::one_at_a_time();
+                Err(refused(budget_reason(exhausted.limit), message))
+            }
             ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
-                error!(error = chain(&error), "the invocation goes uncounted");
+                error!(error = chain(error), "the invocation goes uncounted");
                 self.context.note(Fact::Uncounted);
-                let lane = Lane::default();
-                Ok(Granted { id, held: None, lane, probe_deadline, is_degraded: false })
+                Ok(Granted {
+                    id: ready.id.clone(),
+                    held: None,
+                    // Tasks that run at once must not share a session of one specialist's.
+                    lane: Lane { number: self.context.place as u64, ..Lane::default() },
+                    probe_deadline: ready.probe_deadline,
+                    is_degraded: false,
+                })
             }
             ReserveError::OtherTenant | ReserveError::OtherUser => {
-                error!(error = chain(&error), "refused");
+                error!(error = chain(error), "refused");
                 let is_tenant = matches!(error, ReserveError::OtherTenant);
                 let owner = if is_tenant { "tenant" } else { "user" };
                 Err(refused(Reason::BadRequest, messages::not_yours(owner)))
             }
             ReserveError::Repeated { .. } => {
-                warn!(error = chain(&error), "refused");
+                warn!(error = chain(error), "refused");
                 Err(refused(Reason::LoopDetected, messages::repeated(&specialist.name)))
             }
             ReserveError::Unavailable(_)
             | ReserveError::Unusable(_)
             | ReserveError::AlreadySettled(_) => {
-                error!(error = chain(&error), "the budget cannot be checked");
+                error!(error = chain(error), "the budget cannot be checked");
                 Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))
             }
         }

@@ -25,7 +25,7 @@ use crate::stop::Stop;
 use crate::units::{Clock, MicroUsd, Timestamp, TokenUse, Tokens};
 use crate::views;
 use crate::wire::caller::Caller;
-use crate::wire::reply::Body;
+use crate::wire::reply::{Body, BudgetLeft, TaskBody};
 use crate::wire::tools::Task;
 
 /// A place where things can be played, and what is left behind there.
@@ -43,7 +43,8 @@ struct Stage {
 
 /// What came of a task.
 struct Routed {
-    body: Body,
+    body: TaskBody,
+    budget: Option<BudgetLeft>,
     entries: Vec<Entry>,
     incidents: Vec<Incident>,
     data: Vec<Published>,
@@ -122,8 +123,9 @@ impl Stage {
             deadline: self.clock.now().after(time),
             is_traced: false,
         };
-        let end = run(request, 0, task, &self.stop).await;
-        let body = journal.read(|entries| views::body::of(entries, 0, end, task, &self.policy));
+        let end = run(TaskContext::new(request, 0, task, &self.stop, 0)).await;
+        let Body { whole: body, budget, .. } =
+            journal.read(|entries| views::body::of_one(entries, end, task, &self.policy));
         let specialist = body.specialist.as_deref().and_then(|name| self.policy.find(name));
         let specialist = specialist.map(|specialist| specialist.name.clone());
         let (status, reason) = (body.status, body.reason);
@@ -134,7 +136,7 @@ impl Stage {
         let incidents = views::incidents::of(&entries, id, &self.caller, tasks, &self.policy);
         let data = views::metrics::of(&entries, &self.policy, self.clock.now());
         let data = data.iter().map(Published::from).collect();
-        Routed { body, entries, incidents, data }
+        Routed { body, budget, entries, incidents, data }
     }
 }
 
@@ -163,7 +165,7 @@ async fn the_specialist_that_is_asked_for_answers() {
     );
     assert_eq!((body.answer.as_deref(), body.task_id.as_deref()), (Some("there"), Some("t1")));
     assert_eq!(called, ["ORDERS"]);
-    let left = body.budget.unwrap();
+    let left = routed.budget.unwrap();
     assert_eq!((left.steps_left, left.tokens_left), (11, 80_000 - 340));
     assert_eq!(left.cost_left, MicroUsd(500_000 - 1_500));
     assert_eq!(stage.ledger.account().spent, ANSWER);
@@ -301,7 +303,7 @@ async fn a_used_up_budget_refuses_without_a_fallback_and_says_what_is_left() {
     let body = routed.body.clone();
     assert_eq!((body.status, body.reason), (Status::Refused, Some(Reason::BudgetTokens)));
     assert!(body.message.unwrap().contains("needs up to 8000 tokens, and 5000 are left"));
-    assert_eq!(body.budget.unwrap().tokens_left, 5_000);
+    assert_eq!(routed.budget.unwrap().tokens_left, 5_000);
 }
 
 #[tokio::test]
@@ -324,7 +326,7 @@ async fn a_ledger_that_is_down_refuses_unless_the_policy_allows_uncounted_calls(
     let (routed, called) = stage.play("orders", []).await;
     assert!(called.is_empty());
     assert_eq!(routed.body.reason, Some(Reason::LedgerUnavailable));
-    assert_eq!(routed.body.budget, None);
+    assert_eq!(routed.budget, None);
 
     stage.policy.session.on_ledger_failure = crate::policy::OnLedgerFailure::Allow;
     let (routed, _) = stage.play("orders", [answers("ORDERS", "there")]).await;

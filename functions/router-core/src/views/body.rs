@@ -1,76 +1,135 @@
-//! What the supervisor is told of a task: the numbers and the reason.
+//! What the supervisor is told: of each task the numbers and the reason, and of several the whole.
 
-use super::{account, invocations, messages, of_task};
+use super::{account, invocations, messages};
+use crate::ids::SpecialistName;
 use crate::journal::{Entry, Fact};
 use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
 use crate::request::TaskEnd;
-use crate::wire::reply::Body;
+use crate::wire::reply::{Body, TaskBody};
 use crate::wire::tools::Task;
 
-/// The body of a task that ended as `end`.
-pub(crate) fn of(
+/// The body of the one task of a request, which ended as `end`.
+pub(crate) fn of_one(entries: &[Entry], end: TaskEnd, task: &Task, policy: &Policy) -> Body {
+    let whole = of_task(entries, 0, end, task, policy);
+    with_budget(Body::from(whole), entries, policy)
+}
+
+/// The body of several tasks, of which so many answers were wanted, with what is told of each.
+pub(crate) fn of_several(
     entries: &[Entry],
-    place: usize,
-    end: TaskEnd<'_>,
-    task: &Task,
+    results: Vec<TaskBody>,
+    wanted: usize,
     policy: &Policy,
 ) -> Body {
+    let missing = results.iter().filter(|result| !result.status.is_answer());
+    let missing: Vec<&TaskBody> = missing.collect();
+    let answered = results.len() - missing.len();
+    let is_called = |result: &TaskBody| result.status != Status::Refused;
+    let status = if answered >= wanted {
+        Status::Answered
+    } else if answered > 0 {
+        Status::Partial
+    } else if results.iter().any(is_called) {
+        Status::Failed
+    } else {
+        Status::Refused
+    };
+    let first = missing.first().filter(|_| status != Status::Answered);
+    let message = match status {
+        Status::Answered => None,
+        Status::Partial => Some(messages::missing(&results)),
+        Status::Refused => first.and_then(|first| first.message.clone()),
+        _ => first.and_then(|first| first.reason).map(messages::failed),
+    };
+    let whole = TaskBody {
+        attempts: results.iter().map(|result| result.attempts).sum(),
+        reason: first.and_then(|first| first.reason),
+        message,
+        ..TaskBody::new(status)
+    };
+    with_budget(Body { results: Some(results), ..Body::from(whole) }, entries, policy)
+}
+
+/// What is told of the task at `place`, which ended as `end`.
+pub(crate) fn of_task(
+    entries: &[Entry],
+    place: usize,
+    end: TaskEnd,
+    task: &Task,
+    policy: &Policy,
+) -> TaskBody {
     let body = match end {
-        TaskEnd::Refused { reason, message } => Body::refused(reason, message),
+        TaskEnd::Refused { reason, message } => TaskBody::refused(reason, message),
         TaskEnd::Answered { by, text, .. } => {
-            let was_asked_for = by.name.as_str() == task.specialist;
-            let reason = reason(entries, place).filter(|_| !was_asked_for);
-            let message = reason.map(|reason| messages::fell_back(reason, task, &by.name, policy));
-            Body {
-                specialist: Some(by.name.to_string()),
+            let was_asked_for = by.as_str() == task.specialist;
+            let reason = reason(entries, place, &by, task);
+            let message = reason.map(|reason| messages::fell_back(reason, task, &by, policy));
+            TaskBody {
+                specialist: Some(by.to_string()),
                 answer: Some(text),
                 reason,
                 message,
-                ..Body::new(if was_asked_for { Status::Answered } else { Status::FellBack })
+                ..TaskBody::new(if was_asked_for { Status::Answered } else { Status::FellBack })
             }
         }
         TaskEnd::Failed => {
-            let reason = reason(entries, place).unwrap_or(Reason::AgentError);
+            let reason = first_reason(entries, place).unwrap_or(Reason::AgentError);
             let last = invocations(entries)
                 .into_iter()
                 .rfind(|invocation| invocation.task == Some(place))
                 .map(|invocation| invocation.specialist.to_string());
-            Body {
+            TaskBody {
                 specialist: last,
                 reason: Some(reason),
                 message: Some(messages::failed(reason)),
-                ..Body::new(Status::Failed)
+                ..TaskBody::new(Status::Failed)
             }
         }
     };
-    let account = account(entries);
-    let is_low = account.filter(|account| {
-        body.status != Status::Refused && account.has_reached(policy.session.warn_at)
-    });
-    let warning = is_low.map(|account| messages::little_left(&account));
-    let advice = advice(entries, place);
     let sentences: Vec<String> =
-        body.message.iter().cloned().chain(advice).chain(warning).collect();
-    let body = Body {
+        body.message.iter().cloned().chain(advice(entries, place)).collect();
+    let body = TaskBody {
         attempts: attempts(entries, place),
-        budget: account.map(|account| account.left()),
         message: (!sentences.is_empty()).then(|| sentences.join(" ")),
         ..body
     };
     messages::with_task(body, task)
 }
 
+/// The body with what is left of the session's budget, and a warning when that is little.
+fn with_budget(mut body: Body, entries: &[Entry], policy: &Policy) -> Body {
+    let account = account(entries);
+    let is_low = account.filter(|account| {
+        body.whole.status != Status::Refused && account.has_reached(policy.session.warn_at)
+    });
+    if let Some(account) = is_low {
+        let sentences = body.whole.message.into_iter().chain([messages::little_left(&account)]);
+        body.whole.message = Some(sentences.collect::<Vec<String>>().join(" "));
+    }
+    Body { budget: account.map(|account| account.left()), ..body }
+}
+
+/// Why the specialist that answered is not the one that was asked for; `None` if it is.
+pub(crate) fn reason(
+    entries: &[Entry],
+    place: usize,
+    by: &SpecialistName,
+    task: &Task,
+) -> Option<Reason> {
+    first_reason(entries, place).filter(|_| by.as_str() != task.specialist)
+}
+
 /// The attempts of a task.
 fn attempts(entries: &[Entry], place: usize) -> u64 {
     let is_start = |entry: &&Entry| matches!(entry.fact, Fact::AttemptStarted { .. });
-    of_task(entries, place).filter(is_start).count() as u64
+    super::of_task(entries, place).filter(is_start).count() as u64
 }
 
 /// What the supervisor can do about a failure, where the reason alone does not tell.
 fn advice(entries: &[Entry], place: usize) -> Option<String> {
     let mut specialist = None;
-    of_task(entries, place).fold(None, |advice, entry| match &entry.fact {
+    super::of_task(entries, place).fold(None, |advice, entry| match &entry.fact {
         Fact::InvocationStarted { specialist: invoked } => {
             specialist = Some(invoked);
             advice
@@ -85,14 +144,16 @@ fn advice(entries: &[Entry], place: usize) -> Option<String> {
 /// Why the specialist that was asked for is not the one that answers. The first reason stands,
 /// since what went wrong afterwards went wrong because of it; but a guardrail's block and a stop
 /// are the reason also where another specialist had failed before.
-fn reason(entries: &[Entry], place: usize) -> Option<Reason> {
+fn first_reason(entries: &[Entry], place: usize) -> Option<Reason> {
     let reason = |entry: &Entry| match &entry.fact {
         Fact::Chosen { detour, .. } => *detour,
+        Fact::Resumed { reason } => *reason,
+        Fact::Stopped => Some(Reason::Stopped),
         Fact::CircuitRejected { .. } => Some(Reason::CircuitOpen),
         Fact::InvocationEnded { failure } => *failure,
         _ => None,
     };
-    let reasons: Vec<Reason> = of_task(entries, place).filter_map(reason).collect();
+    let reasons: Vec<Reason> = super::of_task(entries, place).filter_map(reason).collect();
     let is_final = |reason: &&Reason| matches!(reason, Reason::Guardrail | Reason::Stopped);
     reasons.iter().find(is_final).or(reasons.first()).copied()
 }

@@ -6,7 +6,7 @@ use super::{invocations, is_refused};
 use crate::ids::SpecialistName;
 use crate::incident::{Incident, Owner};
 use crate::journal::{Entry, Fact};
-use crate::outcome::{Reason, Status};
+use crate::outcome::Reason;
 use crate::policy::Policy;
 use crate::units::{MicroUsd, Timestamp, Tokens};
 use crate::wire::caller::Caller;
@@ -57,7 +57,10 @@ fn of_task(entries: &[Entry], owner: &Owner, place: usize) -> Vec<Incident> {
                 }
             }
             Fact::InvocationEnded { failure } => {
-                if let (Some(invocation), Some(reason)) = (invocations.next(), failure) {
+                let invocation = invocations.next();
+                // What was stopped since others had answered is no incident.
+                let failure = failure.as_ref().filter(|reason| **reason != Reason::Stopped);
+                if let (Some(invocation), Some(reason)) = (invocation, failure) {
                     incidents.push(Incident {
                         attempts: invocation.attempts,
                         latency: invocation.latency(),
@@ -70,8 +73,7 @@ fn of_task(entries: &[Entry], owner: &Owner, place: usize) -> Vec<Incident> {
             }
             Fact::TaskEnded { status, specialist, .. } => {
                 ended_at = *at;
-                let has_answered = matches!(status, Status::Answered | Status::FellBack);
-                answered_by = specialist.clone().filter(|_| has_answered);
+                answered_by = specialist.clone().filter(|_| status.is_answer());
             }
             _ => {}
         }

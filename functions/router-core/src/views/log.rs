@@ -15,15 +15,15 @@ use crate::wire::reply::Body;
 /// Writes the line, and completes the request's span, at `now`.
 pub(crate) fn write(entries: &[Entry], body: &Body, now: Timestamp) {
     let span = Span::current();
-    span.record("specialist.used", body.specialist.as_deref());
-    span.record("status", body.status.as_str());
-    span.record("reason", body.reason.map(Reason::as_str));
+    span.record("specialist.used", body.whole.specialist.as_deref());
+    span.record("status", body.whole.status.as_str());
+    span.record("reason", body.whole.reason.map(Reason::as_str));
     let invocations = invocations(entries);
     let sum = |of: fn(&Invocation<'_>) -> u64| -> u64 { invocations.iter().map(of).sum() };
     let took: Duration = entries.first().map_or(Duration::ZERO, |first| now.since(first.at));
     let overhead = overhead(entries, &invocations, now);
     info!(
-        attempts = body.attempts,
+        attempts = body.whole.attempts,
         input_tokens = sum(|invocation| invocation.used.all_input().0),
         output_tokens = sum(|invocation| invocation.used.all_output().0),
         cost_micro_usd = sum(|invocation| invocation.charge.cost.0),

@@ -9,12 +9,16 @@ use crate::ledger::{Account, Exhausted, Limit};
 use crate::outcome::Reason;
 use crate::policy::Policy;
 use crate::units::MicroUsd;
-use crate::wire::reply::{Body, echo};
+use crate::wire::reply::{TaskBody, echo};
 use crate::wire::tools::{Task, names};
 
 /// The body with the words of the task that are echoed.
-pub(crate) fn with_task(body: Body, task: &Task) -> Body {
-    Body { asked: Some(echo(&task.specialist)), task_id: task.task_id.as_deref().map(echo), ..body }
+pub(crate) fn with_task(body: TaskBody, task: &Task) -> TaskBody {
+    TaskBody {
+        asked: Some(echo(&task.specialist)),
+        task_id: task.task_id.as_deref().map(echo),
+        ..body
+    }
 }
 
 /// The request goes in circles.
@@ -42,6 +46,25 @@ pub(crate) fn ledger_unavailable() -> String {
 /// An operator has stopped all calls.
 pub(crate) fn stopped() -> String {
     "All specialists are switched off at the moment. Answer the user with what you have.".to_owned()
+}
+
+/// The task had not begun when it was no longer needed, or could not be done.
+pub(crate) fn not_reached() -> String {
+    "This task was not begun.".to_owned()
+}
+
+/// With the answer before in it, the stage's request is too long.
+pub(crate) fn stage_too_long(bytes: usize, most: usize) -> String {
+    format!(
+        "With the answer before in it, `request` has {bytes} bytes; at most {most} are allowed."
+    )
+}
+
+/// So little is left that several specialists are not asked at once.
+pub(crate) fn one_at_a_time() -> String {
+    "This session's budget is nearly used up, so no several tasks are taken at once. Ask one \
+     specialist for what matters most, or answer the user with what you have."
+        .to_owned()
 }
 
 /// Every specialist that could be asked fails too often, or is switched off.
@@ -147,6 +170,21 @@ pub(crate) fn fell_back(
             format!("`{asked}` could not answer ({}); `{answered}` answered.", other.as_str())
         }
     }
+}
+
+/// Which of several tasks have no answer, by their ids or places, and why.
+pub(crate) fn missing(results: &[TaskBody]) -> String {
+    let named = |(place, result): (usize, &TaskBody)| {
+        let name = match &result.task_id {
+            Some(id) => format!("`{}`", id.escape_debug()),
+            None => format!("task {}", place + 1),
+        };
+        let reason = result.reason.map_or("agent_error", Reason::as_str);
+        format!("{name} ({reason})")
+    };
+    let missing = results.iter().enumerate().filter(|(_, result)| !result.status.is_answer());
+    let named: Vec<String> = missing.map(named).collect();
+    format!("Without an answer: {}. Answer the user with what you have.", named.join(", "))
 }
 
 /// Why no specialist answered.

@@ -29,6 +29,7 @@ pub fn of(entries: &[Entry], session: Option<&RootSession>, request_id: &str) ->
 struct Tree<'e> {
     conversation: String,
     invocations: Vec<Invocation<'e>>,
+    has_several: bool,
     /// The holds that were asked for.
     holds: Vec<&'e Hold>,
     spans: Vec<Span>,
@@ -53,9 +54,11 @@ const REQUEST: usize = 0;
 
 impl<'e> Tree<'e> {
     fn new(id: TraceId, entries: &'e [Entry]) -> Self {
+        let is_task = |entry: &&Entry| matches!(entry.fact, Fact::Asked { .. });
         let mut tree = Self {
             conversation: id.to_string(),
             invocations: invocations(entries),
+            has_several: entries.iter().filter(is_task).count() > 1,
             holds: Vec::new(),
             spans: Vec::new(),
             open: Vec::new(),
@@ -69,6 +72,8 @@ impl<'e> Tree<'e> {
 
     fn take(&mut self, Entry { at, task, fact }: &'e Entry) {
         match fact {
+            // Of several tasks each has a decision of its own.
+            Fact::Asked { .. } if self.has_several => {}
             Fact::Asked { specialist, .. } => {
                 let name = specialist.as_ref().map_or("unknown".to_owned(), ToString::to_string);
                 self.add(REQUEST, [(key::ASKED, name.into())]);
@@ -330,6 +335,7 @@ fn not_held(why: NotHeld) -> (&'static str, bool) {
         NotHeld::OtherUser => ("other_user", false),
         NotHeld::Unusable => ("unusable", true),
         NotHeld::Repeated => ("repeated", false),
+        NotHeld::WithOthers => ("with_others", false),
         NotHeld::Unavailable => ("unavailable", true),
         NotHeld::AlreadySettled => ("already_settled", true),
     }

@@ -34,7 +34,19 @@ fn in_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::E
 /// The body of a reply, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Body {
-    /// What became of the request.
+    /// What became of the task; of several, what became of them as a whole.
+    #[serde(flatten)]
+    pub whole: TaskBody,
+    /// What became of each of several tasks, in their order.
+    pub results: Option<Vec<TaskBody>>,
+    /// What is left of the session's budget, where it was looked at.
+    pub budget: Option<BudgetLeft>,
+}
+
+/// What is told of one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskBody {
+    /// What became of it.
     pub status: Status,
     /// The specialist that answered; where none did, the one that was called last.
     pub specialist: Option<String>,
@@ -52,12 +64,40 @@ pub struct Body {
     pub message: Option<String>,
     /// Whether the answer was cut.
     pub truncated: bool,
-    /// What is left of the session's budget, where it was looked at.
-    pub budget: Option<BudgetLeft>,
+    /// The escalation that a person has.
+    pub ticket: Option<String>,
 }
 
 impl Body {
     /// A body that says no more than its status.
+    pub fn new(status: Status) -> Self {
+        Self::from(TaskBody::new(status))
+    }
+
+    /// The body of a request for which no specialist was called.
+    pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self::from(TaskBody::refused(reason, message))
+    }
+
+    /// What is told of the whole, and of each of several tasks.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &TaskBody> {
+        std::iter::once(&self.whole).chain(self.results.iter().flatten())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut TaskBody> {
+        std::iter::once(&mut self.whole).chain(self.results.iter_mut().flatten())
+    }
+}
+
+impl From<TaskBody> for Body {
+    fn from(whole: TaskBody) -> Self {
+        Self { whole, results: None, budget: None }
+    }
+}
+
+impl TaskBody {
+    /// What says no more than a status.
     pub fn new(status: Status) -> Self {
         Self {
             status,
@@ -69,11 +109,11 @@ impl Body {
             reason: None,
             message: None,
             truncated: false,
-            budget: None,
+            ticket: None,
         }
     }
 
-    /// The body of a request for which no specialist was called.
+    /// What is told of a task for which no specialist was called.
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
         let message = Some(message.into());
         Self { reason: Some(reason), message, ..Self::new(Status::Refused) }
@@ -94,8 +134,20 @@ mod tests {
         let body = Body::refused(Reason::BadRequest, "no");
         assert_eq!(
             serde_json::to_string(&body).unwrap(),
-            r#"{"status":"refused","specialist":null,"asked":null,"answer":null,"task_id":null,"attempts":0,"reason":"bad_request","message":"no","truncated":false,"budget":null}"#
+            r#"{"status":"refused","specialist":null,"asked":null,"answer":null,"task_id":null,"attempts":0,"reason":"bad_request","message":"no","truncated":false,"ticket":null,"results":null,"budget":null}"#
         );
+    }
+
+    #[test]
+    fn a_result_has_neither_results_nor_a_budget() {
+        let result =
+            TaskBody { answer: Some("there".to_owned()), ..TaskBody::new(Status::Answered) };
+        let body = Body { results: Some(vec![result]), ..Body::new(Status::Answered) };
+        let body = serde_json::to_value(&body).unwrap();
+        let result = body["results"][0].as_object().unwrap();
+        assert_eq!(result["answer"], "there");
+        assert!(!result.contains_key("results") && !result.contains_key("budget"));
+        assert_eq!(result.len(), 10);
     }
 
     #[test]

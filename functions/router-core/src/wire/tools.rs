@@ -4,8 +4,10 @@
 //! sentence that the model can act on: which argument, what was found, what is allowed.
 
 pub mod catalog;
+mod several;
 
 use serde_json::{Map, Value};
+pub use several::{Mode, PREVIOUS, Several};
 
 use crate::json::kind;
 use crate::policy::Policy;
@@ -18,11 +20,16 @@ pub const MAX_ARGUMENT_BYTES: usize = 100_000;
 /// A specialist's name, as a model may write it, has at most this many characters.
 const MAX_NAME_CHARS: usize = 100;
 
+/// The tools that are there, for a sentence.
+const TOOLS: &str = "`invoke_specialist_agent` or `invoke_specialists`";
+
 /// What a tool is asked to do, with its arguments checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToolRequest {
     /// One sub-task to one specialist.
     InvokeSpecialistAgent(Task),
+    /// Several sub-tasks.
+    InvokeSpecialists(Several),
 }
 
 /// One sub-task for one specialist.
@@ -103,6 +110,14 @@ impl Arguments {
 }
 
 impl ToolRequest {
+    /// The tasks, in their order.
+    pub fn tasks(&self) -> &[Task] {
+        match self {
+            Self::InvokeSpecialistAgent(task) => std::slice::from_ref(task),
+            Self::InvokeSpecialists(several) => &several.tasks,
+        }
+    }
+
     /// Checks a call of `tool`.
     ///
     /// # Errors
@@ -113,11 +128,12 @@ impl ToolRequest {
             "invoke_specialist_agent" => {
                 Ok(Self::InvokeSpecialistAgent(Task::parse(arguments, policy)?))
             }
-            "invoke_specialists" | "read_scratchpad" | "escalate_to_human" => Err(bad(format!(
-                "The tool `{tool}` is not available here. Use `invoke_specialist_agent`."
-            ))),
+            "invoke_specialists" => Ok(Self::InvokeSpecialists(Several::parse(arguments, policy)?)),
+            "read_scratchpad" | "escalate_to_human" => {
+                Err(bad(format!("The tool `{tool}` is not available here. Use {TOOLS}.")))
+            }
             unknown => Err(bad(format!(
-                "There is no tool `{}`. Use `invoke_specialist_agent`.",
+                "There is no tool `{}`. Use {TOOLS}.",
                 echo(unknown).escape_debug()
             ))),
         }
@@ -191,6 +207,7 @@ mod tests {
         let arguments = Arguments::from_object(arguments.as_object().unwrap());
         match ToolRequest::parse(tool, &arguments, &policy()) {
             Ok(ToolRequest::InvokeSpecialistAgent(task)) => Ok(task),
+            Ok(ToolRequest::InvokeSpecialists(several)) => panic!("{several:?}"),
             Err(bad) => Err(bad.message),
         }
     }
@@ -286,7 +303,7 @@ mod tests {
 
     #[test]
     fn tools_that_are_not_there_yet_say_so() {
-        for tool in ["invoke_specialists", "read_scratchpad", "escalate_to_human"] {
+        for tool in ["read_scratchpad", "escalate_to_human"] {
             assert!(parse(tool, json!({})).unwrap_err().contains("is not available here"));
         }
     }

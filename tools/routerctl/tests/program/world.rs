@@ -74,7 +74,10 @@ impl World {
         let expires = now.after(Duration::from_secs(90));
         let payer = self.payer(owner);
         self.ledger
-            .reserve(&Reservation { payer, holds: &holds, now, asked, expires }, PLENTY)
+            .reserve(
+                &Reservation { payer, holds: &holds, now, asked, expires, only_below: None },
+                PLENTY,
+            )
             .await
     }
 

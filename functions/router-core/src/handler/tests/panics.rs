@@ -52,8 +52,8 @@ async fn a_panic_anywhere_is_answered_and_loses_neither_hold_nor_metric_nor_inci
     for call in 1.. {
         let Some((played, orders)) = play_with_panic(call).await else { break };
         let Played { reply, account, holds, data, entries, incidents, .. } = played;
-        assert!(matches!(reply.body.status, Status::Failed | Status::FellBack), "{call}");
-        assert!(!format!("{:?}", reply.body.message).contains("trap"), "{call}");
+        assert!(matches!(reply.body.whole.status, Status::Failed | Status::FellBack), "{call}");
+        assert!(!format!("{:?}", reply.body.whole.message).contains("trap"), "{call}");
         assert_eq!(reply.session_attributes["root_session_id"], "s", "{call}");
 
         // One call can panic, so at most one of these does not happen.
@@ -87,8 +87,13 @@ async fn an_attempt_that_panicked_is_charged_as_unknown() {
     let (played, _) = play_with_panic(4).await.unwrap();
     assert_eq!(played.account.spent, crate::doubles::unknown_usage_of_orders());
     let body = &played.reply.body;
-    assert_eq!((body.reason, body.asked.as_deref()), (Some(Reason::AgentError), Some("orders")));
-    assert!(body.message.as_ref().unwrap().starts_with("Something went wrong. Answer the user"));
+    assert_eq!(
+        (body.whole.reason, body.whole.asked.as_deref()),
+        (Some(Reason::AgentError), Some("orders"))
+    );
+    assert!(
+        body.whole.message.as_ref().unwrap().starts_with("Something went wrong. Answer the user")
+    );
     assert_eq!(played.metric("SpecialistErrors"), Some(1.0));
     assert_eq!(played.incidents.len(), 1);
 }

@@ -117,12 +117,18 @@ impl Reserving {
             Ok(None) => return Next::Send(self),
             Ok(Some(holds)) => Ok(Holds { expired_holds: self.expired_holds, ..holds }),
             Err(ReserveError::Exhausted(exhausted)) => {
-                let expired_holds = self.expired_holds;
-                Err(ReserveError::Exhausted(Exhausted { expired_holds, ..exhausted }))
+                Err(ReserveError::Exhausted(self.with_expired(exhausted)))
+            }
+            Err(ReserveError::NearlyExhausted(exhausted)) => {
+                Err(ReserveError::NearlyExhausted(self.with_expired(exhausted)))
             }
             Err(error) => Err(error),
         };
         Next::Done(reserved)
+    }
+
+    fn with_expired(&self, exhausted: Exhausted) -> Exhausted {
+        Exhausted { expired_holds: self.expired_holds, ..exhausted }
     }
 
     /// `None`: there is another request.
@@ -301,11 +307,8 @@ impl Reserving {
             self.is_begun_again = false;
             return self.take(reservation);
         }
-        if let Some(times) = session.times_seen(reservation) {
-            return Err(ReserveError::Repeated { times });
-        }
-        if let Some(exhausted) = session.account().exhausted_by(&reservation.demand()) {
-            return Err(ReserveError::Exhausted(exhausted));
+        if let Some(refusal) = session.refuse(reservation) {
+            return Err(refusal);
         }
         // Only money that was drawn can have been missing.
         let cost = i128::from(reservation.demand().charge.cost.0);
@@ -331,13 +334,10 @@ impl Reserving {
         reservation: &Reservation<'_>,
     ) -> Result<Option<Holds>, ReserveError> {
         let empty = unbegun(reservation);
-        if let Some(times) = empty.times_seen(reservation) {
-            return Err(ReserveError::Repeated { times });
+        if let Some(refusal) = empty.refuse(reservation) {
+            return Err(refusal);
         }
         let demand = reservation.demand();
-        if let Some(exhausted) = empty.account().exhausted_by(&demand) {
-            return Err(ReserveError::Exhausted(exhausted));
-        }
         self.open(reservation, Draws::blocks(reservation, |_| Some(demand.charge.cost.0)))
     }
 

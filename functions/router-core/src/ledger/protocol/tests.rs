@@ -18,7 +18,7 @@ use crate::ledger::{Exhausted, HoldRequest, Holds, Payer, Reservation, ReserveEr
 use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
 use crate::store::{Answer, Item, ItemKey, Request};
 use crate::store::{Value, memory};
-use crate::units::{Learnt, MicroUsd, Moment, Timestamp, Tokens};
+use crate::units::{Learnt, MicroUsd, Moment, Share, Timestamp, Tokens};
 
 /// The middle of 2026-05-28.
 const NOON: Timestamp = Timestamp(1_779_969_600_000);
@@ -40,6 +40,7 @@ struct Book {
     now: Timestamp,
     /// How often a reservation may be begun.
     rounds: u32,
+    only_below: Option<Share>,
     /// How many requests the last reservation or settlement made.
     requests: usize,
     /// How long the last reservation waited before each of its requests.
@@ -66,6 +67,7 @@ impl Book {
             fingerprint: None,
             now: NOON,
             rounds: reserving::ROUNDS,
+            only_below: None,
             requests: 0,
             pauses: Vec::new(),
         }
@@ -115,6 +117,7 @@ impl Book {
             now: self.now,
             asked: Learnt::at(self.now, Moment::default()),
             expires: self.now.after(HOLD_LIFE),
+            only_below: self.only_below,
         };
         let mut pauses = Vec::new();
         let mut reserving = Reserving::begin(&reservation).unwrap().with_rounds(self.rounds);
@@ -406,12 +409,12 @@ fn the_same_request_is_asked_as_often_as_it_may_be() {
     book.take(&[&id(0)], 1_000).unwrap();
     book.take(&[&id(1)], 1_000).unwrap();
     let refused = book.take(&[&id(2)], 1_000);
-    assert!(matches!(refused, Err(ReserveError::Repeated { times: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(ReserveError::Repeated { times: 2, .. })), "{refused:?}");
     let mut book =
         Book { limits: SessionLimits { max_repeats: Some(1), ..book.limits }, ..Book::new() };
     book.fingerprint = Some(Fingerprint::of(&book.specialist, "Where is it?"));
     let together = book.take(&[&id(0), &id(1)], 1_000);
-    assert!(matches!(together, Err(ReserveError::Repeated { times: 0 })), "{together:?}");
+    assert!(matches!(together, Err(ReserveError::Repeated { times: 0, .. })), "{together:?}");
 }
 
 #[test]
@@ -421,7 +424,7 @@ fn a_request_is_not_made_more_often_at_once_than_it_may_be_in_all() {
     book.take(&[&id(0)], 1_000).unwrap();
     book.fingerprint = Some(Fingerprint::of(&book.specialist, "Where is it?"));
     let together = book.take(&[&id(1), &id(2), &id(3)], 1_000);
-    assert!(matches!(together, Err(ReserveError::Repeated { times: 0 })), "{together:?}");
+    assert!(matches!(together, Err(ReserveError::Repeated { times: 0, .. })), "{together:?}");
     assert_eq!(book.numbers()[0], 1, "none of them is taken");
     book.take(&[&id(1), &id(2)], 1_000).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Body, echo};
+use super::{Body, TaskBody, echo};
 use crate::ids::RootSession;
 use crate::wire::caller::{Attributes, ROOT_SESSION_ID, ROUTER_HOPS};
 use crate::wire::event::Form;
@@ -33,53 +33,48 @@ pub struct Reply {
 impl Reply {
     /// The reply as JSON text in the event's own form, at most [`MAX_REPLY_BYTES`] long.
     ///
-    /// What does not fit is given up in this order: attributes that are not ours, echoed
-    /// names longer than any that Bedrock allows, the end of the answer, the end of the
-    /// message.
+    /// What does not fit is given up in this order: attributes that are not ours, echoed names
+    /// longer than any that Bedrock allows, the ends of the longest answers, what else is said of
+    /// each of several tasks, the end of the message.
     pub fn render(mut self, form: &Form) -> String {
         let mut form = form.clone();
-        if self.room(&form) < MIN_ROOM_BYTES {
+        if !self.has_room(&form) {
             self.session_attributes.retain(|name, value| is_ours(name, value));
             self.prompt_session_attributes.clear();
         }
-        if self.room(&form) < MIN_ROOM_BYTES {
+        if !self.has_room(&form) {
             form.shorten_echoes();
         }
-        if self.size(&form) > MAX_REPLY_BYTES
-            && let Some(answer) = self.body.answer.take()
-        {
-            self.body.truncated = true;
-            self.body.answer = self.longest_fit(&form, &answer, |body| &mut body.answer);
-        }
-        if self.size(&form) > MAX_REPLY_BYTES
-            && let Some(message) = self.body.message.take()
-        {
-            self.body.message = self.longest_fit(&form, &message, |body| &mut body.message);
+        for texts in TEXTS {
+            self.cut(&form, texts);
         }
         self.write(&form)
     }
 
-    /// The longest beginning of `text`, which is too long as a whole, that fits when it is put
-    /// into `field`.
-    fn longest_fit(
-        &self,
-        form: &Form,
-        text: &str,
-        field: impl Fn(&mut Body) -> &mut Option<String>,
-    ) -> Option<String> {
-        let fits = |end: usize| {
-            let mut candidate = self.clone();
-            *field(&mut candidate.body) = Some(text[..end].to_owned());
-            candidate.size(form) <= MAX_REPLY_BYTES
-        };
+    /// Where the reply is too long, cuts the longest of these texts to the common length with which
+    /// it just fits.
+    fn cut(&mut self, form: &Form, texts: Texts) {
+        if self.size(form) <= MAX_REPLY_BYTES {
+            return;
+        }
+        let mut uncut = self.body.clone();
+        let lengths = texts(&mut uncut).into_iter().flatten().map(|text| text.len());
+        let longest = lengths.max().unwrap_or(0);
         // Escaping only grows a text, so nothing past the limit can fit.
-        let ends: Vec<usize> = text
-            .char_indices()
-            .map(|(start, character)| start + character.len_utf8())
-            .take_while(|end| *end < text.len().min(MAX_REPLY_BYTES))
-            .collect();
-        let fitting = ends.partition_point(|end| fits(*end));
-        Some(text[..fitting.checked_sub(1).map_or(0, |last| ends[last])].to_owned())
+        let (mut length, mut too_long) = (0, longest.min(MAX_REPLY_BYTES));
+        while too_long > length + 1 {
+            let middle = length + (too_long - length) / 2;
+            self.body = cut_to(middle, &uncut, texts);
+            if self.size(form) <= MAX_REPLY_BYTES { length = middle } else { too_long = middle }
+        }
+        self.body = cut_to(length, &uncut, texts);
+    }
+
+    /// Whether there is room for the body: for all of it but its texts at least.
+    fn has_room(&self, form: &Form) -> bool {
+        let bare = TEXTS.iter().fold(self.body.clone(), |body, texts| cut_to(0, &body, *texts));
+        let bare = to_json(&bare);
+        self.room(form) >= MIN_ROOM_BYTES && self.wrap(form, &bare).len() <= MAX_REPLY_BYTES
     }
 
     /// What an empty body leaves of the limit.
@@ -129,6 +124,42 @@ impl Reply {
             prompt_session_attributes: &self.prompt_session_attributes,
         }
     }
+}
+
+/// Some of a body's texts.
+type Texts = fn(&mut Body) -> Vec<&mut Option<String>>;
+
+/// The texts that may be cut, in the order in which they are.
+const TEXTS: [Texts; 3] = [answers, words_of_results, message];
+
+fn answers(body: &mut Body) -> Vec<&mut Option<String>> {
+    body.parts_mut().map(|part| &mut part.answer).collect()
+}
+
+fn words_of_results(body: &mut Body) -> Vec<&mut Option<String>> {
+    let mut words = Vec::new();
+    for TaskBody { message, asked, task_id, .. } in body.results.iter_mut().flatten() {
+        words.extend([message, asked, task_id]);
+    }
+    words
+}
+
+fn message(body: &mut Body) -> Vec<&mut Option<String>> {
+    vec![&mut body.whole.message]
+}
+
+/// The body with these texts cut to at most `length` bytes. Where that cuts an answer, it says so.
+fn cut_to(length: usize, body: &Body, texts: Texts) -> Body {
+    let mut cut = body.clone();
+    for text in texts(&mut cut).into_iter().flatten() {
+        text.truncate(text.floor_char_boundary(length));
+    }
+    let size = |part: &TaskBody| part.answer.as_ref().map(String::len);
+    for (part, before) in cut.parts_mut().zip(body.parts()) {
+        part.truncated |= size(part) < size(before);
+    }
+    cut.whole.truncated |= cut.results.iter().flatten().any(|result| result.truncated);
+    cut
 }
 
 impl Form {
@@ -236,7 +267,8 @@ mod tests {
     }
 
     fn reply(answer: &str) -> Reply {
-        let body = Body { answer: Some(answer.to_owned()), ..Body::new(Status::Answered) };
+        let answer = Some(answer.to_owned());
+        let body = Body::from(TaskBody { answer, ..TaskBody::new(Status::Answered) });
         Reply {
             body,
             reprompt: false,
