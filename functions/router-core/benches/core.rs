@@ -20,7 +20,7 @@ use router_core::routing::{self, Ask};
 use router_core::units::{MicroUsd, Timestamp, TokenUse, Tokens};
 use router_core::views;
 use router_core::wire::event::Event;
-use router_core::wire::reply::{Body, Reply};
+use router_core::wire::reply::{Body, Reply, TaskBody};
 use router_core::wire::tools::ToolRequest;
 
 fn main() {
@@ -91,12 +91,12 @@ fn decide(bencher: Bencher<'_, '_>, specialists: usize) {
 #[divan::bench(args = [300, 8_000, 30_000])]
 fn render_reply(bencher: Bencher<'_, '_>, answer: usize) {
     let event = event();
-    let body = Body {
+    let body = Body::from(TaskBody {
         specialist: Some("billing".to_owned()),
         answer: Some("refund \"4711\" ".repeat(answer / 14)),
         attempts: 1,
-        ..Body::new(Status::Answered)
-    };
+        ..TaskBody::new(Status::Answered)
+    });
     let reply = Reply {
         body,
         reprompt: false,

@@ -10,7 +10,6 @@ use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::retry::RetryBudget;
 use crate::units::{Clock, Timestamp};
-use crate::views::messages;
 use crate::wire::caller::Caller;
 
 /// A request that is served.
@@ -56,13 +55,6 @@ pub(crate) enum TaskEnd {
     },
     /// Specialists were called, and none could answer. The journal says why.
     Failed,
-}
-
-impl TaskEnd {
-    /// The end of a task that has not begun and does not begin any more.
-    pub(crate) fn not_reached() -> Self {
-        Self::Refused { reason: Reason::NotReached, message: messages::not_reached() }
-    }
 }
 
 impl<P> Clone for Request<'_, P> {

@@ -9,6 +9,7 @@ mod answer;
 mod attempts;
 mod candidates;
 mod context;
+mod holds;
 mod parallel;
 mod pipeline;
 mod recovery;

@@ -57,6 +57,7 @@ fn of_gateway(tool: &Tool) -> Value {
         is_required: true,
         description: "The id of the conversation, the same in all its calls: they share a budget"
             .to_owned(),
+        items: Vec::new(),
     };
     let arguments: Vec<&Argument> = [&session].into_iter().chain(&tool.arguments).collect();
     json!({
@@ -68,7 +69,7 @@ fn of_gateway(tool: &Tool) -> Value {
 
 fn of_function(tool: &Tool) -> Value {
     let parameter = |argument: &Argument| {
-        let Argument { name, kind, is_required, description } = argument;
+        let Argument { name, kind, is_required, description, .. } = argument;
         let parameter =
             json!({ "type": kind, "required": is_required, "description": description });
         ((*name).to_owned(), parameter)
@@ -112,8 +113,12 @@ fn openapi(tools: &[Tool]) -> Value {
 /// The JSON Schema of an object with these arguments.
 fn object(arguments: &[&Argument]) -> Value {
     let property = |argument: &&Argument| {
-        let Argument { name, kind, description, .. } = *argument;
-        ((*name).to_owned(), json!({ "type": kind, "description": description }))
+        let Argument { name, kind, description, items, .. } = *argument;
+        let mut property = json!({ "type": kind, "description": description });
+        if !items.is_empty() {
+            property["items"] = object(&items.iter().collect::<Vec<_>>());
+        }
+        ((*name).to_owned(), property)
     };
     let required = arguments.iter().filter(|argument| argument.is_required);
     json!({

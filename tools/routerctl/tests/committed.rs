@@ -91,9 +91,11 @@ fn the_gateway_offers_the_tools_of_any_policy() {
     let path =
         "/Resources/Target/Properties/TargetConfiguration/Mcp/Lambda/ToolSchema/InlinePayload";
     let mut expected = schema("gateway");
-    let properties = &mut expected[0]["InputSchema"]["Properties"];
-    properties["specialist_type"]["Description"] = "SpecialistType".into();
-    properties["intent"]["Description"] = "Intent".into();
+    for task in ["/0/InputSchema", "/1/InputSchema/Properties/tasks/Items"] {
+        let properties = &mut expected.pointer_mut(task).unwrap()["Properties"];
+        properties["specialist_type"]["Description"] = "SpecialistType".into();
+        properties["intent"]["Description"] = "Intent".into();
+    }
     assert_eq!(in_any_order(stack.pointer(path).unwrap()), in_any_order(&expected));
 }
 

@@ -80,10 +80,10 @@ pub fn kept_stages(pipeline: &Pipeline<'_>, stages: &[Stage]) -> Option<Item> {
         ("expires_at", Value::number(until.epoch_seconds())),
     ]);
     for (place, Stage { by, reason, answer }) in stages.iter().enumerate() {
-        item.set(&format!("by_{place}"), Value::text(by.as_str()));
-        item.set(&format!("answer_{place}"), Value::text(answer));
+        item.set(format!("by_{place}"), Value::text(by.as_str()));
+        item.set(format!("answer_{place}"), Value::text(answer));
         if let Some(reason) = reason {
-            item.set(&format!("reason_{place}"), Value::text(reason.as_str()));
+            item.set(format!("reason_{place}"), Value::text(reason.as_str()));
         }
     }
     let bytes: usize = stages.iter().map(|stage| stage.answer.len()).sum();

@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use super::attempts::Granted;
 use super::context::TaskContext;
 use super::recovery::recovered;
-use super::run::{Progress, Ready, TaskRun, Turn, run};
+use super::run::{Progress, Ready, TaskRun, Turn, not_reached, run};
 use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::guard::guarded;
@@ -36,7 +36,7 @@ pub(crate) async fn parallel<P: Ports>(
     let ends = tasks.iter().map(|_| None).collect();
     let mut several = SeveralRuns { request, tasks, stops: &stops, wanted, ends };
     several.run().await;
-    several.ends.into_iter().map(|end| end.unwrap_or_else(TaskEnd::not_reached)).collect()
+    several.ends.into_iter().map(|end| end.unwrap_or_else(not_reached)).collect()
 }
 
 struct SeveralRuns<'t, P> {
@@ -55,7 +55,7 @@ type Begun<'t, P> = (TaskRun<'t, P>, Ready<'t>);
 /// Where a task goes on.
 enum Start<'t, P> {
     /// With a hold that was asked for together with those of others, or without it.
-    Granted(Begun<'t, P>, Result<Granted, Progress>),
+    Granted(Box<(Begun<'t, P>, Result<Granted, Progress>)>),
     /// At its beginning.
     Alone,
 }
@@ -127,7 +127,7 @@ impl<'t, P: Ports> SeveralRuns<'t, P> {
                         |(run, ready): &Begun<'t, P>, taken| Ok(run.granted(ready, taken));
                     starts.extend(begun.into_iter().zip(&taken).map(|(begun, taken)| {
                         let granted = granted(&begun, taken);
-                        (place_of(&begun), Start::Granted(begun, granted))
+                        (place_of(&begun), Start::Granted(Box::new((begun, granted))))
                     }));
                     break;
                 }
@@ -144,7 +144,7 @@ impl<'t, P: Ports> SeveralRuns<'t, P> {
                     {
                         self.refuse_the_rest(*reason, message);
                     }
-                    starts.push((place_of(&begun), Start::Granted(begun, granted)));
+                    starts.push((place_of(&begun), Start::Granted(Box::new((begun, granted)))));
                 } else {
                     others.push(begun);
                 }
@@ -172,7 +172,8 @@ impl<'t, P: Ports> SeveralRuns<'t, P> {
         async move {
             let answering = guarded("a task", async {
                 match start {
-                    Start::Granted((mut run, ready), granted) => {
+                    Start::Granted(begun) => {
+                        let ((mut run, ready), granted) = *begun;
                         let turn = run.go_on(ready, granted).await;
                         run.finish(turn).await
                     }

@@ -7,7 +7,7 @@ use futures_util::future::join;
 
 use super::context::TaskContext;
 use super::recovery::recovered;
-use super::run::run;
+use super::run::{not_reached, run};
 use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::guard::guarded;
@@ -73,9 +73,8 @@ pub(crate) async fn pipeline<P: Ports>(
     if answered.len() == tasks.len() && tasks.len() > 1 {
         purse.forget_stages(&fingerprint, within()).await;
     }
-    let not_reached = |task: &Task| (task.clone(), TaskEnd::not_reached());
     let reached = ends.len();
-    ends.extend(tasks.iter().skip(reached).map(not_reached));
+    ends.extend(tasks.iter().skip(reached).map(|task| (task.clone(), not_reached())));
     ends
 }
 

@@ -34,15 +34,15 @@ impl Charge {
 }
 
 /// Faults that are treated alike.
-struct Row {
+pub(crate) struct Row {
     /// What happens, in words.
     what: &'static str,
     /// The faults, by whom they are had, and what one attempt of each is charged.
     faults: &'static [(&'static [Cast], &'static str, Charge)],
     /// What the supervisor is told.
-    reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Attempts of one specialist, where the fault lasts.
-    attempts: u64,
+    pub(crate) attempts: u64,
     /// Whether the fault counts against the specialist's circuit.
     counts: bool,
 }
@@ -247,10 +247,10 @@ const OTHERS: [&str; 7] = [
 ];
 
 /// One fault of the table.
-struct Case {
-    fault: &'static str,
-    charge: Charge,
-    row: &'static Row,
+pub(crate) struct Case {
+    pub(crate) fault: &'static str,
+    pub(crate) charge: Charge,
+    pub(crate) row: &'static Row,
 }
 
 impl Row {
@@ -268,7 +268,7 @@ pub(crate) fn policy_where(is_about_time: bool) -> String {
 }
 
 /// Goes through the table: a world for all that this cast does, and one for what takes its time.
-async fn each_case(cast: Cast, mut check: impl AsyncFnMut(&World, &Case, &str)) {
+pub(crate) async fn each_case(cast: Cast, mut check: impl AsyncFnMut(&World, &Case, &str)) {
     for is_about_time in [false, true] {
         let agents = Some(cast.of(&agents_with([])));
         let policy = Some(policy_where(is_about_time));
@@ -284,7 +284,7 @@ async fn each_case(cast: Cast, mut check: impl AsyncFnMut(&World, &Case, &str)) 
 macro_rules! for_each_cast {
     ($rule:ident) => {
         mod $rule {
-            use super::Cast;
+            use crate::support::Cast;
 
             #[tokio::test]
             async fn of_bedrock_agents() {
@@ -358,6 +358,8 @@ pub(crate) const GENERAL: (u64, u64) = (250, 360);
 pub(crate) fn charges(attempts: u64, charge: Charge) -> Vec<(u64, u64)> {
     (0..attempts).map(|_| charge.of_orders()).collect()
 }
+
+pub(crate) use for_each_cast;
 
 for_each_cast!(while_a_specialist_fails_the_fallback_answers_and_what_may_have_run_is_charged);
 

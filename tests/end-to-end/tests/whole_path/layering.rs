@@ -40,11 +40,11 @@ const FLOORS: [&[&str]; 10] = [
     &["budget", "views"],
     &["request"],
     &["deadline", "journal", "ports"],
-    &["invocation", "ledger", "routing"],
+    &["incident", "invocation", "ledger", "routing"],
     &["charge", "circuit", "metrics", "retry", "wire"],
-    &["incident", "policy", "trace"],
+    &["policy", "trace"],
     &["store"],
-    &["error", "ids", "json", "outcome", "stop", "units"],
+    &["error", "guard", "ids", "json", "outcome", "stop", "units"],
 ];
 
 fn floor_of(room: &str) -> usize {

@@ -13,6 +13,7 @@
 mod agentcore;
 mod agentcore_cases;
 mod bad_input;
+mod branches;
 mod budgets;
 mod circuits;
 mod concurrency;
@@ -40,6 +41,7 @@ mod routing;
 mod runtime;
 mod sessions;
 mod settings;
+mod several;
 mod shared_limits;
 mod storm;
 mod support;

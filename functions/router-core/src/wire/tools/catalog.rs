@@ -31,43 +31,87 @@ pub struct Argument {
     pub is_required: bool,
     /// What it is for; at most [`MOST_ARGUMENT_CHARS`] characters.
     pub description: String,
+    /// The arguments of each object in it, if it is an array.
+    pub items: Vec<Argument>,
 }
 
 /// The tools that the router carries out.
 pub fn tools(policy: &Policy) -> Vec<Tool> {
-    let argument = |name, kind, is_required, description: &str| Argument {
-        name,
-        kind,
-        is_required,
-        description: description.to_owned(),
-    };
-    vec![Tool {
+    vec![invoke_specialist_agent(policy), invoke_specialists(policy)]
+}
+
+fn invoke_specialist_agent(policy: &Policy) -> Tool {
+    Tool {
         name: "invoke_specialist_agent",
         description: "Has one department work on one request, and gives its answer in a JSON object \
                       with status, answer, reason, message and what is left of the budget.",
+        arguments: arguments_of_task(policy),
+    }
+}
+
+fn invoke_specialists(policy: &Policy) -> Tool {
+    let tasks = "The requests: a JSON array of objects, each with specialist_type, request and, where \
+                 you like, intent, confidence and task_id, as invoke_specialist_agent takes them. In a \
+                 pipeline, {{previous}} in a request stands for the answer before it";
+    Tool {
+        name: "invoke_specialists",
+        description: "Has departments work on several requests, at once or one after the other, and \
+                      gives in a JSON object the status of the whole and in results the answer to each.",
         arguments: vec![
-            argument("specialist_type", "string", true, &which_department(policy)),
+            Argument {
+                items: arguments_of_task(policy),
+                ..argument("tasks", "array", true, tasks)
+            },
             argument(
-                "request",
+                "mode",
                 "string",
                 true,
-                "What it is to do, in full sentences, with everything that it needs to know",
-            ),
-            argument("intent", "string", false, &which_intent(policy)),
-            argument(
-                "confidence",
-                "number",
-                false,
-                "How sure you are that it is this department's job, from 0 to 1",
+                "parallel: at once, where no request needs another's answer. pipeline: one after the \
+                 other, ending with the first that is not answered",
             ),
             argument(
-                "task_id",
+                "join",
                 "string",
                 false,
-                "A name of your own for this part, given back with its answer",
+                "For parallel: all waits for every answer, quorum for more than half of them, first \
+                 for one. Leave it out if you are not sure",
             ),
         ],
-    }]
+    }
+}
+
+fn arguments_of_task(policy: &Policy) -> Vec<Argument> {
+    vec![
+        argument("specialist_type", "string", true, &which_department(policy)),
+        argument(
+            "request",
+            "string",
+            true,
+            "What it is to do, in full sentences, with everything that it needs to know",
+        ),
+        argument("intent", "string", false, &which_intent(policy)),
+        argument(
+            "confidence",
+            "number",
+            false,
+            "How sure you are that it is this department's job, from 0 to 1",
+        ),
+        argument(
+            "task_id",
+            "string",
+            false,
+            "A name of your own for this part, given back with its answer",
+        ),
+    ]
+}
+
+fn argument(
+    name: &'static str,
+    kind: &'static str,
+    is_required: bool,
+    description: &str,
+) -> Argument {
+    Argument { name, kind, is_required, description: description.to_owned(), items: Vec::new() }
 }
 
 /// The departments for a supervisor's prompt: a line each, with what it is for and the kinds of
@@ -129,7 +173,7 @@ fn within_limit(named: String, unnamed: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::{Map, json};
+    use serde_json::{Map, Value, json};
 
     use super::*;
     use crate::doubles::policy;
@@ -158,16 +202,20 @@ mod tests {
     #[test]
     fn a_call_with_each_argument_that_is_told_of_is_understood() {
         for tool in tools(&policy()) {
-            let value = |argument: &Argument| match argument.kind {
-                "number" => json!(0.5),
-                _ => json!("orders"),
-            };
-            let told = |only_required: bool| -> Map<_, _> {
-                let arguments = tool.arguments.iter();
-                let arguments = arguments.filter(|argument| argument.is_required || !only_required);
+            fn told(arguments: &[Argument], only_required: bool) -> Map<String, Value> {
+                let value = |argument: &Argument| match (argument.name, argument.kind) {
+                    (_, "array") => json!([told(&argument.items, only_required)]),
+                    (_, "number") => json!(0.5),
+                    ("mode", _) => json!("parallel"),
+                    ("join", _) => json!("all"),
+                    _ => json!("orders"),
+                };
+                let is_told = |argument: &&Argument| argument.is_required || !only_required;
+                let arguments = arguments.iter().filter(is_told);
                 arguments.map(|argument| (argument.name.to_owned(), value(argument))).collect()
-            };
-            for arguments in [told(true), told(false)] {
+            }
+            for only_required in [true, false] {
+                let arguments = told(&tool.arguments, only_required);
                 let arguments = Arguments::from_object(&arguments);
                 assert!(ToolRequest::parse(tool.name, &arguments, &policy()).is_ok());
             }
@@ -180,7 +228,8 @@ mod tests {
             for tool in tools(&roster(size)) {
                 assert!((1..=1_200).contains(&tool.description.chars().count()));
                 assert!(tool.arguments.len() <= 5);
-                for argument in &tool.arguments {
+                let of_items = tool.arguments.iter().flat_map(|argument| &argument.items);
+                for argument in tool.arguments.iter().chain(of_items) {
                     let chars = argument.description.chars().count();
                     assert!((1..=MOST_ARGUMENT_CHARS).contains(&chars), "{argument:?}");
                 }
@@ -193,7 +242,7 @@ mod tests {
         let expected = "- warehouse_of_region_0: all of warehouse_of_region_0 \
                         (intents: repair_of_goods_0, return_of_goods_0)\n- any: all of any\n";
         assert_eq!(departments(&roster(1)), expected);
-        let [tool] = &tools(&roster(1))[..] else { panic!("one tool") };
+        let tool = &tools(&roster(1))[0];
         let department = "The department: warehouse_of_region_0 or any";
         assert_eq!(tool.arguments[0].description, department);
         let intent = "The kind of request: repair_of_goods_0 or return_of_goods_0. Leave it out if \

@@ -34,6 +34,15 @@ impl Ask {
         ask.argument("specialist_type", specialist).argument("request", request)
     }
 
+    /// Has several specialists asked, by a verified user: each with its name as the task's id.
+    pub(crate) fn several(mode: &str, tasks: &[(&str, &str)]) -> Self {
+        let task = |(specialist, request): &(&str, &str)| json!({ "specialist_type": specialist, "request": request, "task_id": specialist });
+        let tasks: Value = tasks.iter().map(task).collect();
+        let ask = Self::of("", "").without("specialist_type").without("request").verified();
+        let ask = ask.tool("invoke_specialists").argument("mode", mode);
+        ask.argument("tasks", tasks.to_string())
+    }
+
     pub(crate) fn orders(request: &str) -> Self {
         Self::of("orders", request)
     }

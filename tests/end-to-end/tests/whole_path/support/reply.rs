@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use stand_ins::events::{Form, MOST_REPLY_BYTES};
 
-const BODY_KEYS: [&str; 10] = [
+/// What is told of each task.
+const TASK_KEYS: [&str; 10] = [
     "status",
     "specialist",
     "asked",
@@ -15,10 +16,12 @@ const BODY_KEYS: [&str; 10] = [
     "reason",
     "message",
     "truncated",
-    "budget",
+    "ticket",
 ];
+/// What is told of the whole beside that.
+const BODY_KEYS: [&str; 2] = ["results", "budget"];
 const STATUSES: [&str; 4] = ["answered", "fell_back", "refused", "failed"];
-const REASONS: [&str; 25] = [
+const REASONS: [&str; 28] = [
     "unknown_specialist",
     "low_confidence",
     "circuit_open",
@@ -33,6 +36,9 @@ const REASONS: [&str; 25] = [
     "identity_not_verified",
     "deadline",
     "loop_detected",
+    "stopped",
+    "not_reached",
+    "max_rounds",
     "budget_steps",
     "budget_tokens",
     "budget_cost",
@@ -74,7 +80,45 @@ pub(crate) fn reply_mistakes(form: Form, event: &Value, bytes: &[u8]) -> Vec<Str
         return mistakes;
     };
     let found: BTreeSet<&str> = body.keys().map(String::as_str).collect();
-    must(found == BODY_KEYS.into(), format!("the body's keys are {found:?}"));
+    let expected: BTreeSet<&str> = TASK_KEYS.into_iter().chain(BODY_KEYS).collect();
+    must(found == expected, format!("the body's keys are {found:?}"));
+    match body["results"].as_array() {
+        None => task_mistakes(&body, &mut must),
+        Some(results) => several_mistakes(&body, results, &mut must),
+    }
+    if form != Form::Gateway {
+        envelope_mistakes(form, event, &reply, &body, &mut must);
+    }
+    mistakes
+}
+
+fn several_mistakes(
+    body: &Map<String, Value>,
+    results: &[Value],
+    must: &mut impl FnMut(bool, String),
+) {
+    for result in results {
+        let result = result.as_object().cloned().unwrap_or_default();
+        let found: BTreeSet<&str> = result.keys().map(String::as_str).collect();
+        must(found == TASK_KEYS.into(), format!("a result's keys are {found:?}"));
+        task_mistakes(&result, must);
+    }
+    let status = body["status"].as_str().unwrap_or_default();
+    let is_known = ["answered", "partial", "failed", "refused"].contains(&status);
+    must(is_known, format!("the status of several tasks is `{status}`"));
+    must(
+        (status == "answered") == body["reason"].is_null(),
+        format!("{status}, {}", body["reason"]),
+    );
+    for name in ["answer", "specialist", "asked", "task_id"] {
+        must(body[name].is_null(), format!("`{name}` of several tasks is {}", body[name]));
+    }
+    let attempts: u64 = results.iter().filter_map(|result| result["attempts"].as_u64()).sum();
+    must(body["attempts"] == attempts, format!("{} attempts of {attempts}", body["attempts"]));
+}
+
+/// What must hold for what is told of a task.
+fn task_mistakes(body: &Map<String, Value>, must: &mut impl FnMut(bool, String)) {
     let status = body["status"].as_str().unwrap_or_default();
     must(STATUSES.contains(&status), format!("status is `{status}`"));
     let reason = body["reason"].as_str();
@@ -93,10 +137,6 @@ pub(crate) fn reply_mistakes(form: Form, event: &Value, bytes: &[u8]) -> Vec<Str
         let length = body[name].as_str().unwrap_or_default().chars().count();
         must(length <= 100, format!("{length} characters of `{name}` are echoed"));
     }
-    if form != Form::Gateway {
-        envelope_mistakes(form, event, &reply, &body, &mut must);
-    }
-    mistakes
 }
 
 fn envelope_mistakes(
