@@ -454,7 +454,7 @@ async fn a_task_that_is_stopped_says_so_and_is_charged_what_its_attempt_had_used
     assert_eq!((routed.body.status, routed.body.reason), (Status::Failed, Some(Reason::Stopped)));
     assert_eq!(stage.ledger.account().spent, unknown_usage_of_orders());
     assert_eq!(stage.ledger.holds(), 0);
-    assert_eq!(routed.metric("SpecialistErrors", &[]), [1.0]);
+    assert_eq!(routed.metric("SpecialistErrors", &[]), [0.0]);
 }
 
 #[tokio::test]
