@@ -83,7 +83,7 @@ fn decide(bencher: Bencher<'_, '_>, specialists: usize) {
     let policy = Policy::parse(&text, Some(&agents)).unwrap();
     let event = event();
     let caller = event.caller.as_ref().unwrap();
-    let ask = Ask { specialist: "billing", confidence: Some(0.93) };
+    let ask = Ask { specialist: "billing", intent: None, confidence: Some(0.93) };
     bencher.bench(|| routing::decide(black_box(&ask), caller, &policy));
 }
 

@@ -13,18 +13,41 @@ use sha2::{Digest, Sha256};
 pub use lane::{Lane, specialist_session_id};
 pub use session::{MAX_SESSION_ID_BYTES, RootSession, SessionError, SessionMark, Tenant, UserMark};
 
-/// The name of a specialist: a letter, then letters, digits, `-` and `_`, 40 at most.
+/// The longest path of a specialist.
+const MAX_PATH_BYTES: usize = 100;
+
+/// The name of a specialist, or its path where it stands on a lower level: names with `/` between
+/// them, each a letter and then letters, digits, `-` and `_`, 40 at most, and 100 characters in all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpecialistName(Arc<str>);
 
 impl SpecialistName {
-    /// Reads a name; `None` when it is not one.
-    pub fn parse(name: &str) -> Option<Self> {
+    /// Reads a name or a path; `None` when it is not one.
+    pub fn parse(path: &str) -> Option<Self> {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let valid = (1..=40).contains(&name.len())
-            && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.bytes().all(is_part);
-        valid.then(|| Self(name.into()))
+        let is_name = |name: &str| {
+            (1..=40).contains(&name.len())
+                && name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.bytes().all(is_part)
+        };
+        let is_valid = path.len() <= MAX_PATH_BYTES && path.split('/').all(is_name);
+        is_valid.then(|| Self(path.into()))
+    }
+
+    /// The path of the specialist of this name on the level below; `None` when it is not a name, or
+    /// makes the path too long.
+    pub fn below(&self, name: &str) -> Option<Self> {
+        if name.contains('/') { None } else { Self::parse(&format!("{self}/{name}")) }
+    }
+
+    /// On which level it stands, from 1.
+    pub fn level(&self) -> usize {
+        self.0.split('/').count()
+    }
+
+    /// Whether it stands somewhere below `other`.
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// A name that stands in for one that was reported as a mistake. No policy has it.
@@ -155,9 +178,27 @@ mod tests {
             assert_eq!(SpecialistName::parse(name).unwrap().as_str(), name);
         }
         let too_long = "a".repeat(41);
-        for name in ["", "1a", "-a", "_a", "a b", "a/b", "é", &too_long] {
+        for name in ["", "1a", "-a", "_a", "a b", "é", &too_long] {
             assert_eq!(SpecialistName::parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_path_is_names_with_slashes_and_has_100_characters_at_most() {
+        let billing = SpecialistName::parse("billing").unwrap();
+        let refund = billing.below("refund").unwrap();
+        assert_eq!((refund.as_str(), refund.level(), billing.level()), ("billing/refund", 2, 1));
+        assert!(refund.is_below(&billing) && !billing.is_below(&billing));
+        assert!(!SpecialistName::parse("billings/refund").unwrap().is_below(&billing));
+        for name in ["", "1a", "a/b", "/", "a b"] {
+            assert_eq!(billing.below(name), None, "{name}");
+        }
+        for path in ["/a", "a/", "a//b", "a/1", "a/b/"] {
+            assert_eq!(SpecialistName::parse(path), None, "{path}");
+        }
+        let [part, rest] = [40, 18].map(|length| "a".repeat(length));
+        assert!(SpecialistName::parse(&format!("{part}/{part}/{rest}")).is_some());
+        assert!(SpecialistName::parse(&format!("{part}/{part}/{rest}a")).is_none());
     }
 
     #[test]

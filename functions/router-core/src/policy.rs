@@ -5,6 +5,7 @@
 //! the rest of the crate looks up names and compares numbers, and does not validate.
 
 mod agent;
+mod levels;
 mod reader;
 mod tables;
 mod value;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use agent::{AgentAlias, AgentCoreAgent, AgentRef, Model};
+pub use levels::{Listed, RouterNode};
 use reader::{Mistakes, Section};
 use tables::{
     Known, read_gateway_hour, read_session, read_several, read_specialists, read_tenant_day,
@@ -72,7 +74,10 @@ pub struct Policy {
     pub several: SeveralTasks,
     /// Always a key of `specialists`.
     fallback: SpecialistName,
+    /// Those that have an agent.
     specialists: BTreeMap<SpecialistName, Specialist>,
+    /// Those that have specialists of their own.
+    routers: BTreeMap<SpecialistName, RouterNode>,
 }
 
 /// The hard limits of one root session.
@@ -273,7 +278,7 @@ impl Policy {
         let mistakes = Mistakes::default();
         let root = Section::root(&table, &mistakes);
 
-        let names = root.peek_keys("specialists", SpecialistName::parse);
+        let names = tables::all_names(&table);
         let routing = root.required_section("routing");
         let fallback = routing.specialist("fallback", &names);
         let min_confidence = routing.fraction("min_confidence", 0.5);
@@ -285,7 +290,8 @@ impl Policy {
         let user_day = root.optional_section("user_day").as_ref().map(read_user_day);
         let gateway_hour = read_gateway_hour(&root.section("gateway_hour"));
         let several = read_several(&root.section("several"));
-        let specialists = read_specialists(&root, &Known { agents, names, fallback: &fallback });
+        let known = Known { agents, names, fallback: &fallback };
+        let (specialists, routers) = read_specialists(&root, &known);
         root.finish();
 
         let policy = Policy {
@@ -299,15 +305,19 @@ impl Policy {
             several,
             fallback,
             specialists,
+            routers,
         };
         policy.check_across(&mistakes);
+        if !mistakes.concern("routing.fallback") {
+            policy.check_levels(&mistakes);
+        }
         if let Some(agents) = agents.filter(|_| !mistakes.concern("specialists")) {
             policy.check_agents_have_specialists(agents, &mistakes);
         }
         mistakes.none_or_else(policy)
     }
 
-    /// The specialist of this name.
+    /// The specialist with an agent of this name or path.
     pub fn find(&self, name: &str) -> Option<&Specialist> {
         self.specialists.values().find(|specialist| specialist.name.as_str() == name)
     }
@@ -324,7 +334,10 @@ impl Policy {
 
     /// Whether any specialist serves this class of requests.
     pub fn knows_intent(&self, intent: &str) -> bool {
-        self.specialists().any(|specialist| specialist.intents.contains(intent))
+        let of_routers = self.routers().map(|node| &node.intents);
+        let mut intents =
+            self.specialists().map(|specialist| &specialist.intents).chain(of_routers);
+        intents.any(|intents| intents.contains(intent))
     }
 
     /// Whom the policy has asked in the place of `specialist`, in order.
@@ -332,7 +345,7 @@ impl Policy {
         &'p self,
         specialist: &'p Specialist,
     ) -> impl Iterator<Item = &'p Specialist> {
-        specialist.fallback.iter().filter_map(|name| self.specialists.get(name))
+        specialist.fallback.iter().filter_map(|name| self.resolve(name.as_str(), None))
     }
 
     /// The rules that more than one key takes part in.
@@ -342,13 +355,14 @@ impl Policy {
             for intent in &specialist.intents {
                 if let Some(first) = owner.insert(intent, &specialist.name) {
                     mistakes.add(
-                        format!("specialists.{}.intents", specialist.name),
+                        format!("specialists.{}.intents", levels::setting(&specialist.name)),
                         format!("`{intent}`, which `{first}` has too"),
                         "an intent belongs to one specialist",
                     );
                 }
             }
-            let setting = format!("specialists.{}.max_tokens_per_call", specialist.name);
+            let setting =
+                format!("specialists.{}.max_tokens_per_call", levels::setting(&specialist.name));
             if specialist.max_tokens_per_call > self.session.max_tokens
                 && !mistakes.concern("session")
                 && !mistakes.concern("session.max_tokens")

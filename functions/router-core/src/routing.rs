@@ -16,6 +16,8 @@ const MAX_FALLBACKS: usize = 4;
 pub struct Ask<'a> {
     /// The specialist that it names.
     pub specialist: &'a str,
+    /// The class that it puts the request in, which chooses below a router node.
+    pub intent: Option<&'a str>,
     /// How sure it is of that, 0 to 1, when it says so.
     pub confidence: Option<f64>,
 }
@@ -49,7 +51,7 @@ pub fn decide<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Decisio
     }
     let unsure = ask.confidence.is_some_and(|confidence| confidence < policy.min_confidence);
     let general = policy.fallback();
-    let (first, detour) = match policy.find(ask.specialist) {
+    let (first, detour) = match policy.resolve(ask.specialist, ask.intent) {
         None => (general, Some(Reason::UnknownSpecialist)),
         Some(asked) if unsure && asked.name != general.name => {
             (general, Some(Reason::LowConfidence))
@@ -105,7 +107,7 @@ mod tests {
     use crate::doubles::{caller, policy, verified_caller};
 
     fn ask(specialist: &str) -> Ask<'_> {
-        Ask { specialist, confidence: None }
+        Ask { specialist, intent: None, confidence: None }
     }
 
     fn plan<'p>(ask: &Ask<'_>, caller: &Caller, policy: &'p Policy) -> Plan<'p> {
@@ -140,13 +142,13 @@ mod tests {
     #[test]
     fn low_confidence_goes_to_the_fallback_and_the_threshold_itself_does_not() {
         let policy = policy();
-        let sure = |confidence| Ask { specialist: "orders", confidence: Some(confidence) };
+        let sure = |confidence| Ask { confidence: Some(confidence), ..ask("orders") };
         assert_eq!(plan(&sure(0.49), &caller(), &policy).detour, Some(Reason::LowConfidence));
         assert_eq!(plan(&sure(0.5), &caller(), &policy).detour, None);
-        let billing = Ask { specialist: "billing", confidence: Some(0.0) };
+        let billing = Ask { confidence: Some(0.0), ..ask("billing") };
         let plan_for_billing = plan(&billing, &caller(), &policy);
         assert_eq!(plan_for_billing.first.name.as_str(), "general", "billing is not called");
-        let general = Ask { specialist: "general", confidence: Some(0.0) };
+        let general = Ask { confidence: Some(0.0), ..ask("general") };
         assert_eq!(plan(&general, &caller(), &policy).detour, None, "it is where it would go");
     }
 

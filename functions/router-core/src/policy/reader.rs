@@ -106,17 +106,6 @@ impl<'t> Section<'t> {
             .collect()
     }
 
-    /// The keys of a table that parse, without a word about the others: the code that reads
-    /// the table reports them.
-    pub(super) fn peek_keys<T: Ord>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> BTreeSet<T> {
-        let table = self.table.and_then(|table| table.get(key)?.as_table());
-        table.into_iter().flat_map(Table::keys).filter_map(|key| parse(key)).collect()
-    }
-
     pub(super) fn integer(
         &self,
         key: &'static str,
@@ -281,6 +270,16 @@ impl<'t> Section<'t> {
         }))
     }
 
+    /// Whether the environment or key `agent` names an agent for the specialist.
+    pub(super) fn names_agent(
+        &self,
+        name: &SpecialistName,
+        from_environment: Option<&BTreeMap<String, String>>,
+    ) -> bool {
+        let is_there = from_environment.is_some_and(|agents| agents.contains_key(name.as_str()));
+        is_there || self.get("agent").is_some()
+    }
+
     /// The agent that plays the specialist: from the environment, else from key `agent`.
     pub(super) fn agent(
         &self,
@@ -325,6 +324,11 @@ impl<'t> Section<'t> {
     /// Whether a key of this table was found to be wrong.
     pub(super) fn is_wrong(&self, key: &str) -> bool {
         self.mistakes.concern(&self.path_of(key))
+    }
+
+    /// Takes these keys as asked for, whatever they say.
+    pub(super) fn ignore(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend(keys);
     }
 
     /// Reports every key that nothing has asked for.

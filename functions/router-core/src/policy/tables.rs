@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use toml::{Table, Value};
+
+use super::levels::{MAX_LEVELS, RouterNode};
 use super::reader::Section;
 use super::{
     CircuitRules, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry, SessionLimits,
@@ -90,22 +93,117 @@ pub(super) struct Known<'a> {
     pub(super) fallback: &'a SpecialistName,
 }
 
-pub(super) fn read_specialists(
-    root: &Section<'_>,
-    known: &Known<'_>,
-) -> BTreeMap<SpecialistName, Specialist> {
-    let rule = "a specialist's name is a letter, then letters, digits, `-` and `_`, 40 at most";
-    root.required_section("specialists")
-        .sections()
-        .into_iter()
-        .filter_map(|(name, section)| match SpecialistName::parse(&name) {
-            Some(name) => Some((name.clone(), read_specialist(name, &section, known))),
-            None => {
-                section.mistake_here("not a name", rule);
-                None
+/// All names and paths of specialists that parse, without a word about the others: the code that reads
+/// their tables reports them.
+pub(super) fn all_names(policy: &Table) -> BTreeSet<SpecialistName> {
+    fn add(table: &Table, above: Option<&SpecialistName>, names: &mut BTreeSet<SpecialistName>) {
+        let below = table.get("specialists").and_then(Value::as_table);
+        for (name, table) in below.into_iter().flatten() {
+            let Some(name) = path(above, name) else { continue };
+            if let Some(table) = table.as_table().filter(|_| name.level() < MAX_LEVELS) {
+                add(table, Some(&name), names);
             }
-        })
-        .collect()
+            names.insert(name);
+        }
+    }
+    let mut names = BTreeSet::new();
+    add(policy, None, &mut names);
+    names
+}
+
+fn path(above: Option<&SpecialistName>, name: &str) -> Option<SpecialistName> {
+    match above {
+        Some(above) => above.below(name),
+        None => SpecialistName::parse(name).filter(|name| name.level() == 1),
+    }
+}
+
+/// What is said of a specialist's agent. It is not looked at while it has none: that may be so in one
+/// environment only.
+const OF_AN_AGENT: [&str; 12] = [
+    "degraded_agent",
+    "instruction",
+    "temperature",
+    "max_output_tokens",
+    "requires_verified_identity",
+    "max_tokens_per_call",
+    "unknown_usage_tokens",
+    "timeout_ms",
+    "idle_timeout_ms",
+    "retry",
+    "circuit",
+    "price",
+];
+
+type Tree = (BTreeMap<SpecialistName, Specialist>, BTreeMap<SpecialistName, RouterNode>);
+
+pub(super) fn read_specialists(root: &Section<'_>, known: &Known<'_>) -> Tree {
+    let mut tree = Tree::default();
+    read_level(&root.required_section("specialists"), None, known, &mut tree);
+    tree
+}
+
+fn read_level(
+    level: &Section<'_>,
+    above: Option<&SpecialistName>,
+    known: &Known<'_>,
+    tree: &mut Tree,
+) {
+    let rule = "a specialist's name is a letter, then letters, digits, `-` and `_`, 40 at most, and \
+                100 with those of the levels above";
+    for (name, section) in level.sections() {
+        match path(above, &name) {
+            Some(name) => read_with_those_below(name, &section, known, tree),
+            None => section.mistake_here("not a name", rule),
+        }
+    }
+}
+
+/// Reads a specialist, and those that it has itself.
+fn read_with_those_below(
+    name: SpecialistName,
+    section: &Section<'_>,
+    known: &Known<'_>,
+    tree: &mut Tree,
+) {
+    let Some(below) = section.optional_section("specialists") else {
+        tree.0.insert(name.clone(), read_specialist(name, section, known));
+        return;
+    };
+    if name.level() == MAX_LEVELS {
+        section.mistake("specialists", "a table", &format!("{MAX_LEVELS} levels are enough"));
+        return;
+    }
+    read_level(&below, Some(&name), known, tree);
+    if section.names_agent(&name, known.agents) {
+        let specialist = read_specialist(name.clone(), section, known);
+        let Specialist { description, intents, fallback, .. } = specialist.clone();
+        tree.0.insert(name.clone(), specialist);
+        tree.1.insert(name.clone(), RouterNode { name, description, intents, fallback });
+    } else {
+        let node = RouterNode {
+            description: section.text("description"),
+            intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
+            fallback: read_fallback(&name, section, known),
+            name: name.clone(),
+        };
+        section.ignore(&OF_AN_AGENT);
+        section.finish();
+        tree.1.insert(name, node);
+    }
+}
+
+/// Who is asked in the place of a specialist; never itself.
+fn read_fallback(
+    name: &SpecialistName,
+    section: &Section<'_>,
+    known: &Known<'_>,
+) -> Vec<SpecialistName> {
+    let named = section.specialists("fallback", &known.names);
+    let mut fallback = named.unwrap_or_else(|| vec![known.fallback.clone()]);
+    let mut seen = BTreeSet::from([name.clone()]);
+    fallback.retain(|fallback| seen.insert(fallback.clone()));
+    fallback
 }
 
 fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_>) -> Specialist {
@@ -113,11 +211,6 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
         Tokens(section.integer("max_tokens_per_call", 1..=1_000_000_000, None));
     let unknown_usage = Some(max_tokens_per_call.0);
     let timeout = section.millis("timeout_ms", 1..=900_000, 20_000);
-    let mut fallback = section
-        .specialists("fallback", &known.names)
-        .unwrap_or_else(|| vec![known.fallback.clone()]);
-    let mut seen = BTreeSet::from([name.clone()]);
-    fallback.retain(|fallback| seen.insert(fallback.clone()));
     let specialist = Specialist {
         description: section.text("description"),
         agent: section.agent(&name, known.agents),
@@ -129,7 +222,7 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
             max_output_tokens: section.optional_integer("max_output_tokens", 1..=1_000_000_000),
         },
         intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
-        fallback,
+        fallback: read_fallback(&name, section, known),
         requires_verified_identity: section.boolean("requires_verified_identity", true),
         max_tokens_per_call,
         unknown_usage: Tokens(section.integer(

@@ -335,3 +335,118 @@ fn the_gateways_hour_is_limited_unless_the_policy_says_otherwise_and_a_users_day
     let no_table = parse(&format!("user_day = 2\n{MINIMAL}")).unwrap_err();
     assert_eq!(no_table[0].setting, "user_day");
 }
+
+/// A tree: billing with an agent of its own and two below it, legal without an agent.
+const TREE: &str = r#"
+[specialists.billing]
+description = "money"
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+[specialists.billing.specialists.refund]
+description = "refunds"
+intents = ["refund"]
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+[specialists.billing.specialists.invoice]
+description = "invoices"
+intents = ["invoice"]
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+[specialists.legal]
+description = "contracts"
+[specialists.legal.specialists.privacy]
+description = "data"
+intents = ["privacy"]
+max_tokens_per_call = 8000
+price = { input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }
+[specialists.general]
+description = "the rest"
+max_tokens_per_call = 4000
+price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 5.0 }
+"#;
+
+fn tree_and(more: &str) -> Result<Policy, Vec<Mistake>> {
+    let head = "[routing]\nfallback = 'general'\n[session]\nmax_steps = 9\nmax_tokens = 80_000\n\
+                max_cost_usd = 1\n";
+    let names = ["billing", "billing/refund", "billing/invoice", "legal/privacy", "general"];
+    let agents = names.map(|name| (name.to_owned(), "AGENT/LIVE".to_owned())).into();
+    Policy::parse(&format!("{head}{TREE}{more}"), Some(&agents))
+}
+
+#[test]
+fn a_router_node_is_resolved_by_path_else_by_intent_else_to_its_agent_else_to_its_fallback() {
+    let policy = tree_and("").unwrap();
+    for (name, intent, expected) in [
+        ("billing/refund", None, Some("billing/refund")),
+        ("billing/refund", Some("invoice"), Some("billing/refund")),
+        ("billing", Some("invoice"), Some("billing/invoice")),
+        ("billing", Some("privacy"), Some("billing")),
+        ("billing", None, Some("billing")),
+        ("legal", Some("privacy"), Some("legal/privacy")),
+        ("legal", None, Some("general")),
+        ("legal/tax", None, None),
+        ("refund", None, None),
+        ("billing/", None, None),
+    ] {
+        let resolved = policy.resolve(name, intent).map(|specialist| specialist.name.as_str());
+        assert_eq!(resolved, expected, "{name} {intent:?}");
+    }
+    let names: Vec<&str> = policy.listed().map(|listed| listed.name.as_str()).collect();
+    let expected =
+        ["billing", "billing/invoice", "billing/refund", "general", "legal", "legal/privacy"];
+    assert_eq!(names, expected);
+    assert!(policy.knows_intent("privacy"));
+    assert!(policy.find("legal").is_none(), "it has no agent");
+}
+
+#[test]
+fn levels_without_end_and_fallbacks_that_come_back_are_refused() {
+    let deep = "[specialists.a.specialists.b.specialists.c.specialists.d.specialists.e]\n";
+    let mistakes = tree_and(deep).unwrap_err();
+    let path = "specialists.a.specialists.b.specialists.c.specialists.d.specialists";
+    assert!(mistakes.iter().any(|mistake| mistake.setting == path), "{mistakes:?}");
+
+    let round = "[specialists.one]\ndescription = 'x'\nfallback = ['two']\nspecialists = {}\n\
+                 [specialists.two]\ndescription = 'x'\nfallback = ['one']\nspecialists = {}\n";
+    let mistakes = tree_and(round).unwrap_err();
+    let of =
+        |name: &str| mistakes.iter().any(|m| m.setting == format!("specialists.{name}.fallback"));
+    assert!(of("one") && of("two"), "{mistakes:?}");
+
+    let to_itself =
+        "[specialists.legal2]\ndescription = 'x'\nfallback = ['legal2']\nspecialists = {}\n";
+    assert!(tree_and(to_itself).is_ok(), "itself is skipped, and the last resort is left");
+}
+
+#[test]
+fn a_lower_level_has_the_rules_of_the_first() {
+    for (more, setting, found) in [
+        (
+            "[specialists.legal.specialists.tax]\ndescription = 'x'\nintents = ['refund']\n\
+             max_tokens_per_call = 1\nprice = { input_usd_per_mtok = 1, output_usd_per_mtok = 1 }\n\
+             agent = 'A/B'\n",
+            "specialists.legal.specialists.tax.intents",
+            "`refund`, which `billing/refund` has too",
+        ),
+        (
+            "[specialists.legal.specialists.tax]\ndescription = 'x'\nmax_tokens_per_call = 1\n\
+             price = { input_usd_per_mtok = 1, output_usd_per_mtok = 1 }\n",
+            "specialists.legal.specialists.tax.agent",
+            "missing",
+        ),
+        (
+            "[specialists.other]\ndescription = 'x'\nfallback = ['legal/tax']\nspecialists = {}\n",
+            "specialists.other.fallback",
+            "[\"legal/tax\"]",
+        ),
+        (
+            "[specialists.other]\ndescription = 'x'\nfrom = 'legal'\nspecialists = {}\n",
+            "specialists.other.from",
+            "an unknown key",
+        ),
+    ] {
+        let mistakes = tree_and(more).unwrap_err();
+        let [mistake] = &mistakes[..] else { panic!("{mistakes:?}") };
+        assert_eq!((mistake.setting.as_str(), mistake.found.as_str()), (setting, found));
+    }
+}

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::ids::SpecialistName;
-use crate::policy::{Policy, Specialist};
+use crate::policy::Specialist;
 use crate::routing::{Plan, may_serve};
 use crate::wire::caller::Caller;
 
@@ -69,15 +69,9 @@ impl<'p> Candidates<'p> {
         !self.invoked.is_empty()
     }
 
-    /// Puts the specialist of that name before the fallbacks, if it may serve the caller. It stays
-    /// among them too, for the case that no hand-off is left.
-    pub(crate) fn hand_off(
-        &mut self,
-        suggested: Option<&str>,
-        policy: &'p Policy,
-        caller: &Caller,
-    ) {
-        let suggested = suggested.and_then(|name| policy.find(name));
+    /// Puts a suggested specialist before the fallbacks, if it may serve the caller. It stays among
+    /// them too, for the case that no hand-off is left.
+    pub(crate) fn hand_off(&mut self, suggested: Option<&'p Specialist>, caller: &Caller) {
         if let Some(specialist) = suggested.filter(|specialist| may_serve(specialist, caller)) {
             self.queue.push_front(Candidate { specialist, role: Role::Handoff });
         }
@@ -106,6 +100,7 @@ impl<'p> Candidates<'p> {
 mod tests {
     use super::*;
     use crate::doubles::{caller, policy, verified_caller};
+    use crate::policy::Policy;
 
     fn plan<'p>(policy: &'p Policy, names: &[&str]) -> Plan<'p> {
         let mut chain = names.iter().map(|name| policy.find(name).unwrap());
@@ -136,7 +131,7 @@ mod tests {
         let first = candidates.next().unwrap();
         candidates.invoke(first.specialist);
         for suggested in ["orders", "support"] {
-            candidates.hand_off(Some(suggested), &policy, &verified_caller());
+            candidates.hand_off(policy.find(suggested), &verified_caller());
         }
         assert_eq!(candidates.next().map(|next| next.role), Some(Role::Handoff));
         assert_eq!(rest(&mut candidates), ["general"]);
@@ -147,7 +142,7 @@ mod tests {
         let policy = policy();
         for suggested in [None, Some("astrology"), Some("billing")] {
             let mut candidates = Candidates::new(&plan(&policy, &["orders", "general"]));
-            candidates.hand_off(suggested, &policy, &caller());
+            candidates.hand_off(suggested.and_then(|name| policy.find(name)), &caller());
             assert_eq!(rest(&mut candidates), ["orders", "general"], "{suggested:?}");
         }
     }
@@ -157,7 +152,7 @@ mod tests {
         let policy = policy();
         let mut candidates = Candidates::new(&plan(&policy, &["orders", "general"]));
         candidates.next();
-        candidates.hand_off(Some("general"), &policy, &caller());
+        candidates.hand_off(policy.find("general"), &caller());
         let roles: Vec<Role<'_>> =
             std::iter::from_fn(|| candidates.next().map(|c| c.role)).collect();
         assert!(matches!(roles[..], [Role::Handoff, Role::Fallback { .. }]));

@@ -62,7 +62,7 @@ pub(crate) async fn pipeline<P: Ports>(
             ends.push((task, end));
             break;
         };
-        let reason = request.journal.read(|entries| body::reason(entries, place, by, &task));
+        let reason = request.journal.read(|entries| body::reason(entries, place, by));
         answered.push(Stage { by: by.clone(), reason, answer: text.clone() });
         ends.push((task, end));
         if to_come > 0 {

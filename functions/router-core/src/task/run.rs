@@ -73,12 +73,13 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     /// Decides about the task: whom it asks, or why it asks none.
     pub(super) fn begin(context: TaskContext<'t, P>) -> Result<Self, TaskEnd> {
         let (Request { policy, caller, .. }, task) = (context.request, context.task);
-        let named = policy.find(&task.specialist);
+        let intent = task.intent.as_deref();
+        let named = policy.resolve(&task.specialist, intent);
         context.note(Fact::Asked {
             specialist: named.map(|named| named.name.clone()),
-            intent_class: intent_class(task.intent.as_deref(), policy),
+            intent_class: intent_class(intent, policy),
         });
-        let ask = Ask { specialist: &task.specialist, confidence: task.confidence };
+        let ask = Ask { specialist: &task.specialist, intent, confidence: task.confidence };
         match decide(&ask, caller, policy) {
             Decision::Invoke(plan) => {
                 let (first, detour) = (plan.first.name.clone(), plan.detour);
@@ -275,7 +276,9 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             }
             Ok(Answer::OutOfScope { suggest }) => {
                 let (policy, caller) = (self.context.request.policy, self.context.request.caller);
-                self.candidates.hand_off(suggest.as_deref(), policy, caller);
+                let intent = self.context.task.intent.as_deref();
+                let suggested = suggest.and_then(|name| policy.resolve(&name, intent));
+                self.candidates.hand_off(suggested, caller);
                 (Progress::TryNext, Some(Reason::OutOfScope))
             }
             Err(error) => {

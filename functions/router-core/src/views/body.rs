@@ -62,15 +62,14 @@ pub(crate) fn of_task(
     let body = match end {
         TaskEnd::Refused { reason, message } => TaskBody::refused(reason, message),
         TaskEnd::Answered { by, text, .. } => {
-            let was_asked_for = by.as_str() == task.specialist;
-            let reason = reason(entries, place, &by, task);
+            let reason = reason(entries, place, &by);
             let message = reason.map(|reason| messages::fell_back(reason, task, &by, policy));
             TaskBody {
                 specialist: Some(by.to_string()),
                 answer: Some(text),
                 reason,
                 message,
-                ..TaskBody::new(if was_asked_for { Status::Answered } else { Status::FellBack })
+                ..TaskBody::new(if reason.is_none() { Status::Answered } else { Status::FellBack })
             }
         }
         TaskEnd::Failed => {
@@ -111,13 +110,13 @@ fn with_budget(mut body: Body, entries: &[Entry], policy: &Policy) -> Body {
 }
 
 /// Why the specialist that answered is not the one that was asked for; `None` if it is.
-pub(crate) fn reason(
-    entries: &[Entry],
-    place: usize,
-    by: &SpecialistName,
-    task: &Task,
-) -> Option<Reason> {
-    first_reason(entries, place).filter(|_| by.as_str() != task.specialist)
+pub(crate) fn reason(entries: &[Entry], place: usize, by: &SpecialistName) -> Option<Reason> {
+    let is_of_it = |entry: &&Entry| match &entry.fact {
+        Fact::Asked { specialist, .. } => specialist.as_ref() == Some(by),
+        _ => false,
+    };
+    let was_asked_for = super::of_task(entries, place).any(|entry| is_of_it(&entry));
+    first_reason(entries, place).filter(|_| !was_asked_for)
 }
 
 /// The attempts of a task.

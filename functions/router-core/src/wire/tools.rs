@@ -172,8 +172,7 @@ impl Task {
 
 /// The specialists of the policy, for a sentence.
 pub(crate) fn names(policy: &Policy) -> String {
-    let names: Vec<&str> =
-        policy.specialists().map(|specialist| specialist.name.as_str()).collect();
+    let names: Vec<&str> = policy.listed().map(|listed| listed.name.as_str()).collect();
     names.join(", ")
 }
 

@@ -26,6 +26,7 @@ mod gateway;
 mod graduated;
 mod harnesses;
 mod layering;
+mod levels;
 mod links;
 mod logs;
 mod lost_writes;

@@ -4,7 +4,7 @@
 //! messages that do not exist. Limits are those of Bedrock's action groups (`FunctionSchema` in the
 //! model of bedrock-agent 2023-06-05), which are the narrowest.
 
-use crate::policy::{Policy, Specialist};
+use crate::policy::{Listed, Policy};
 
 /// An argument's description has at most as many characters.
 pub const MOST_ARGUMENT_CHARS: usize = 500;
@@ -117,11 +117,11 @@ fn argument(
 /// The departments for a supervisor's prompt: a line each, with what it is for and the kinds of
 /// requests that it serves.
 pub fn departments(policy: &Policy) -> String {
-    let line = |specialist: &Specialist| {
-        let words: Vec<&str> = specialist.description.split_whitespace().collect();
-        let mut line = format!("- {}: {}", specialist.name, words.join(" "));
-        if !specialist.intents.is_empty() {
-            let intents: Vec<&str> = specialist.intents.iter().map(String::as_str).collect();
+    let line = |Listed { name, description, intents }: Listed<'_>| {
+        let words: Vec<&str> = description.split_whitespace().collect();
+        let mut line = format!("- {name}: {}", words.join(" "));
+        if !intents.is_empty() {
+            let intents: Vec<&str> = intents.iter().map(String::as_str).collect();
             line.push_str(&format!(" (intents: {})", intents.join(", ")));
         }
         line + "\n"
@@ -130,14 +130,14 @@ pub fn departments(policy: &Policy) -> String {
 }
 
 fn which_department(policy: &Policy) -> String {
-    let names: Vec<&str> = in_order(policy).map(|specialist| specialist.name.as_str()).collect();
+    let names: Vec<&str> = in_order(policy).map(|listed| listed.name.as_str()).collect();
     let named = format!("The department: {}", any_of(&names));
     within_limit(named, "The department, by the name that your instructions give it")
 }
 
 fn which_intent(policy: &Policy) -> String {
     let intents: Vec<&str> =
-        in_order(policy).flat_map(|specialist| &specialist.intents).map(String::as_str).collect();
+        in_order(policy).flat_map(|listed| listed.intents).map(String::as_str).collect();
     if intents.is_empty() {
         return "The kind of request; leave it out".to_owned();
     }
@@ -149,10 +149,11 @@ fn which_intent(policy: &Policy) -> String {
     )
 }
 
-/// The specialists by name, the one of last resort at the end.
-fn in_order(policy: &Policy) -> impl Iterator<Item = &Specialist> {
-    let last = policy.fallback();
-    policy.specialists().filter(|specialist| specialist.name != last.name).chain([last])
+/// All that may be named, by path, the specialist of last resort at the end.
+fn in_order(policy: &Policy) -> impl Iterator<Item = Listed<'_>> {
+    let last = &policy.fallback().name;
+    let (last, others): (Vec<_>, Vec<_>) = policy.listed().partition(|listed| listed.name == last);
+    others.into_iter().chain(last)
 }
 
 /// `a, b or c`.
