@@ -1,10 +1,12 @@
 //! Several holds that are taken in one write, and settled in one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use router_core::charge::Charge;
 use router_core::ids::{Fingerprint, HoldId};
-use router_core::ledger::{HoldRequest, Ledger, Limit, ReserveError, Settlement};
+use router_core::ledger::{HoldRequest, Ledger, Limit, Reservation, ReserveError, Settlement};
+use router_core::units::Share;
 use stand_ins::table_faults::Fault;
 
 use crate::books::charge;
@@ -194,4 +196,74 @@ async fn holds_that_were_settled_together_fold_into_their_specialists_days() {
     assert_eq!(table.specialist_day("orders", TODAY).await.spent(), charge(10, 20));
     assert_eq!(table.specialist_day("billing", TODAY).await.spent(), charge(30, 40));
     table.session("s").await.assert_settled(charge(40, 60));
+}
+
+/// Fifty calls of ten tasks at once: each takes ten holds or none, and settles them together.
+async fn fifty_calls_of_ten(payer: Payer) -> (u64, crate::books::Books) {
+    let table = TableUnderTest::start().await;
+    let opened = table.ledger();
+    payer.step(&opened, &id(900), ASK, USED, START).await;
+    let calls = (0..50).map(|call| {
+        let (payer, ledger) = (payer.clone(), table.ledger());
+        tokio::spawn(async move {
+            let ids: Vec<HoldId> =
+                (0..10).map(|task| HoldId::new(&format!("call-{call}"), task, 0)).collect();
+            match payer.reserve_all(&ledger, &holds(&payer, &ids), at(1)).await {
+                Ok(taken) => {
+                    let lanes: BTreeSet<u64> = taken.lanes.iter().map(|it| it.number).collect();
+                    assert_eq!(lanes.len(), 10, "{lanes:?}");
+                    let settlements = settlements(&payer, &ids);
+                    ledger.settle(&payer.payer(), &settlements, PLENTY).await.unwrap();
+                    1
+                }
+                Err(ReserveError::Exhausted(_)) => 0,
+                Err(error) => panic!("{error:?}"),
+            }
+        })
+    });
+    let mut taken = 0;
+    for call in calls.collect::<Vec<_>>() {
+        taken += call.await.unwrap();
+    }
+    (taken, table.session("s").await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_calls_of_ten_tasks_at_once_never_pass_a_limit_and_leave_nothing_held() {
+    for payer in [
+        Payer::new().with_limits(206, 1_000_000, 1_000_000),
+        Payer::new().with_limits(10_000, 9_000, 1_000_000),
+        Payer::new().with_limits(10_000, 1_000_000, 7_000),
+    ] {
+        let payer = Payer { hold_life: Duration::from_secs(86_000), ..payer };
+        let (taken, books) = fifty_calls_of_ten(payer.clone()).await;
+        let used = charge(40 * (10 * taken + 1), 30 * (10 * taken + 1));
+        books.assert_settled(used);
+        assert_eq!(books.steps(), 10 * taken + 1, "all or none");
+        let limits = &payer.limits;
+        assert!(books.steps() <= limits.max_steps && used.tokens <= limits.max_tokens);
+        assert!(used.cost <= limits.max_cost && (1..50).contains(&taken), "{taken}");
+    }
+}
+
+#[tokio::test]
+async fn from_a_share_of_a_limit_on_several_holds_are_refused_and_one_is_not() {
+    let table = TableUnderTest::start().await;
+    let payer = Payer::new().with_limits(10, 10_000, 10_000);
+    let ledger = table.ledger();
+    for place in 0..8 {
+        payer.step(&ledger, &id(900 + place), ASK, USED, START).await;
+    }
+    let ids = ids(0..1);
+    let asked = holds(&payer, &ids);
+    let below =
+        Reservation { only_below: Some(Share(800_000)), ..payer.reservation(&asked, at(1)) };
+    match ledger.reserve(&below, PLENTY).await {
+        Err(ReserveError::NearlyExhausted(exhausted)) => assert_eq!(exhausted.limit, Limit::Steps),
+        other => panic!("{other:?}"),
+    }
+    let later =
+        Reservation { only_below: Some(Share(800_001)), ..payer.reservation(&asked, at(1)) };
+    ledger.reserve(&later, PLENTY).await.unwrap();
+    assert_eq!(table.session("s").await.steps(), 9, "the refusal took nothing");
 }

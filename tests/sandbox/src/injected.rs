@@ -155,6 +155,8 @@ pub(crate) mod tests {
             body: serde_json::Value::Null,
             injected: (index == 0).then_some(Fault::Hang),
             ending: Ending::Played,
+            began: Duration::ZERO,
+            took: None,
         };
         Played {
             invocation: Invocation {

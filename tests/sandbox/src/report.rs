@@ -5,6 +5,7 @@
 mod reply;
 mod table;
 mod tally;
+mod timeline;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -62,6 +63,10 @@ impl<W: Write> Report<W> {
         writeln!(self.out, "{mark} {name} {route:<22} {status:<32} {millis:>6} ms")?;
         let costs = costs(played, body.as_ref());
         writeln!(self.out, "    {}", self.paint.faint(&costs))?;
+        let has_several = body.as_ref().is_some_and(|body| body["results"].is_array());
+        for line in timeline::lines(&played.calls).iter().filter(|_| has_several) {
+            writeln!(self.out, "    {}", self.paint.faint(line))?;
+        }
         let unexpected = !mismatches.is_empty();
         if unexpected && let Some(expectation) = &case.expectation {
             writeln!(self.out, "    {}", expectation.about)?;

@@ -30,7 +30,7 @@ const BUDGET: &str = "BUDGET";
 /// Removes answers, scratchpads, turns, stages, incidents and escalations, and lists what it
 /// removes. Counters stay until they expire (sessions' budgets, days of tenants, users and
 /// specialists), or a budget could be begun anew by this. It reads the whole table, and needs
-/// dynamodb:Scan, Query and DeleteItem, which no function has.
+/// dynamodb:Scan and Query, which no function has, and DeleteItem.
 ///
 /// What a request that is under way writes afterwards is not removed: `close` the sessions first.
 /// Incidents of a version that did not note their session are not found; they are counted.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -34,6 +35,10 @@ pub struct Call {
     pub injected: Option<Fault>,
     /// How far the call has come.
     pub ending: Ending,
+    /// When it arrived, since the agents were started.
+    pub began: Duration,
+    /// How long it took; `None`: it runs.
+    pub took: Option<Duration>,
 }
 
 /// How a call ended, if it did.
@@ -50,6 +55,7 @@ pub enum Ending {
 /// All calls so far, and how many ran at once.
 #[derive(Debug)]
 pub(super) struct CallLog {
+    started: Instant,
     inner: Mutex<Inner>,
     count: watch::Sender<usize>,
 }
@@ -69,11 +75,13 @@ struct Concurrency {
 
 impl CallLog {
     pub(super) fn new() -> Self {
-        Self { inner: Mutex::default(), count: watch::Sender::new(0) }
+        let (inner, count) = (Mutex::default(), watch::Sender::new(0));
+        Self { started: Instant::now(), inner, count }
     }
 
-    /// Records `call` as running, until the answer is finished or dropped.
+    /// Records `call` as running from now on, until the answer is finished or dropped.
     pub(super) fn open(self: &Arc<Self>, call: Call) -> OpenCall {
+        let call = Call { began: self.started.elapsed(), ..call };
         let mut inner = self.lock();
         let concurrency = inner.concurrency.entry(call.session_id.clone()).or_default();
         concurrency.now += 1;
@@ -133,9 +141,11 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
+        let now = self.log.started.elapsed();
         let mut inner = self.log.lock();
         let Some(call) = inner.calls.get_mut(self.index) else { return };
         call.ending = self.ending;
+        call.took = Some(now.saturating_sub(call.began));
         let session_id = call.session_id.clone();
         if let Some(concurrency) = inner.concurrency.get_mut(&session_id) {
             concurrency.now -= 1;
@@ -161,6 +171,8 @@ mod tests {
             body: serde_json::Value::Null,
             injected: None,
             ending: Ending::Running,
+            began: Duration::ZERO,
+            took: None,
         }
     }
 

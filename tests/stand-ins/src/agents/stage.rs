@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
@@ -58,6 +59,8 @@ impl Stage {
             body: serde_json::from_slice(request.body()).unwrap_or_default(),
             injected,
             ending: Ending::Running,
+            began: Duration::ZERO,
+            took: None,
         });
         let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
             let meant = reply.when.as_ref().is_none_or(|when| asked.input_text.contains(when));
