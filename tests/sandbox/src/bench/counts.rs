@@ -35,6 +35,9 @@ const FILLED: usize = 100;
 /// may still have been free.
 const GROWS: usize = 100;
 
+/// Tasks in one call.
+const TASKS: usize = 8;
+
 /// The circuits are read again after this time (docs/failures.md).
 const CIRCUITS_KEPT: Duration = Duration::from_secs(5);
 
@@ -46,7 +49,21 @@ pub(super) async fn check(function: &Subject) -> Result<Vec<Count>, BenchError> 
         let running = function.start(specialists, 1).await?;
         counts.extend(of_session(&running, specialists, steps).await?);
     }
+    counts.push(of_fan_out(&function.start(TASKS, 1).await?).await?);
     Ok(counts)
+}
+
+/// Counts the calls of a session's second call of eight tasks.
+async fn of_fan_out(running: &Running) -> Result<Count, BenchError> {
+    let session = running.new_session();
+    running.fan_out(&session, 0, TASKS).await?;
+    let earlier = Calls::so_far(&running.sandbox);
+    running.fan_out(&session, 1, TASKS).await?;
+    let mut found = Calls::so_far(&running.sandbox).since(&earlier);
+    found.0.remove(READ_CIRCUITS);
+    let expected = calls(&[(UPDATE_ITEM, 2), (INVOKE_AGENT, TASKS), (PUT_METRIC_DATA, 1)]);
+    let (rule, right) = equals(&found, &expected);
+    Ok(Count { what: format!("{TASKS} tasks at once"), found: found.to_string(), rule, right })
 }
 
 async fn of_session(

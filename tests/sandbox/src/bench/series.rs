@@ -1,5 +1,7 @@
 //! What a request costs by what may make it cost more.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::BenchError;
@@ -39,6 +41,11 @@ const USUAL_STEPS: usize = 100;
 /// At least so many requests are measured for a row: their CPU is counted in ticks of 10 ms.
 const REQUESTS: usize = 1_000;
 
+/// How long agents take where tasks are answered at once.
+const SLOW_AGENT: Duration = Duration::from_millis(200);
+const MOST_TASKS: usize = 8;
+const FAN_OUTS: usize = 100;
+
 /// Requests before those that are measured.
 pub(super) const WARM_UP: usize = 30;
 
@@ -65,6 +72,9 @@ pub(super) async fn all(function: &Subject) -> Result<Vec<Row>, BenchError> {
     for specialists in [4, 20, 50, 200] {
         rows.push(in_turn(function, "specialists", USUAL_STEPS, specialists).await?);
     }
+    for tasks in [1, 4, 8] {
+        rows.push(fan_out(function, tasks).await?);
+    }
     for processes in [1, 2, 4, 8] {
         let running = function.start(USUAL_SPECIALISTS, processes).await?;
         running.at_once(WARM_UP * processes, processes).await?;
@@ -81,6 +91,24 @@ pub(super) async fn all(function: &Subject) -> Result<Vec<Row>, BenchError> {
         }
     }
     Ok(rows)
+}
+
+/// One call after the other of so many tasks, each of another specialist.
+async fn fan_out(function: &Subject, tasks: usize) -> Result<Row, BenchError> {
+    let running = function.start_slow(MOST_TASKS, 1, SLOW_AGENT).await?;
+    let session = running.new_session();
+    let mut steps = 0..;
+    let mut calls = async |count: usize| {
+        let mut times = Vec::new();
+        for step in steps.by_ref().take(count) {
+            times.push(running.fan_out(&session, step, tasks).await?);
+        }
+        Ok(times)
+    };
+    calls(FAN_OUTS / 10).await?;
+    let cost = running.cost(calls(FAN_OUTS)).await?;
+    let (series, specialists) = ("tasks in one call, of agents that take 200 ms", MOST_TASKS);
+    Ok(Row { series, steps: FAN_OUTS, specialists, processes: 1, at_once: tasks, cost })
 }
 
 /// One request after the other, in sessions of so many steps.

@@ -52,17 +52,27 @@ pub(super) struct Cost {
 }
 
 impl Subject {
-    /// Starts it with so many specialists.
+    /// Starts it with so many specialists, whose agents answer at once.
     pub(super) async fn start(
         &self,
         specialists: usize,
         processes: usize,
     ) -> Result<Running, BenchError> {
+        self.start_slow(specialists, processes, Duration::ZERO).await
+    }
+
+    /// The same with agents that answer after `delay`.
+    pub(super) async fn start_slow(
+        &self,
+        specialists: usize,
+        processes: usize,
+        delay: Duration,
+    ) -> Result<Running, BenchError> {
         let function =
             FunctionOptions { executable: Some(self.executable.clone()), env: self.env.clone() };
         let sandbox = Sandbox::start(Options {
             policy: Some(workload::policy(specialists)),
-            agents: Some(workload::agents(specialists)),
+            agents: Some(workload::agents(specialists, delay)),
             processes,
             functions: BTreeMap::from([(FUNCTION.to_owned(), function)]),
             ..Options::default()
@@ -81,6 +91,16 @@ impl Running {
     /// One step of a session, which has to be answered; how long it took.
     pub(super) async fn step(&self, session: &str, step: usize) -> Result<Duration, BenchError> {
         step_of(&self.sandbox, session, step).await
+    }
+
+    /// One step of a session with so many tasks at once, all of which have to be answered.
+    pub(super) async fn fan_out(
+        &self,
+        session: &str,
+        step: usize,
+        tasks: usize,
+    ) -> Result<Duration, BenchError> {
+        answered(&self.sandbox, workload::fan_out(session, step, tasks)).await
     }
 
     /// Steps of one session, one after the other.
@@ -150,11 +170,20 @@ impl Running {
 }
 
 async fn step_of(sandbox: &Sandbox, session: &str, step: usize) -> Result<Duration, BenchError> {
-    let invocation = sandbox.invoke(workload::event(session, step), None).await;
-    match &invocation.outcome {
-        Outcome::Response(reply) if String::from_utf8_lossy(reply).contains("answered") => {
-            Ok(invocation.duration)
-        }
-        other => Err(BenchError::NotAnswered(format!("{other:?}"))),
+    answered(sandbox, workload::event(session, step)).await
+}
+
+/// How long an event took that has to be answered.
+async fn answered(sandbox: &Sandbox, event: String) -> Result<Duration, BenchError> {
+    let invocation = sandbox.invoke(event, None).await;
+    let reply = match &invocation.outcome {
+        Outcome::Response(reply) => String::from_utf8_lossy(reply),
+        other => return Err(BenchError::NotAnswered(format!("{other:?}"))),
+    };
+    // The floors answer in forms of their own.
+    if reply.contains("answered") && !reply.contains("partial") {
+        Ok(invocation.duration)
+    } else {
+        Err(BenchError::NotAnswered(reply.into_owned()))
     }
 }

@@ -1,8 +1,9 @@
 //! What is measured with: a policy of so many specialists, agents that answer at once, and events.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The policy whose specialists are `s000`, `s001`, …, with limits that no measurement reaches.
 /// A tenant's block lasts for all of it: what drawing one costs depends on its size alone.
@@ -26,10 +27,13 @@ pub(super) fn policy(specialists: usize) -> String {
     policy
 }
 
-/// The script of as many agents.
-pub(super) fn agents(specialists: usize) -> String {
-    let replies =
-        "[{ answer = \"The parcel comes on Tuesday.\", usage = [{ input = 300, output = 40 }] }]";
+/// The script of as many agents, which answer after `delay`.
+pub(super) fn agents(specialists: usize, delay: Duration) -> String {
+    let replies = format!(
+        "[{{ answer = \"The parcel comes on Tuesday.\", delay_ms = {}, \
+         usage = [{{ input = 300, output = 40 }}] }}]",
+        delay.as_millis()
+    );
     let agent = |name: String| {
         let id = name.to_uppercase();
         format!("[{name}]\nagent = \"AGENT{id}/LIVE000001\"\nreplies = {replies}\n")
@@ -39,25 +43,45 @@ pub(super) fn agents(specialists: usize) -> String {
 
 /// The event with which a supervisor asks the first specialist in its session's `step`th step.
 pub(super) fn event(session: &str, step: usize) -> String {
-    let argument =
-        |name: &str, value: &str| json!({ "name": name, "type": "string", "value": value });
-    // Each step asks something else: what is asked again is counted, and refused in the end.
-    let request = format!("Where is parcel {step} of the customer, and when will it arrive?");
+    let request = request(step, 0);
+    let arguments = [
+        argument("specialist_type", "s000"),
+        argument("request", &request),
+        argument("intent", "ask_s000"),
+        argument("confidence", "0.93"),
+    ];
+    call(session, "invoke_specialist_agent", arguments.into())
+}
+
+/// The event with which a supervisor asks the first `tasks` specialists at once in its session's
+/// `step`th step.
+pub(super) fn fan_out(session: &str, step: usize, tasks: usize) -> String {
+    let task = |(place, name): (usize, String)| json!({ "specialist_type": name, "request": request(step, place), "task_id": name });
+    let tasks: Value = names(tasks).enumerate().map(task).collect();
+    let arguments = [argument("tasks", &tasks.to_string()), argument("mode", "parallel")];
+    call(session, "invoke_specialists", arguments.into())
+}
+
+/// Each step asks something else: what is asked again is counted, and refused in the end.
+fn request(step: usize, place: usize) -> String {
+    format!("Where is parcel {step}-{place} of the customer, and when will it arrive?")
+}
+
+fn argument(name: &str, value: &str) -> Value {
+    json!({ "name": name, "type": "string", "value": value })
+}
+
+fn call(session: &str, tool: &str, arguments: Vec<Value>) -> String {
     json!({
         "messageVersion": "1.0",
         "agent": { "name": "bench", "id": "SUPERVIS01", "alias": "LIVE000001", "version": "1" },
         "sessionId": session,
-        "inputText": request,
+        "inputText": "Where are my parcels?",
         "sessionAttributes": { "tenant_id": "acme", "user_id": "user-17" },
         "promptSessionAttributes": {},
         "actionGroup": "specialists",
-        "function": "invoke_specialist_agent",
-        "parameters": [
-            argument("specialist_type", "s000"),
-            argument("request", &request),
-            argument("intent", "ask_s000"),
-            argument("confidence", "0.93"),
-        ],
+        "function": tool,
+        "parameters": arguments,
     })
     .to_string()
 }
