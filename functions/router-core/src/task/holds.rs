@@ -32,7 +32,11 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             taken = self.take_within(ready, within).await;
         }
         match taken {
-            Ok(taken) => Ok(self.granted(ready, &taken)),
+            Ok(Taken { account, lane }) => {
+                let ask = Charge::hold(ready.candidate.specialist);
+                let degrade_at = self.context.request.policy.session.degrade_at;
+                Ok(self.granted(ready, lane, account.before(ask).has_reached(degrade_at)))
+            }
             Err(error) => self.without_hold(ready, &error),
         }
     }
@@ -57,15 +61,13 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     }
 
     /// What a hold that was taken allows.
-    pub(super) fn granted(&self, ready: &Ready<'t>, taken: &Taken) -> Granted {
-        let ask = Charge::hold(ready.candidate.specialist);
-        let degrade_at = self.context.request.policy.session.degrade_at;
+    pub(super) fn granted(&self, ready: &Ready<'t>, lane: Lane, is_degraded: bool) -> Granted {
         Granted {
             id: ready.id.clone(),
-            held: Some(ask),
-            lane: taken.lane,
+            held: Some(Charge::hold(ready.candidate.specialist)),
+            lane,
             probe_deadline: ready.probe_deadline,
-            is_degraded: taken.account.before(ask).has_reached(degrade_at),
+            is_degraded,
         }
     }
 

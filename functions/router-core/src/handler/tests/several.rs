@@ -295,6 +295,18 @@ async fn several_tasks_are_refused_from_degrade_at_on_by_the_nearest_limit() {
 }
 
 #[tokio::test]
+async fn the_holds_of_the_others_make_no_branch_a_degraded_one() {
+    let spent = Charge { tokens: Tokens(40_000), cost: MicroUsd(0) };
+    let house = House::with(Account { committed: spent, spent, ..account() });
+    // With 40,000 of 80,000 tokens used, four holds of 8,000 reach the share of 0.9.
+    let tasks = [("support", "a"), ("support", "b"), ("support", "c"), ("support", "d")];
+    let agents = [("SUPPORT", Does::Say("yes", 0)), ("CHEAP", Does::Say("hm", 0))];
+    let call = house.call(parallel(), &tasks, agents).await;
+    assert_eq!(call.ends(), [(Status::Answered, None); 4]);
+    assert!(call.sent.iter().all(|sent| sent.agent == "SUPPORT"));
+}
+
+#[tokio::test]
 async fn a_task_that_was_asked_too_often_is_refused_alone() {
     let mut house = House::new();
     house.policy.session.max_repeats = Some(1);
