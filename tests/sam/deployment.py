@@ -22,7 +22,6 @@ import template
 from template import ROOT
 
 STACK = "supervisor-router-staging"
-REDUCED = template.BUILT / "deployed.yaml"
 EVENTS = ROOT / "events"
 ROSTER = ROOT / "tests" / "rosters" / "logistics"
 ROSTERS_STACK = "supervisor-router-logistics"
@@ -47,9 +46,9 @@ def main():
         "AWS_SECRET_ACCESS_KEY": "none",
     }
     with ministack(emulator, agents):
-        reduce_template()
+        reduced = reduce_template(template.BUILT, template.FUNCTION)
         say("sam deploy")
-        deploy(STACK)
+        deploy(reduced, STACK)
         stack = Stack(STACK)
         inbox = subscribe(stack.outputs["AlarmTopicArn"])
         before = stack.version()
@@ -63,14 +62,14 @@ def main():
         check_message(inbox, f"{STACK}-CostAlarm")
 
         say("sam deploy, with another namespace for the metrics")
-        deploy(STACK, MetricsNamespace="AfterUpdate")
+        deploy(reduced, STACK, MetricsNamespace="AfterUpdate")
         after = stack.version()
         check(before != after, f"the alias went on from version {before} to {after}")
         play(stack, emulator, agents, [AFTER_UPDATE])
         check_metrics("AfterUpdate", [AFTER_UPDATE])
 
-        other = deploy_roster(emulator, agents)
-        change_agents(other)
+        other = deploy_roster(reduced, emulator, agents)
+        change_agents(reduced, other)
 
         # Not by `sam delete`, which does not know the emulator's addresses of nested stacks.
         say("delete-stack")
@@ -79,11 +78,11 @@ def main():
         check_nothing_left([stack, other])
 
 
-def deploy_roster(emulator, agents):
+def deploy_roster(reduced, emulator, agents):
     """The same template and the same function, with another team's lists and policy."""
     say(f"sam deploy, with the roster of {ROSTER.relative_to(ROOT)}")
     lists = tomllib.loads((ROSTER / "parameters.toml").read_text(encoding="utf-8"))
-    deploy(ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
+    deploy(reduced, ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
     stack = Stack(ROSTERS_STACK)
     # Before the first request: the packaged policy is another roster's.
     policy = ROSTER / "routing.toml"
@@ -97,13 +96,13 @@ def deploy_roster(emulator, agents):
     return stack
 
 
-def change_agents(stack):
+def change_agents(reduced, stack):
     """Other names and other ARNs, each alone, reach the alias by a version of their own."""
     lists = tomllib.loads((ROSTER / "parameters.toml").read_text(encoding="utf-8"))
     for name, other in {"Specialists": "storage", "SpecialistArns": lists["SpecialistArns"][1]}.items():
         lists[name][0] = other
         before = stack.version()
-        deploy(ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
+        deploy(reduced, ROSTERS_STACK, RoutingPolicy="table", MetricsNamespace="Logistics", **joined(lists))
         after = stack.version()
         check(before != after, f"with other {name} the alias went on from version {before} to {after}")
 
@@ -164,8 +163,11 @@ def wait_for(attempt, *errors):
     return None
 
 
-def reduce_template():
-    """Writes the translated template with the resources that the emulator knows."""
+def reduce_template(folder, code):
+    """Writes the folder's template, translated, with the resources that the emulator knows.
+
+    `code` is where the function's code is in the folder. Returns the written file.
+    """
     python = ROOT / "target" / "ministack-venv" / "bin" / "python"
     types = subprocess.check_output([python, "-c", PRINT_KNOWN_TYPES], text=True).split()
 
@@ -177,7 +179,7 @@ def reduce_template():
         for name, kind in template.take_out(one, known).items():
             say(f"taken out, since the emulator does not know the like: {name}, {kind}")
 
-    translated = template.translate(template.BUILT / "template.yaml")
+    translated = template.translate(folder / "template.yaml")
     always = {one for one, _ in made.made_with("No", translated)}
     for kind in ("AgentCore", "BedrockClassic"):
         unknown = {one for one, _ in made.made_with(kind, translated)} - always - set(types)
@@ -190,15 +192,17 @@ def reduce_template():
             nested["Mappings"]["Thresholds"]["CostPerHourUsd"]["Is"] = LITTLE_USD
         reduce(nested)
         file = f"deployed-{name}.yaml"
-        template.write(nested, template.BUILT / file)
+        template.write(nested, folder / file)
         translated["Resources"][name]["Properties"]["TemplateURL"] = file
     for name, condition in translated["Conditions"].items():
         if "Fn::Split" in json.dumps(condition):
             say(f"taken for false, since the emulator cannot tell: {name}")
             translated["Conditions"][name] = {"Fn::Equals": ["true", "false"]}
-    # As sam build left it; sam deploy uploads it.
-    translated["Resources"][template.FUNCTION]["Properties"]["Code"] = template.FUNCTION
-    template.write(translated, REDUCED)
+    # sam deploy uploads it.
+    translated["Resources"][template.FUNCTION]["Properties"]["Code"] = code
+    reduced = folder / "deployed.yaml"
+    template.write(translated, reduced)
+    return reduced
 
 
 def sam(*arguments):
@@ -210,9 +214,9 @@ def sam(*arguments):
         sys.exit(f"{done.stdout}\nsam {arguments[0]} failed")
 
 
-def deploy(stack, **parameters):
+def deploy(reduced, stack, **parameters):
     arguments = ["--config-file", ROOT / "samconfig.toml", "--config-env", "staging"]
-    arguments += ["--stack-name", stack, "--template-file", REDUCED, "--no-confirm-changeset"]
+    arguments += ["--stack-name", stack, "--template-file", reduced, "--no-confirm-changeset"]
     sam("deploy", *map(str, arguments), *template.parameters(**parameters))
 
 
@@ -259,8 +263,11 @@ def expectation(path):
     return json.loads((path.parent / "expected" / path.name).read_text(encoding="utf-8"))
 
 
-def play(stack, emulator, agents, cases, *more):
-    command = ["cargo", "run", "--quiet", "--locked", "-p", "sandbox", "--"]
+SANDBOX = ("cargo", "run", "--quiet", "--locked", "-p", "sandbox", "--")
+
+
+def play(stack, emulator, agents, cases, *more, sandbox=SANDBOX):
+    command = [*sandbox]
     command += ["--invoke", ROOT / "tests" / "sam" / "deployed"]
     command += ["--listen", f"127.0.0.1:{agents}", "--aws", f"127.0.0.1:{emulator}"]
     command += ["--table", stack.table, *more, *cases]
@@ -343,4 +350,5 @@ def check_nothing_left(deployed):
     check(sorted(tables) == kept, "the tables are left, as the template has it")
 
 
-main()
+if __name__ == "__main__":
+    main()

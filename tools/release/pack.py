@@ -1,0 +1,95 @@
+"""Packs a release, with the same bytes whenever and wherever it is done.
+
+pack.py bootstrap BINARY ZIP
+    Lambda's package: the binary as `bootstrap`.
+pack.py archive ARCHITECTURE BOOTSTRAP_ZIP ZIP
+    What it takes to deploy without Rust: the template with the function's code beside it, what is nested in
+    it, the settings of sam, the events, the policy and the documentation.
+"""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# Nothing is compressed: two versions of zlib make different bytes of the same.
+STORED = zipfile.ZIP_STORED
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# What an archive holds of the repository, as git lists it.
+WHOLE = ("stacks", "events", "docs", "functions/supervisor-router/routing.toml")
+WHOLE += ("samconfig.toml", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
+
+# What is another in an archive's template than in the repository's, each exactly once.
+FROM_SOURCES = """\
+    Metadata:
+      BuildMethod: rust-cargolambda
+      BuildProperties:
+        Binary: supervisor-router
+"""
+CODE = """\
+      # The workspace, not the function's folder: all functions share one build of the SDK.
+      CodeUri: .
+"""
+BUILT_CODE = "      CodeUri: bootstrap.zip\n"
+
+
+def add(archive, name, content, mode):
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.create_system = 3  # Unix, whose modes Lambda looks at.
+    entry.external_attr = (0o100000 | mode) << 16
+    entry.compress_type = STORED
+    archive.writestr(entry, content)
+
+
+def bootstrap(binary, file):
+    with zipfile.ZipFile(file, "w") as archive:
+        add(archive, "bootstrap", Path(binary).read_bytes(), 0o755)
+
+
+def replaced(text, old, new):
+    if text.count(old) != 1:
+        sys.exit(f"template.yaml has this {text.count(old)} times, and must have it once:\n{old}")
+    return text.replace(old, new)
+
+
+def template(architecture):
+    """The template for the built code, as `sam build` writes one: the one source of both is the same."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    text = replaced(text, FROM_SOURCES, "")
+    text = replaced(text, CODE, BUILT_CODE)
+    head, parameter, rest = text.partition("\n  Architecture:\n")
+    if not parameter:
+        sys.exit("template.yaml has no parameter Architecture")
+    return head + parameter + replaced_default(rest, architecture)
+
+
+def replaced_default(rest, architecture):
+    before, default, after = rest.partition("    Default: ")
+    value, newline, after = after.partition("\n")
+    if not default or value not in ("arm64", "x86_64"):
+        sys.exit(f"the default of Architecture is {value!r}, and must be arm64 or x86_64")
+    return before + default + architecture + newline + after
+
+
+def archive(architecture, package, file):
+    listed = subprocess.check_output(["git", "ls-files", "-z", *WHOLE], cwd=ROOT, text=True)
+    with zipfile.ZipFile(file, "w") as packed:
+        add(packed, "bootstrap.zip", Path(package).read_bytes(), 0o644)
+        add(packed, "template.yaml", template(architecture), 0o644)
+        for name in sorted(filter(None, listed.split("\0"))):
+            add(packed, name, (ROOT / name).read_bytes(), 0o644)
+
+
+def main():
+    match sys.argv[1:]:
+        case ["bootstrap", binary, file]:
+            bootstrap(binary, file)
+        case ["archive", ("arm64" | "x86_64") as architecture, package, file]:
+            archive(architecture, package, file)
+        case _:
+            sys.exit(__doc__)
+
+
+main()
