@@ -62,7 +62,7 @@ def check_example(roster, supervisor, specialist):
         order = [arn.split(".")[0].lower() for arn in references(roster["Outputs"][output])]
         expect(order == names, f"the example's {output} are those of {order}")
     agent = resources(supervisor, "AWS::Bedrock::Agent")["Agent"]
-    (function,) = agent["ActionGroups"][0]["FunctionSchema"]["Functions"]
+    function = agent["ActionGroups"][0]["FunctionSchema"]["Functions"][0]
     supervisors = " ".join(agent["Instruction"].split())
     instruction = resources(specialist, "AWS::Bedrock::Agent")["Agent"]["Instruction"]
     harness = resources(specialist, "AWS::CloudFormation::Stack")["Harness"]["Parameters"]

@@ -98,6 +98,9 @@ OPERATIONS = {
     "update_item": "dynamodb:UpdateItem",
 }
 
+# Lists of items are for the operator's program alone, which has its user's permissions.
+OF_OPERATORS = "list.rs"
+
 ALIAS = {"Ref": "SupervisorRouterFunctionAliaslive"}
 
 
@@ -106,9 +109,9 @@ def code(path):
     return path.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
 
 
-def sources(folder):
-    tests = {"tests.rs", "doubles.rs"}
-    return [code(path) for path in sorted(folder.rglob("*.rs")) if path.name not in tests]
+def sources(folder, without=frozenset()):
+    left_out = {"tests.rs", "doubles.rs", *without}
+    return [code(path) for path in sorted(folder.rglob("*.rs")) if path.name not in left_out]
 
 
 # --- Settings
@@ -218,7 +221,7 @@ def check_the_routers_permissions(template):
         for action in alternatives(statement["Action"])
     }
     called = set()
-    for text in sources(FUNCTIONS):
+    for text in sources(FUNCTIONS, {OF_OPERATORS}):
         # A request's builder takes nothing; those of a transaction's items are handed over.
         calls = re.findall(r"\.(\w+)\(\)", text) + re.findall(r"\.(set_\w+)\(", text)
         called |= {OPERATIONS[name] for name in calls if name in OPERATIONS}
@@ -230,10 +233,12 @@ def check_the_routers_permissions(template):
 
 def tools_of_function():
     """The tools that the function carries out, and their arguments: whether each is required."""
-    text = code(FUNCTIONS / "router-core/src/wire/tools.rs")
+    folder = FUNCTIONS / "router-core/src/wire"
+    text = code(folder / "tools.rs") + code(folder / "tools/several.rs")
     tools = re.findall(r'^\s+"(\w+)" => \{?\s*Ok\(', text, re.MULTILINE)
-    names = set(re.findall(r'(?:\.text|\.get)\("(\w+)"\)', text))
-    required = set(re.findall(r'let Some\(\w+\) = arguments\.text\("(\w+)"\)\?', text))
+    names = set(re.findall(r'(?:\.text|\.get|\.array)\("(\w+)"\)', text))
+    required = set(re.findall(r'let Some\(\w+\) = arguments\.(?:text|array)\("(\w+)"\)\?', text))
+    required |= set(re.findall(r'match arguments\.text\("(\w+)"\)\? \{\s+None => Err', text))
     return set(tools), {name: name in required for name in names}
 
 
@@ -260,6 +265,8 @@ def check_tools(supervisor, gateway):
     (target,) = resources(gateway, "AWS::BedrockAgentCore::GatewayTarget").values()
     schema = target["TargetConfiguration"]["Mcp"]["Lambda"]["ToolSchema"]["InlinePayload"]
     expect_equal({one["Name"] for one in schema}, tools, "tools of the gateway")
+    of_one_task = dict(schema[0]["InputSchema"]["Properties"])
+    of_one_task.pop("session_id", None)
     for one in schema:
         function, properties = functions.get(one["Name"], {}), dict(one["InputSchema"]["Properties"])
         required = set(one["InputSchema"]["Required"])
@@ -273,8 +280,11 @@ def check_tools(supervisor, gateway):
             for name, of in properties.items()
         }
         described = dict(function.get("Parameters", {}))
-        for name in ("specialist_type", "intent"):
-            described[name] = {key: it for key, it in described[name].items() if key != "Description"}
+        for name, of in properties.items():
+            if isinstance(of["Description"], dict) and name in described:
+                described[name] = {key: it for key, it in described[name].items() if key != "Description"}
+            if of["Type"] == "array":
+                expect(of["Items"]["Properties"] == of_one_task, f"items of {name} are another task")
         expect(same == described, f"the gateway's {one['Name']} is another")
         expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
 

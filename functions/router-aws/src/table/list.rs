@@ -1,10 +1,10 @@
-//! What an operator's program reads and removes. No function does: their roles allow neither.
+//! What an operator's program lists. No function does: their roles do not allow it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use router_core::error::Cause;
 use router_core::store::{Item, ItemKey};
 
-use super::render::{Attributes, item_of, key_attributes};
+use super::render::{Attributes, item_of};
 use super::{Table, cause};
 
 /// One of the two parts of a key.
@@ -74,17 +74,6 @@ impl Table {
                 return Ok(found);
             }
         }
-    }
-
-    /// Removes the item, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// The table gave no answer: the item may be gone.
-    pub async fn delete(&self, key: &ItemKey) -> Result<(), Cause> {
-        let request = self.client.delete_item().table_name(&self.name);
-        request.set_key(Some(key_attributes(key))).send().await.map_err(cause)?;
-        Ok(())
     }
 }
 

@@ -61,6 +61,17 @@ impl Table {
         Ok(())
     }
 
+    /// Removes the item, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// The table gave no answer: the item may be gone.
+    pub async fn delete(&self, key: &ItemKey) -> Result<(), Cause> {
+        let request = self.client.delete_item().table_name(&self.name);
+        request.set_key(Some(key_attributes(key))).send().await.map_err(cause)?;
+        Ok(())
+    }
+
     async fn transact(&self, writes: &[Write]) -> Answer {
         let items = writes.iter().map(|write| self.in_transaction(write)).collect();
         let request = self.client.transact_write_items().set_transact_items(Some(items));
