@@ -35,6 +35,7 @@ print(*_RESOURCE_HANDLERS)
 """
 # The events cost more than this, so that CostAlarm is raised.
 LITTLE_USD = 0.0001
+SANDBOX = ("cargo", "run", "--quiet", "--locked", "-p", "sandbox", "--")
 
 
 def main():
@@ -186,8 +187,8 @@ def reduce_template(folder, code):
         say(f"not deployed: CreateAgents={kind}, since the emulator does not know {', '.join(sorted(unknown))}")
     reduce(translated)
     for name in ("Alarms", "Dashboard"):
-        stack = template.read(ROOT / "template.yaml")["Resources"][name]
-        nested = template.read(ROOT / stack["Properties"]["TemplateURL"])
+        stack = template.read(folder / "template.yaml")["Resources"][name]
+        nested = template.read(folder / stack["Properties"]["TemplateURL"])
         if name == "Alarms":
             nested["Mappings"]["Thresholds"]["CostPerHourUsd"]["Is"] = LITTLE_USD
         reduce(nested)
@@ -261,9 +262,6 @@ def playable():
 
 def expectation(path):
     return json.loads((path.parent / "expected" / path.name).read_text(encoding="utf-8"))
-
-
-SANDBOX = ("cargo", "run", "--quiet", "--locked", "-p", "sandbox", "--")
 
 
 def play(stack, emulator, agents, cases, *more, sandbox=SANDBOX):

@@ -21,18 +21,25 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 WHOLE = ("stacks", "events", "docs", "functions/supervisor-router/routing.toml")
 WHOLE += ("samconfig.toml", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
 
-# What is another in an archive's template than in the repository's, each exactly once.
-FROM_SOURCES = """\
-    Metadata:
-      BuildMethod: rust-cargolambda
-      BuildProperties:
-        Binary: supervisor-router
-"""
-CODE = """\
+# What is another in an archive's template than in the repository's: what is named first stands there once.
+CHANGES = {
+    # `sam build` writes such a path as well, in its copy of the template.
+    """\
       # The workspace, not the function's folder: all functions share one build of the SDK.
       CodeUri: .
-"""
-BUILT_CODE = "      CodeUri: bootstrap.zip\n"
+""": """\
+      # Built already: `sam build` leaves it alone, `sam deploy` uploads it.
+      CodeUri: bootstrap.zip
+""",
+    # What is built for one architecture does not start on the other.
+    """\
+    Default: arm64
+    AllowedValues: [arm64, x86_64]
+""": """\
+    Default: {architecture}
+    AllowedValues: [{architecture}]
+""",
+}
 
 
 def add(archive, name, content, mode):
@@ -48,38 +55,24 @@ def bootstrap(binary, file):
         add(archive, "bootstrap", Path(binary).read_bytes(), 0o755)
 
 
-def replaced(text, old, new):
-    if text.count(old) != 1:
-        sys.exit(f"template.yaml has this {text.count(old)} times, and must have it once:\n{old}")
-    return text.replace(old, new)
-
-
 def template(architecture):
-    """The template for the built code, as `sam build` writes one: the one source of both is the same."""
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    text = replaced(text, FROM_SOURCES, "")
-    text = replaced(text, CODE, BUILT_CODE)
-    head, parameter, rest = text.partition("\n  Architecture:\n")
-    if not parameter:
-        sys.exit("template.yaml has no parameter Architecture")
-    return head + parameter + replaced_default(rest, architecture)
-
-
-def replaced_default(rest, architecture):
-    before, default, after = rest.partition("    Default: ")
-    value, newline, after = after.partition("\n")
-    if not default or value not in ("arm64", "x86_64"):
-        sys.exit(f"the default of Architecture is {value!r}, and must be arm64 or x86_64")
-    return before + default + architecture + newline + after
+    for old, new in CHANGES.items():
+        if text.count(old) != 1:
+            sys.exit(f"template.yaml has this {text.count(old)} times, and must have it once:\n{old}")
+        text = text.replace(old, new.format(architecture=architecture))
+    return text
 
 
 def archive(architecture, package, file):
     listed = subprocess.check_output(["git", "ls-files", "-z", *WHOLE], cwd=ROOT, text=True)
+    # All in one folder, with the archive's name.
+    folder = Path(file).stem
     with zipfile.ZipFile(file, "w") as packed:
-        add(packed, "bootstrap.zip", Path(package).read_bytes(), 0o644)
-        add(packed, "template.yaml", template(architecture), 0o644)
+        add(packed, f"{folder}/bootstrap.zip", Path(package).read_bytes(), 0o644)
+        add(packed, f"{folder}/template.yaml", template(architecture), 0o644)
         for name in sorted(filter(None, listed.split("\0"))):
-            add(packed, name, (ROOT / name).read_bytes(), 0o644)
+            add(packed, f"{folder}/{name}", (ROOT / name).read_bytes(), 0o644)
 
 
 def main():
