@@ -70,6 +70,21 @@ async fn a_pipeline_is_answered_in_every_form_and_leaves_nothing_behind() {
     }
 }
 
+#[tokio::test]
+async fn each_stage_is_two_updates_and_all_but_the_last_are_kept() {
+    // So much is drawn with the first call that none after it draws.
+    let policy = policy_and(Limits::NONE, "[tenant_day]\nblock_usd = 5");
+    let world = world(policy, agents_with([])).await;
+    let first = Ask::orders("Where is it?").verified();
+    world.ask(&first).await;
+    world.table().faults().forget_requests();
+    let stages = ["a", "b {{previous}}", "c {{previous}}"].map(|request| ("orders", request));
+    world.ask(&Ask::several("pipeline", &stages).session(first.session_id())).await;
+    let expected = [("DeleteItem", 1), ("GetItem", 2), ("PutItem", 2), ("UpdateItem", 6)];
+    let expected = expected.map(|(operation, count)| (operation.to_owned(), count)).into();
+    assert_eq!(world.table().faults().requests(), expected);
+}
+
 async fn stages_kept(world: &World) -> usize {
     let items = world.table().scan().await.unwrap();
     items.iter().filter(|item| item["sk"].as_s().unwrap().starts_with("STAGE#")).count()
