@@ -18,6 +18,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 import made
+import operate
 import template
 from template import ROOT
 
@@ -61,6 +62,9 @@ def main():
         check_metrics("BedrockSupervisor", cases)
         check_item(stack, "5f1c0a52-billing")
         check_message(inbox, f"{STACK}-CostAlarm")
+        names = {"session": "5f1c0a52-billing", "tenant": "acme", "user": "user-17"}
+        count = operate.operate(stack.table, **names, specialist="support")
+        check(True, f"routerctl does {count} things to {stack.table}, and says what its schemas hold")
 
         say("sam deploy, with another namespace for the metrics")
         deploy(reduced, STACK, MetricsNamespace="AfterUpdate")

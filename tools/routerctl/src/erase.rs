@@ -174,7 +174,8 @@ fn said(arguments: &Arguments, found: &Found, json: bool) -> Said {
     if !kept.is_empty() {
         let names = kept.iter().map(|key| format!("\n  {}", printable(&key.pk)));
         let counters = counted(kept.len(), "budget");
-        text += &format!("{counters} kept until it expires:{}\n", names.collect::<String>());
+        let until = if kept.len() == 1 { "it expires" } else { "they expire" };
+        text += &format!("{counters} kept until {until}:{}\n", names.collect::<String>());
     }
     if *unowned > 0 {
         text += &format!("{} that do not say whose they are stay\n", counted(*unowned, "incident"));
