@@ -210,10 +210,10 @@ def reduce_template(folder, code):
     return reduced
 
 
-def sam(*arguments):
+def sam(*arguments, folder=ROOT):
     """Runs sam, and shows what it said when it fails."""
     done = subprocess.run(
-        ["sam", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["sam", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode != 0:
         sys.exit(f"{done.stdout}\nsam {arguments[0]} failed")
