@@ -19,7 +19,7 @@ use crate::ids::RootSession;
 use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
 use crate::ledger::{Account, Limits};
 use crate::metrics::{Batch, Datum, MetricsSink};
-use crate::policy::{AgentAlias, AgentRef, Policy};
+use crate::policy::{AgentAlias, AgentRef, Mistake, Policy};
 use crate::ports::Ports;
 use crate::stop::Stop;
 use crate::trace::TraceParent;
@@ -78,9 +78,19 @@ pub(crate) fn policy() -> Policy {
 
 /// The same policy, where orders may take half a minute.
 pub(crate) fn policy_with_slow_orders() -> Policy {
+    policy_where_orders("timeout_ms = 30_000")
+}
+
+/// The same policy with another line for orders.
+pub(crate) fn policy_where_orders(line: &str) -> Policy {
     let orders = "[specialists.orders]\n";
-    let text = POLICY.replace(orders, &format!("{orders}timeout_ms = 30_000\n"));
+    let text = POLICY.replace(orders, &format!("{orders}{line}\n"));
     Policy::parse(&text, Some(&BTreeMap::new())).unwrap()
+}
+
+/// The same policy with more tables.
+pub(crate) fn policy_with(more: &str) -> Result<Policy, Vec<Mistake>> {
+    Policy::parse(&format!("{POLICY}\n{more}"), Some(&BTreeMap::new()))
 }
 
 /// A caller in session `s` of whom nothing is verified.

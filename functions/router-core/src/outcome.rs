@@ -18,6 +18,8 @@ pub enum Status {
     Failed,
     /// Some of several tasks were answered.
     Partial,
+    /// A person has it.
+    Escalated,
 }
 
 impl Status {
@@ -34,6 +36,7 @@ impl Status {
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Partial => "partial",
+            Self::Escalated => "escalated",
         }
     }
 }
@@ -58,6 +61,8 @@ pub enum Reason {
     StreamBroken,
     /// The specialist answered nothing.
     EmptyAnswer,
+    /// The specialist's answer does not fit its schema, also when it was asked again.
+    OutputInvalid,
     /// A guardrail intervened.
     Guardrail,
     /// The specialist said that the request is not its job.
@@ -88,6 +93,8 @@ pub enum Reason {
     BudgetGateway,
     /// The budget could not be checked.
     LedgerUnavailable,
+    /// A person is asked in the specialist's place.
+    Escalated,
     /// The function may not invoke the specialist.
     AccessDenied,
     /// The request was malformed.
@@ -112,6 +119,7 @@ impl Reason {
             Self::AgentError => "agent_error",
             Self::StreamBroken => "stream_broken",
             Self::EmptyAnswer => "empty_answer",
+            Self::OutputInvalid => "output_invalid",
             Self::Guardrail => "guardrail",
             Self::OutOfScope => "out_of_scope",
             Self::IdentityNotVerified => "identity_not_verified",
@@ -127,6 +135,7 @@ impl Reason {
             Self::BudgetUser => "budget_user",
             Self::BudgetGateway => "budget_gateway",
             Self::LedgerUnavailable => "ledger_unavailable",
+            Self::Escalated => "escalated",
             Self::AccessDenied => "access_denied",
             Self::BadRequest => "bad_request",
         }
@@ -144,11 +153,11 @@ mod tests {
 
     #[test]
     fn names_in_the_log_are_those_in_the_body() {
-        for reason in [Reason::UnknownSpecialist, Reason::BudgetHandoffs, Reason::NotReached] {
+        for reason in [Reason::UnknownSpecialist, Reason::OutputInvalid, Reason::Escalated] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
-        for status in [Status::Answered, Status::FellBack, Status::Failed, Status::Partial] {
+        for status in [Status::Answered, Status::FellBack, Status::Partial, Status::Escalated] {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
     }

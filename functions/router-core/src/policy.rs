@@ -7,6 +7,8 @@
 mod agent;
 mod levels;
 mod reader;
+mod schema;
+mod scratchpad;
 mod tables;
 mod value;
 
@@ -17,8 +19,11 @@ use std::time::Duration;
 pub use agent::{AgentAlias, AgentCoreAgent, AgentRef, Model};
 pub use levels::{Listed, RouterNode};
 use reader::{Mistakes, Section};
+pub use schema::{Schema, SchemaError};
+pub use scratchpad::PadKey;
+use scratchpad::read_scratchpad;
 use tables::{
-    Known, read_gateway_hour, read_session, read_several, read_specialists, read_tenant_day,
+    Known, read_escalation, read_gateway_hour, read_session, read_several, read_specialists, read_tenant_day,
     read_user_day,
 };
 
@@ -39,6 +44,12 @@ pub struct Mistake {
 
 /// What is said of a value that [`may_be_secret`].
 pub const NOT_SHOWN: &str = "not shown, since it may be a credential";
+
+/// Gives the text of a schema's file by its name in the policy, or says why it cannot.
+pub type SchemaFiles<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// Why a policy without files has none.
+const SCHEMAS_INLINE: &str = "a policy that is no file must hold its schemas inline";
 
 /// Whether a value of a setting may hold a credential, so that no mistake quotes it: in a URL, a
 /// user with a password, or a query.
@@ -72,12 +83,16 @@ pub struct Policy {
     pub gateway_hour: GatewayHour,
     /// What a call with several tasks may ask for.
     pub several: SeveralTasks,
+    /// When people are asked.
+    pub escalation: Escalation,
     /// Always a key of `specialists`.
     fallback: SpecialistName,
     /// Those that have an agent.
     specialists: BTreeMap<SpecialistName, Specialist>,
     /// Those that have specialists of their own.
     routers: BTreeMap<SpecialistName, RouterNode>,
+    /// What specialists may write for each other, by key.
+    scratchpad: BTreeMap<String, PadKey>,
 }
 
 /// The hard limits of one root session.
@@ -151,6 +166,15 @@ pub struct GatewayHour {
     pub max_cost: MicroUsd,
 }
 
+/// When people are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// An escalation that is not answered within this time expires.
+    pub answer_within: Duration,
+    /// Whether a request that no specialist could answer goes to a person.
+    pub after_failure: bool,
+}
+
 /// What a call with several tasks may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeveralTasks {
@@ -203,6 +227,10 @@ pub struct Specialist {
     pub model: ModelSettings,
     /// The classes of requests that it serves. No two specialists share one.
     pub intents: BTreeSet<String>,
+    /// What its answers must fit.
+    pub output_schema: Option<Schema>,
+    /// The scratchpad key that its answers become.
+    pub writes: Option<String>,
     /// Who is asked in its place when it cannot answer, in this order; never itself.
     pub fallback: Vec<SpecialistName>,
     /// Whether it serves only users whose identity the application has verified.
@@ -265,7 +293,8 @@ pub struct CircuitRules {
 impl Policy {
     /// Reads a policy and gives each specialist its agent: the one of `agents`, which comes
     /// from the environment, else the one that the policy names. Where the reader could not read the
-    /// environment's agents, there are none, and whether they fit is not asked.
+    /// environment's agents, there are none, and whether they fit is not asked. It must hold its
+    /// schemas itself.
     ///
     /// # Errors
     ///
@@ -273,6 +302,20 @@ impl Policy {
     pub fn parse(
         text: &str,
         agents: Option<&BTreeMap<String, String>>,
+    ) -> Result<Self, Vec<Mistake>> {
+        Self::parse_with_files(text, agents, &|_| Err(SCHEMAS_INLINE.to_owned()))
+    }
+
+    /// The same, where schemas may be in files, which `files` gives by the names that the policy has
+    /// for them, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake, as [`Self::parse`] has it.
+    pub fn parse_with_files(
+        text: &str,
+        agents: Option<&BTreeMap<String, String>>,
+        files: SchemaFiles<'_>,
     ) -> Result<Self, Vec<Mistake>> {
         let table = reader::parse_toml(text).map_err(|mistake| vec![mistake])?;
         let mistakes = Mistakes::default();
@@ -290,7 +333,9 @@ impl Policy {
         let user_day = root.optional_section("user_day").as_ref().map(read_user_day);
         let gateway_hour = read_gateway_hour(&root.section("gateway_hour"));
         let several = read_several(&root.section("several"));
-        let known = Known { agents, names, fallback: &fallback };
+        let escalation = read_escalation(&root.section("escalation"));
+        let scratchpad = read_scratchpad(&root.section("scratchpad"), &names, files);
+        let known = Known { agents, names, fallback: &fallback, files };
         let (specialists, routers) = read_specialists(&root, &known);
         root.finish();
 
@@ -303,11 +348,14 @@ impl Policy {
             user_day,
             gateway_hour,
             several,
+            escalation,
             fallback,
             specialists,
             routers,
+            scratchpad,
         };
         policy.check_across(&mistakes);
+        policy.check_scratchpad(&mistakes);
         if !mistakes.concern("routing.fallback") {
             policy.check_levels(&mistakes);
         }

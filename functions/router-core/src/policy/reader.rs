@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::value::{as_decimal, parse_usd, shorten, shorten_to, show};
-use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, may_be_secret};
+use super::{AgentAlias, AgentRef, Mistake, NOT_SHOWN, Schema, SchemaFiles, may_be_secret};
 use crate::ids::SpecialistName;
 use crate::units::{MicroUsd, Share};
 
@@ -219,6 +219,29 @@ impl<'t> Section<'t> {
                 value.as_str().map(str::to_owned)
             });
         Some(text).filter(|text| !text.trim().is_empty())
+    }
+
+    /// A JSON Schema that may be absent or empty: inline as a table or as a text of JSON, or the name
+    /// of a file.
+    pub(super) fn schema(&self, key: &'static str, files: SchemaFiles<'_>) -> Option<Schema> {
+        let rule = "it must be a JSON Schema, inline or the name of a file of one";
+        let (found, text) = match self.get(key)? {
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::String(text) if text.trim_start().starts_with('{') => {
+                ("a schema".to_owned(), Ok(text.clone()))
+            }
+            Value::String(file) => (show(&Value::String(file.clone())), files(file)),
+            Value::Table(table) => {
+                let text = serde_json::to_string(table).map_err(|error| error.to_string());
+                ("a schema".to_owned(), text)
+            }
+            other => {
+                self.mistake(key, &show(other), rule);
+                return None;
+            }
+        };
+        let schema = text.and_then(|text| Schema::parse(&text).map_err(|error| error.to_string()));
+        schema.map_err(|error| self.mistake(key, &found, &error)).ok()
     }
 
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {

@@ -8,8 +8,8 @@ use toml::{Table, Value};
 use super::levels::{MAX_LEVELS, RouterNode};
 use super::reader::Section;
 use super::{
-    CircuitRules, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry, SessionLimits,
-    SeveralTasks, Specialist, SpecialistName, TenantDay, UserDay,
+    CircuitRules, Escalation, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry, SchemaFiles,
+    SessionLimits, SeveralTasks, Specialist, SpecialistName, TenantDay, UserDay,
 };
 use crate::ids::RECENT_IDS;
 use crate::units::{MicroUsd, Price, Share, Tokens};
@@ -86,11 +86,21 @@ pub(super) fn read_several(section: &Section<'_>) -> SeveralTasks {
     several
 }
 
+pub(super) fn read_escalation(section: &Section<'_>) -> Escalation {
+    let escalation = Escalation {
+        answer_within: section.seconds("answer_within_seconds", 60..=2_592_000, 14_400),
+        after_failure: section.boolean("after_failure", false),
+    };
+    section.finish();
+    escalation
+}
+
 /// What is known before the specialists are read.
 pub(super) struct Known<'a> {
     pub(super) agents: Option<&'a BTreeMap<String, String>>,
     pub(super) names: BTreeSet<SpecialistName>,
     pub(super) fallback: &'a SpecialistName,
+    pub(super) files: SchemaFiles<'a>,
 }
 
 /// All names and paths of specialists that parse, without a word about the others: the code that reads
@@ -120,8 +130,10 @@ fn path(above: Option<&SpecialistName>, name: &str) -> Option<SpecialistName> {
 
 /// What is said of a specialist's agent. It is not looked at while it has none: that may be so in one
 /// environment only.
-const OF_AN_AGENT: [&str; 12] = [
+const OF_AN_AGENT: [&str; 14] = [
     "degraded_agent",
+    "output_schema",
+    "writes",
     "instruction",
     "temperature",
     "max_output_tokens",
@@ -222,6 +234,8 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
             max_output_tokens: section.optional_integer("max_output_tokens", 1..=1_000_000_000),
         },
         intents: section.strings("intents").unwrap_or_default().into_iter().collect(),
+        output_schema: section.schema("output_schema", known.files),
+        writes: section.optional_text("writes"),
         fallback: read_fallback(&name, section, known),
         requires_verified_identity: section.boolean("requires_verified_identity", true),
         max_tokens_per_call,
