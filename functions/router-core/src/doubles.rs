@@ -3,6 +3,7 @@
 mod cast;
 mod circuits;
 mod ledger;
+mod table;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -208,6 +209,7 @@ pub(crate) struct Sent {
     pub(crate) agent: String,
     pub(crate) session_id: String,
     pub(crate) attributes: Attributes,
+    pub(crate) scratchpad: Attributes,
     pub(crate) request: String,
     pub(crate) timeout: Duration,
     pub(crate) trace: Option<TraceParent>,
@@ -223,6 +225,7 @@ impl From<&Attempt<'_>> for Sent {
             agent,
             session_id: attempt.session_id.to_owned(),
             attributes: attempt.attributes.clone(),
+            scratchpad: attempt.scratchpad.clone(),
             request: attempt.request.to_owned(),
             timeout: attempt.timeout,
             trace: attempt.trace,
@@ -320,6 +323,8 @@ impl<I: SpecialistInvoker> Ports for Doubles<'_, I> {
     type Ledger = InMemoryLedger;
     type Invoker = I;
     type Circuits = InMemoryCircuits;
+    type Scratchpad = InMemoryLedger;
+    type Escalations = InMemoryLedger;
     type Incidents = RecordingLog;
     type Metrics = RecordingSink;
     type Clock = ManualClock;
@@ -334,6 +339,14 @@ impl<I: SpecialistInvoker> Ports for Doubles<'_, I> {
 
     fn circuits(&self) -> &Circuits<InMemoryCircuits> {
         self.circuits
+    }
+
+    fn scratchpad(&self) -> &InMemoryLedger {
+        self.ledger
+    }
+
+    fn escalations(&self) -> &InMemoryLedger {
+        self.ledger
     }
 
     fn incidents(&self) -> &RecordingLog {

@@ -3,6 +3,8 @@
 //! Whatever the event says and whatever happens on the way, there is a reply in the event's
 //! own form: Bedrock ends the user's turn over an action group that fails.
 
+mod people;
+mod scratchpad;
 mod work;
 
 use std::future::Future;

@@ -4,6 +4,7 @@
 
 mod lane;
 mod session;
+mod ticket;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub use lane::{Lane, specialist_session_id};
 pub use session::{MAX_SESSION_ID_BYTES, RootSession, SessionError, SessionMark, Tenant, UserMark};
+pub use ticket::{TaskMark, Ticket};
 
 /// The longest path of a specialist.
 const MAX_PATH_BYTES: usize = 100;

@@ -25,6 +25,8 @@ pub struct Attempt<'a> {
     pub root_session: &'a RootSession,
     /// The session attributes that it gets, where it can.
     pub attributes: &'a Attributes,
+    /// What of the scratchpad it is given with the request, by name.
+    pub scratchpad: &'a Attributes,
     /// What is asked of its model, where the router calls one itself.
     pub model: &'a ModelSettings,
     /// What it is asked.
@@ -131,6 +133,12 @@ pub enum InvokeError {
         /// What it may have.
         limit: usize,
     },
+    /// The answer does not fit the schema that it must fit.
+    #[error("the agent's answer does not fit its schema")]
+    OutputInvalid {
+        /// What does not fit, in words for the model that wrote it.
+        mistakes: Vec<String>,
+    },
     /// The stream ended in order, without any text.
     #[error("the agent's answer is empty")]
     EmptyAnswer,
@@ -172,6 +180,7 @@ impl InvokeError {
             Self::TimedOut { .. } => Reason::Timeout,
             Self::StreamBroken(_) | Self::Unreadable => Reason::StreamBroken,
             Self::EmptyAnswer => Reason::EmptyAnswer,
+            Self::OutputInvalid { .. } => Reason::OutputInvalid,
             Self::Guardrail => Reason::Guardrail,
             Self::AccessDenied => Reason::AccessDenied,
             Self::Stopped => Reason::Stopped,
@@ -212,6 +221,7 @@ impl InvokeError {
             | Self::TooManyTokens { .. }
             | Self::TooLong { .. }
             | Self::EmptyAnswer
+            | Self::OutputInvalid { .. }
             | Self::GaveUp
             | Self::Guardrail
             | Self::ReturnedControl => false,
@@ -233,6 +243,7 @@ impl InvokeError {
             | Self::Unreadable
             | Self::TooLong { .. }
             | Self::EmptyAnswer
+            | Self::OutputInvalid { .. }
             | Self::GaveUp => Verdict::Failing,
             Self::TimedOut { what: Wait::Answer, limit } if *limit < slow_call / 2 => {
                 Verdict::Unknown

@@ -10,7 +10,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::charge::{Charge, Usage};
-use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Ticket};
 use crate::ledger::{Account, Counted, Limit, Purpose};
 use crate::metrics::ColdStart;
 use crate::outcome::{Reason, Status};
@@ -143,6 +143,50 @@ pub enum Fact {
         /// Holds of dead invocations that were found and charged on the way.
         expired_holds: u32,
     },
+    /// The ledger knows of a person's answer of which the supervisor was not told yet.
+    PersonAnswered {
+        /// The ticket that was answered.
+        ticket: Ticket,
+    },
+    /// A person is asked.
+    Escalated {
+        /// The ticket.
+        ticket: Ticket,
+        /// Whether it was opened now.
+        is_new: bool,
+        /// The session's account, as far as it is known.
+        account: Option<Account>,
+        /// Holds of dead invocations that were found and charged on the way.
+        expired_holds: u32,
+    },
+    /// No person could be asked.
+    NotEscalated {
+        /// Why.
+        why: NotHeld,
+        /// The session's account, as far as it is known.
+        account: Option<Account>,
+        /// Holds of dead invocations that were found and charged on the way.
+        expired_holds: u32,
+    },
+    /// The session was looked at, and nothing was asked of it.
+    Looked {
+        /// Its account.
+        account: Account,
+    },
+    /// The answer became a key of the scratchpad.
+    PadWritten {
+        /// The key.
+        key: String,
+        /// Its version.
+        version: u64,
+    },
+    /// The answer did not become a key of the scratchpad.
+    PadNotWritten {
+        /// The key.
+        key: String,
+        /// Why.
+        why: NotWritten,
+    },
     /// The policy lets an invocation go that the ledger does not count.
     Uncounted,
     /// An invocation began.
@@ -259,11 +303,29 @@ pub enum NotHeld {
     Unusable,
     /// The same specialist was asked the same too often.
     Repeated,
+    /// The task waits for a person already.
+    Waiting,
     /// Another hold of the same reservation was refused.
     WithOthers,
     /// The hold was settled before.
     AlreadySettled,
     /// The ledger gave no usable response.
+    Unavailable,
+}
+
+/// Why an answer did not become a key of the scratchpad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Another request has written the key meanwhile.
+    Overtaken,
+    /// It is longer than the key may be.
+    TooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// The most that the key may have.
+        most: usize,
+    },
+    /// The table gave no usable answer.
     Unavailable,
 }
 

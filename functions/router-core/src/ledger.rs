@@ -13,6 +13,7 @@ mod closing;
 mod counted;
 mod funding;
 mod hour;
+mod look;
 mod protocol;
 mod raising;
 mod repeats;
@@ -26,6 +27,7 @@ mod writes;
 pub use account::{Account, Demand, Exhausted, Limit, Limits};
 pub use closing::{Close, Closed, Closing, NotClosed};
 pub use counted::{Counted, Hour};
+pub use look::{Looked, looked};
 pub use protocol::{Next, Reserving, Settling, backoff};
 pub use raising::{NotRaised, raise};
 pub use repeats::{kept_answer, recalled};
@@ -34,7 +36,9 @@ pub use statement::{Held, SetLimits, Statement, Unfolded, Used};
 
 use crate::charge::Charge;
 use crate::error::Cause;
-use crate::ids::{Fingerprint, HoldId, Lane, RootSession, SpecialistName, Tenant, UserMark};
+use crate::ids::{
+    Fingerprint, HoldId, Lane, RootSession, SpecialistName, TaskMark, Tenant, Ticket, UserMark,
+};
 use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
 use crate::units::{Learnt, Share, Timestamp};
 
@@ -62,13 +66,15 @@ pub struct Payer<'a> {
     pub gateway_hour: Option<&'a GatewayHour>,
 }
 
-/// What a reservation asks for: holds that are taken together, all or none.
+/// What a reservation asks for: holds that are taken together, all or none, or a ticket.
 #[derive(Clone, Debug)]
 pub struct Reservation<'a> {
     /// Who pays.
     pub payer: Payer<'a>,
-    /// The holds; one at least.
+    /// The holds; one at least, unless a ticket is asked for.
     pub holds: &'a [HoldRequest<'a>],
+    /// The ticket that is to be opened, for which a hand-off is taken.
+    pub opening: Option<Opening<'a>>,
     /// The time of the reservation.
     pub now: Timestamp,
     /// The same, for what the process remembers.
@@ -94,10 +100,23 @@ pub struct HoldRequest<'a> {
     pub purpose: Purpose,
 }
 
+/// A ticket that is to be opened, unless its task has an open one.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The task that waits.
+    pub task: &'a TaskMark,
+    /// The ticket.
+    pub ticket: &'a Ticket,
+    /// When it expires.
+    pub due: Timestamp,
+}
+
 impl Reservation<'_> {
-    /// What all the holds ask for together.
+    /// What is asked for together.
     pub fn demand(&self) -> Demand {
-        self.holds.iter().fold(Demand::default(), |sum, hold| Demand {
+        let handoffs = u64::from(self.opening.is_some());
+        let begun = Demand { handoffs, ..Demand::default() };
+        self.holds.iter().fold(begun, |sum, hold| Demand {
             steps: sum.steps + hold.purpose.steps(),
             handoffs: sum.handoffs + hold.purpose.handoffs(),
             charge: sum.charge.plus(hold.ask),
@@ -162,6 +181,8 @@ pub struct Holds {
     pub expired_holds: u32,
     /// What was asked so long ago that its repetitions need not be counted any more.
     pub stale: Vec<Fingerprint>,
+    /// Tickets that people have answered, of which the supervisor was not told yet.
+    pub answered: Vec<Ticket>,
 }
 
 /// Why a reservation was not made.
@@ -190,6 +211,9 @@ pub enum ReserveError {
         /// What was asked of whom.
         fingerprint: Fingerprint,
     },
+    /// The task has an open ticket.
+    #[error("the task waits for ticket `{0}`")]
+    Waiting(Ticket),
     /// The hold was settled already.
     #[error("hold `{}` was settled already", .0.as_str())]
     AlreadySettled(HoldId),
@@ -201,6 +225,16 @@ pub enum ReserveError {
     /// The table gave no answer. The hold may exist; then it expires.
     #[error("the budget table gave no answer")]
     Unavailable(#[source] Cause),
+}
+
+impl ReserveError {
+    /// Tickets that people have answered, of which the supervisor was not told yet.
+    pub fn answered(&self) -> &[Ticket] {
+        match self {
+            Self::Exhausted(exhausted) | Self::NearlyExhausted(exhausted) => &exhausted.answered,
+            _ => &[],
+        }
+    }
 }
 
 /// The end of a hold.
@@ -218,6 +252,8 @@ pub struct Settlement<'a> {
     pub counted: Counted,
     /// Repetitions that are not counted any more.
     pub stale: &'a [Fingerprint],
+    /// Answers of people of which the supervisor is told.
+    pub told: &'a [Ticket],
     /// The lane that the invocation was left in while the agent may still be at work: later ones
     /// take another.
     pub left: Option<Lane>,
@@ -250,6 +286,8 @@ pub struct Recalled {
     pub answer: String,
     /// The session's account.
     pub account: Account,
+    /// Tickets that people have answered, of which the supervisor was not told yet.
+    pub answered: Vec<Ticket>,
 }
 
 /// Keeps the budgets.
@@ -266,6 +304,7 @@ pub trait Ledger {
     /// [`ReserveError::OtherUser`] when a user has come with a request of the session, and this
     /// one comes with another or with none.
     /// [`ReserveError::Repeated`] when the fingerprint was seen `max_repeats` times.
+    /// [`ReserveError::Waiting`] when the task has an open ticket already.
     /// [`ReserveError::AlreadySettled`] when one of the holds has been taken and settled before.
     /// [`ReserveError::Unusable`] when the session's item is not as it must be.
     /// [`ReserveError::Unavailable`] when the table gave no answer.
@@ -296,6 +335,19 @@ pub trait Ledger {
         repeat: &Repeat<'_>,
         within: Duration,
     ) -> impl Future<Output = Option<Recalled>> + Send;
+
+    /// The session as it is, for one who may see it; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError::OtherTenant`] and [`ReserveError::OtherUser`] when it is another's.
+    /// [`ReserveError::Unavailable`] when the table gave no answer.
+    fn look(
+        &self,
+        payer: &Payer<'_>,
+        now: Timestamp,
+        within: Duration,
+    ) -> impl Future<Output = Result<Option<Looked>, ReserveError>> + Send;
 
     /// The stages of the pipeline that were answered when it was not finished, in order; none also
     /// where the table gives no answer.

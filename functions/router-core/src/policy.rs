@@ -23,8 +23,8 @@ pub use schema::{Schema, SchemaError};
 pub use scratchpad::PadKey;
 use scratchpad::read_scratchpad;
 use tables::{
-    Known, read_escalation, read_gateway_hour, read_session, read_several, read_specialists, read_tenant_day,
-    read_user_day,
+    Known, read_escalation, read_gateway_hour, read_session, read_several, read_specialists,
+    read_tenant_day, read_user_day,
 };
 
 use crate::ids::SpecialistName;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::deadline;
-use crate::ids::SpecialistName;
+use crate::ids::{SpecialistName, Ticket};
 use crate::journal::{Fact, Journal};
 use crate::outcome::Reason;
 use crate::policy::Policy;
@@ -55,6 +55,13 @@ pub(crate) enum TaskEnd {
     },
     /// Specialists were called, and none could answer. The journal says why.
     Failed,
+    /// A person is asked.
+    Escalated {
+        /// The specialist that was called last.
+        by: Option<SpecialistName>,
+        /// What the answer will be found by.
+        ticket: Ticket,
+    },
 }
 
 impl<P> Clone for Request<'_, P> {

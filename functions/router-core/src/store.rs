@@ -30,6 +30,15 @@ pub enum Request {
     Read(ItemKey),
 }
 
+/// What follows an answer of the table's.
+#[derive(Debug)]
+pub enum Next<M, T> {
+    /// The machine has another request.
+    Send(M),
+    /// It is at its end.
+    Done(T),
+}
+
 /// One of several writes that are made together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Write {

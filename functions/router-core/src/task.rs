@@ -10,13 +10,16 @@ mod attempts;
 mod candidates;
 mod context;
 mod holds;
+mod pads;
 mod parallel;
+mod people;
 mod pipeline;
 mod recovery;
 mod run;
 
 pub(crate) use context::TaskContext;
 pub(crate) use parallel::parallel;
+pub(crate) use people::{NotAsked, Question, ask_person};
 pub(crate) use pipeline::pipeline;
 pub(crate) use recovery::recover;
 pub(crate) use run::run;

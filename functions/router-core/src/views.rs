@@ -34,6 +34,8 @@ pub struct Invocation<'e> {
     pub attempts: u64,
     /// How many of them were throttled.
     pub throttled_attempts: u64,
+    /// How many of them brought an answer that does not fit its schema.
+    pub invalid_attempts: u64,
     /// The tokens that its attempts used, as far as they were reported.
     pub used: TokenUse,
     /// What is charged for it.
@@ -46,9 +48,10 @@ pub struct Invocation<'e> {
 
 impl Invocation<'_> {
     /// Whether it ended without a usable answer. A specialist that says that a request is not its
-    /// job has done its job, and one that was stopped had no time to.
+    /// job, or one for a person, has done its job, and one that was stopped had no time to.
     pub fn has_failed(&self) -> bool {
-        let is_failure = |reason| !matches!(reason, Reason::OutOfScope | Reason::Stopped);
+        let is_failure =
+            |reason| !matches!(reason, Reason::OutOfScope | Reason::Escalated | Reason::Stopped);
         self.failure.is_some_and(is_failure)
     }
 
@@ -72,6 +75,7 @@ pub fn invocations(entries: &[Entry]) -> Vec<Invocation<'_>> {
                 ended: *at,
                 attempts: 0,
                 throttled_attempts: 0,
+                invalid_attempts: 0,
                 used: TokenUse::default(),
                 charge: Charge::default(),
                 reported_cost: MicroUsd(0),
@@ -81,6 +85,7 @@ pub fn invocations(entries: &[Entry]) -> Vec<Invocation<'_>> {
             (Fact::AttemptEnded { usage, charge, reported_cost, failure, .. }, Some(current)) => {
                 current.ended = *at;
                 current.throttled_attempts += u64::from(*failure == Some(Reason::Throttled));
+                current.invalid_attempts += u64::from(*failure == Some(Reason::OutputInvalid));
                 current.used = current.used.plus(usage.reported());
                 current.charge = current.charge.plus(*charge);
                 let cost = current.reported_cost.0.saturating_add(reported_cost.0);
@@ -96,8 +101,12 @@ pub fn invocations(entries: &[Entry]) -> Vec<Invocation<'_>> {
 /// The session's account after all that is known to have been used.
 pub fn account(entries: &[Entry]) -> Option<Account> {
     let told = |entry: &Entry| match &entry.fact {
-        Fact::Held { account, .. } | Fact::Recalled { account } => Some(*account),
-        Fact::NotHeld { account, .. } => *account,
+        Fact::Held { account, .. } | Fact::Recalled { account } | Fact::Looked { account } => {
+            Some(*account)
+        }
+        Fact::NotHeld { account, .. }
+        | Fact::Escalated { account, .. }
+        | Fact::NotEscalated { account, .. } => *account,
         _ => None,
     };
     let told = entries.iter().enumerate().filter_map(|(place, entry)| Some((place, told(entry)?)));

@@ -9,11 +9,11 @@ use tracing::{debug, warn};
 
 use crate::charge::Charge;
 use crate::error::chain;
-use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName};
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, TaskMark, Ticket};
 use crate::journal::{Entry, Fact, Hold, NotHeld};
 use crate::ledger::{
-    Account, Counted, HOLD_GRACE, HoldRequest, Holds, Ledger, Payer, Pipeline, Purpose, Recalled,
-    Repeat, Reservation, ReserveError, Settlement, Stage,
+    Account, Counted, HOLD_GRACE, HoldRequest, Holds, Ledger, Looked, Opening, Payer, Pipeline,
+    Purpose, Recalled, Repeat, Reservation, ReserveError, Settlement, Stage,
 };
 use crate::policy::Specialist;
 use crate::ports::Ports;
@@ -46,6 +46,19 @@ pub(crate) struct Taken {
     pub(crate) account: Account,
     /// The specialist's session that the invocation runs in.
     pub(crate) lane: Lane,
+}
+
+/// A ticket that a task waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Opened {
+    /// The ticket.
+    pub(crate) ticket: Ticket,
+    /// Whether it was opened now.
+    pub(crate) is_new: bool,
+    /// The session's account, where it is known.
+    pub(crate) account: Option<Account>,
+    /// Holds of dead invocations that were found and charged on the way.
+    pub(crate) expired_holds: u32,
 }
 
 /// A hold that is taken or may be, and is not settled.
@@ -114,14 +127,19 @@ impl<P: Ports> Purse<'_, P> {
         let reservation = Reservation {
             payer,
             holds: &holds,
+            opening: None,
             now,
             asked: Learnt::now(ports.clock()),
             expires: deadline.after(HOLD_GRACE),
             only_below,
         };
         match ports.ledger().reserve(&reservation, within).await {
-            Ok(taken) => Ok(self.note_taken(wanted, taken)),
+            Ok(taken) => {
+                self.note_answered(&taken.answered);
+                Ok(self.note_taken(wanted, taken))
+            }
             Err(error) => {
+                self.note_answered(error.answered());
                 for (place, wanted) in wanted.iter().enumerate() {
                     self.0.note(wanted.task, wanted.not_held(&error, place == 0));
                 }
@@ -130,9 +148,68 @@ impl<P: Ports> Purse<'_, P> {
         }
     }
 
+    /// Takes a hand-off for a ticket of a task, in one write within `within`, unless the task waits
+    /// for one already.
+    pub(crate) async fn open_ticket(
+        &self,
+        task: &TaskMark,
+        within: Duration,
+    ) -> Result<Opened, ReserveError> {
+        let Request { policy, caller, ports, deadline, .. } = self.0;
+        let now = ports.clock().now();
+        let ticket = Ticket::new(&caller.root, task, now);
+        let due = now.after(policy.escalation.answer_within);
+        let reservation = Reservation {
+            payer: self.payer(),
+            holds: &[],
+            opening: Some(Opening { task, ticket: &ticket, due }),
+            now,
+            asked: Learnt::now(ports.clock()),
+            expires: deadline.after(HOLD_GRACE),
+            only_below: None,
+        };
+        let reserved = ports.ledger().reserve(&reservation, within).await;
+        match reserved {
+            Ok(Holds { account, expired_holds, answered, .. }) => {
+                self.note_answered(&answered);
+                Ok(Opened { ticket, is_new: true, account: Some(account), expired_holds })
+            }
+            Err(ReserveError::Waiting(ticket)) => {
+                Ok(Opened { ticket, is_new: false, account: None, expired_holds: 0 })
+            }
+            Err(error) => {
+                self.note_answered(error.answered());
+                Err(error)
+            }
+        }
+    }
+
+    /// The session as it is; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::look`] has them.
+    pub(crate) async fn look(&self, within: Duration) -> Result<Option<Account>, ReserveError> {
+        let looked = self.0.ports.ledger().look(&self.payer(), self.0.now(), within).await?;
+        Ok(looked.map(|Looked { account, answered }| {
+            self.note_answered(&answered);
+            self.0.journal.add(self.0.now(), Fact::Looked { account });
+            account
+        }))
+    }
+
+    /// Notes answers of people of which the supervisor is to be told, each once.
+    fn note_answered(&self, answered: &[Ticket]) {
+        let known = self.0.journal.read(answered_tickets);
+        for ticket in answered.iter().filter(|ticket| !known.contains(ticket)) {
+            let fact = Fact::PersonAnswered { ticket: ticket.clone() };
+            self.0.journal.add(self.0.now(), fact);
+        }
+    }
+
     /// Notes the holds. What was found on the way is noted with the first of them.
     fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds) -> Vec<Taken> {
-        let Holds { account, lanes, mut expired_holds, mut stale } = taken;
+        let Holds { account, lanes, mut expired_holds, mut stale, .. } = taken;
         let mut all = Vec::with_capacity(lanes.len());
         for (Wanted { task, id, .. }, lane) in wanted.iter().zip(lanes) {
             let (id, stale) = ((*id).clone(), std::mem::take(&mut stale));
@@ -153,14 +230,15 @@ impl<P: Ports> Purse<'_, P> {
     pub(crate) async fn settle(&self, task: Option<usize>, within: Duration) {
         let Request { journal, ports, .. } = self.0;
         let open = journal.read(open_holds);
-        let (tasks, settlements): (Vec<_>, Vec<Settlement<'_>>) = open
+        let (tasks, mut settlements): (Vec<_>, Vec<Settlement<'_>>) = open
             .iter()
             .filter(|open| task.is_none() || open.task == task)
             .filter_map(|open| Some((open.task, open.settlement()?)))
             .unzip();
-        if settlements.is_empty() {
-            return;
-        }
+        // The supervisor is told by the reply, which comes after the last settlement.
+        let told = if task.is_none() { journal.read(answered_tickets) } else { Vec::new() };
+        let Some(first) = settlements.first_mut() else { return };
+        first.told = &told;
         let note = |fact: &dyn Fn(&Settlement<'_>) -> Fact| {
             for (task, settlement) in tasks.iter().zip(&settlements) {
                 journal.push(Entry { at: self.0.now(), task: *task, fact: fact(settlement) });
@@ -210,7 +288,9 @@ impl<P: Ports> Purse<'_, P> {
         let fingerprint = Fingerprint::of(specialist, prompt);
         let identity = self.0.caller.identity();
         let repeat = self.repeat(specialist, &fingerprint, &identity);
-        let Recalled { answer, account } = self.0.ports.ledger().recall(&repeat, within).await?;
+        let recalled = self.0.ports.ledger().recall(&repeat, within).await?;
+        let Recalled { answer, account, answered } = recalled;
+        self.note_answered(&answered);
         debug!(specialist.name = %specialist, "answered as before");
         self.0.note(task, Fact::Recalled { account });
         Some(answer)
@@ -297,7 +377,8 @@ impl OpenHold {
     fn settlement(&self) -> Option<Settlement<'_>> {
         let Self { hold: Hold { id, specialist, ask, counted }, left, stale, .. } = self;
         let (used, counted) = (self.used?, *counted);
-        Some(Settlement { id, specialist, held: *ask, used, counted, stale, left: *left })
+        let (held, left) = (*ask, *left);
+        Some(Settlement { id, specialist, held, used, counted, stale, told: &[], left })
     }
 }
 
@@ -314,23 +395,41 @@ impl Wanted<'_> {
 
     /// Why there is no hold. What was found on the way is noted with the first of a reservation.
     fn not_held(&self, error: &ReserveError, is_first: bool) -> Fact {
-        let (why, account, expired_holds) = match error {
-            ReserveError::Exhausted(exhausted) | ReserveError::NearlyExhausted(exhausted) => {
-                let why = NotHeld::Exhausted(exhausted.limit);
-                (why, Some(exhausted.account), exhausted.expired_holds)
-            }
-            ReserveError::OtherTenant => (NotHeld::OtherTenant, None, 0),
-            ReserveError::OtherUser => (NotHeld::OtherUser, None, 0),
-            ReserveError::Unusable(_) => (NotHeld::Unusable, None, 0),
-            ReserveError::Repeated { .. } if self.repeats(error) => (NotHeld::Repeated, None, 0),
-            ReserveError::Repeated { .. } => (NotHeld::WithOthers, None, 0),
-            ReserveError::AlreadySettled(_) => (NotHeld::AlreadySettled, None, 0),
-            ReserveError::Unavailable(_) => (NotHeld::Unavailable, None, 0),
-        };
+        let (why, account, expired_holds) = why_not(error);
+        let is_others = matches!(error, ReserveError::Repeated { .. }) && !self.repeats(error);
+        let why = if is_others { NotHeld::WithOthers } else { why };
         let expired_holds = if is_first { expired_holds } else { 0 };
         let (id, purpose) = (self.id.clone(), self.purpose);
         Fact::NotHeld { id, purpose, why, account, expired_holds }
     }
+}
+
+/// Why nothing was taken, with the session's account where it is known, and how many holds of dead
+/// invocations were found on the way.
+pub(crate) fn why_not(error: &ReserveError) -> (NotHeld, Option<Account>, u32) {
+    let why = match error {
+        ReserveError::Exhausted(exhausted) | ReserveError::NearlyExhausted(exhausted) => {
+            let why = NotHeld::Exhausted(exhausted.limit);
+            return (why, Some(exhausted.account), exhausted.expired_holds);
+        }
+        ReserveError::OtherTenant => NotHeld::OtherTenant,
+        ReserveError::OtherUser => NotHeld::OtherUser,
+        ReserveError::Unusable(_) => NotHeld::Unusable,
+        ReserveError::Repeated { .. } => NotHeld::Repeated,
+        ReserveError::Waiting(_) => NotHeld::Waiting,
+        ReserveError::AlreadySettled(_) => NotHeld::AlreadySettled,
+        ReserveError::Unavailable(_) => NotHeld::Unavailable,
+    };
+    (why, None, 0)
+}
+
+/// The tickets that people have answered, of which the supervisor is to be told.
+pub(crate) fn answered_tickets(entries: &[Entry]) -> Vec<Ticket> {
+    let answered = entries.iter().filter_map(|entry| match &entry.fact {
+        Fact::PersonAnswered { ticket } => Some(ticket.clone()),
+        _ => None,
+    });
+    answered.collect()
 }
 
 /// The holds that are taken, or may be, and whose settlement was not tried yet.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::{Trap, account};
 use crate::ids::RootSession;
 use crate::ledger::{
-    Account, Holds, Ledger, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError,
-    Reserving, SettleError, Settlement, Settling, Stage, kept_answer, kept_stages, recalled,
-    resumed,
+    Account, Holds, Ledger, Looked, Next, Payer, Pipeline, Recalled, Repeat, Reservation,
+    ReserveError, Reserving, SettleError, Settlement, Settling, Stage, kept_answer, kept_stages,
+    looked, recalled, resumed,
 };
 use crate::store::{Item, ItemKey, Value, memory};
+use crate::units::Timestamp;
 
 /// A ledger in memory.
 #[derive(Debug, Default)]
@@ -24,7 +25,11 @@ pub(crate) struct InMemoryLedger {
     loses_settlements: bool,
     pub(crate) trap: Trap,
     settlements: AtomicU64,
-    items: Mutex<BTreeMap<ItemKey, Item>>,
+    pub(super) items: Mutex<BTreeMap<ItemKey, Item>>,
+    /// Whether the scratchpad and the escalations give no answer.
+    pub(super) is_mute: bool,
+    /// The value that another request writes to each key just before one is written.
+    pub(super) overtaken_by: Option<&'static str>,
 }
 
 fn session() -> ItemKey {
@@ -57,6 +62,16 @@ impl InMemoryLedger {
 
     pub(crate) fn that_loses_settlements() -> Self {
         Self { loses_settlements: true, ..Self::default() }
+    }
+
+    /// Whose scratchpad and escalations give no answer.
+    pub(crate) fn that_is_mute() -> Self {
+        Self { is_mute: true, ..Self::default() }
+    }
+
+    /// Where another request writes this to each key just before it is written.
+    pub(crate) fn overtaken_by(value: &'static str) -> Self {
+        Self { overtaken_by: Some(value), ..Self::default() }
     }
 
     /// The account of session `s`.
@@ -138,6 +153,17 @@ impl Ledger for InMemoryLedger {
         let items = self.items.lock().unwrap();
         let kept = items.get(&ItemKey::repeat(session, repeat.fingerprint))?;
         recalled(kept, items.get(&ItemKey::session(session))?.clone(), repeat)
+    }
+
+    async fn look(
+        &self,
+        payer: &Payer<'_>,
+        now: Timestamp,
+        _within: Duration,
+    ) -> Result<Option<Looked>, ReserveError> {
+        self.trap.pass("look");
+        let item = self.items.lock().unwrap().get(&ItemKey::session(payer.session)).cloned();
+        item.map_or(Ok(None), |item| looked(item, payer, now))
     }
 
     async fn resume(&self, pipeline: &Pipeline<'_>, _within: Duration) -> Vec<Stage> {

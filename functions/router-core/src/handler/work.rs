@@ -1,5 +1,7 @@
 //! What a tool is asked for, carried out and put into words.
 
+use super::people::escalate;
+use super::scratchpad::read_scratchpad;
 use crate::ids::SpecialistName;
 use crate::journal::Entry;
 use crate::ports::Ports;
@@ -27,11 +29,20 @@ pub(super) struct Kept {
     pub(super) answer: String,
 }
 
+impl Worked {
+    /// A call that is no specialist's.
+    fn alone(body: Body) -> Self {
+        Self { body, tasks: Vec::new(), kept: Vec::new() }
+    }
+}
+
 /// Carries out a call.
 pub(super) async fn carry_out<P: Ports>(request: Request<'_, P>, call: &ToolRequest) -> Worked {
     match call {
         ToolRequest::InvokeSpecialistAgent(task) => one(request, task).await,
         ToolRequest::InvokeSpecialists(several) => all(request, several).await,
+        ToolRequest::ReadScratchpad(read) => Worked::alone(read_scratchpad(request, read).await),
+        ToolRequest::EscalateToHuman(asked) => Worked::alone(escalate(request, asked).await),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::charge::Charge;
+use crate::ids::Ticket;
 use crate::policy::SessionLimits;
 use crate::store::Item;
 use crate::units::{MicroUsd, Share, Tokens};
@@ -151,6 +152,7 @@ impl Account {
             max,
             account: *self,
             expired_holds: 0,
+            answered: Vec::new(),
         })
     }
 }
@@ -225,6 +227,8 @@ pub struct Exhausted {
     pub account: Account,
     /// How many holds of dead invocations were found and charged on the way.
     pub expired_holds: u32,
+    /// Tickets that people have answered, of which the supervisor was not told yet.
+    pub answered: Vec<Ticket>,
 }
 
 impl Exhausted {

@@ -18,7 +18,8 @@ use super::session::{
 };
 use super::source::Source;
 use super::terms::Terms;
-use super::{Account, Exhausted, Payer, Reservation, hour, writes};
+use super::{Account, Exhausted, Opening, Payer, Reservation, hour, writes};
+use crate::escalation::{due_attribute, ticket_attribute};
 use crate::store::Comparison::{AtMost, Equal};
 use crate::store::{Condition, Item, ItemKey, Put, Update, Value, Write};
 use crate::units::{Timestamp, day_expiry};
@@ -87,6 +88,7 @@ impl Draws {
             max,
             account,
             expired_holds: 0,
+            answered: Vec::new(),
         })
     }
 
@@ -152,6 +154,10 @@ pub(super) fn first_item(reservation: &Reservation<'_>, draws: &Draws) -> Item {
     }
     for request in reservation.holds {
         item.set(hold_attribute(request.id), writes::hold(request, reservation));
+    }
+    if let Some(Opening { task, ticket, due }) = reservation.opening {
+        item.set(ticket_attribute(task), Value::text(ticket.as_str()));
+        item.set(due_attribute(task), Value::number(due.0));
     }
     for (fingerprint, times) in reservation.fingerprints() {
         item.set(seen_attribute(fingerprint), Value::number(times));

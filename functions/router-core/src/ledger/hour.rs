@@ -88,7 +88,8 @@ pub(super) fn exhausted(
     };
     let held = committed.saturating_sub(settled);
     let limit = if of_steps { Limit::GatewaySteps } else { Limit::GatewayCost };
-    Some(Exhausted { limit, settled, held, asked, max, account, expired_holds: 0 })
+    let (expired_holds, answered) = (0, Vec::new());
+    Some(Exhausted { limit, settled, held, asked, max, account, expired_holds, answered })
 }
 
 /// Whether it is this hour's item.

@@ -19,15 +19,7 @@ pub use reserving::Reserving;
 pub use settling::Settling;
 
 use crate::ids::HoldId;
-
-/// What follows an answer of the table's.
-#[derive(Debug)]
-pub enum Next<M, T> {
-    /// The machine has another request.
-    Send(M),
-    /// It is at its end.
-    Done(T),
-}
+pub use crate::store::Next;
 
 /// How long to wait before a write for a hold is tried again: up to 5 ms at first, and twice as
 /// much each time, up to 160 ms. It is different for each hold.

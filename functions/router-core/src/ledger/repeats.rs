@@ -26,7 +26,7 @@ pub fn recalled(kept: &Item, session: Item, repeat: &Repeat<'_>) -> Option<Recal
         && session.belongs_to_user(repeat.payer.user)
         && !session.is_over(repeat.now);
     let answer = kept.text("answer").filter(|_| holds)?.to_owned();
-    Some(Recalled { answer, account: session.account() })
+    Some(Recalled { answer, account: session.account(), answered: session.answered() })
 }
 
 /// The item that keeps an answer of `generation` for `window`; `None` where it is too long for one.

@@ -4,9 +4,10 @@ use super::counted::{Counted, Hour};
 use super::source::Source;
 use super::statement::Held;
 use super::terms::{SetByHand, Terms};
-use super::{Account, HoldRequest, Holds, Limits, Purpose, Reservation, ReserveError};
+use super::{Account, Exhausted, HoldRequest, Holds, Limits, Purpose, Reservation, ReserveError};
 use crate::charge::Charge;
-use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Tenant, UserMark};
+use crate::escalation::{ANSWERED, due_attribute, ticket_attribute};
+use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, TaskMark, Tenant, Ticket, UserMark};
 use crate::store::{Item, Value};
 use crate::units::{MicroUsd, Timestamp, Tokens};
 
@@ -147,6 +148,7 @@ impl SessionItem {
             lanes: lanes.collect(),
             expired_holds: 0,
             stale: self.stale_fingerprints(),
+            answered: self.answered(),
         }
     }
 
@@ -160,6 +162,24 @@ impl SessionItem {
 
     pub(super) fn was_settled(&self, id: &HoldId) -> bool {
         self.item.text(&recent_attribute(id)) == Some(id.as_str())
+    }
+
+    /// The ticket that a task waits for.
+    pub(super) fn ticket_of(&self, task: &TaskMark, now: Timestamp) -> Option<Ticket> {
+        let due = Timestamp(self.number(&due_attribute(task)));
+        self.item.text(&ticket_attribute(task)).filter(|_| due > now).and_then(Ticket::parse)
+    }
+
+    /// Tickets that people have answered, of which the supervisor was not told yet.
+    pub(super) fn answered(&self) -> Vec<Ticket> {
+        self.item.beginning(ANSWERED).filter_map(|(ticket, _)| Ticket::parse(ticket)).collect()
+    }
+
+    /// Whether what a reservation asks for is there already, as far as a write shows it.
+    pub(super) fn has_ticket(&self, reservation: &Reservation<'_>) -> bool {
+        reservation.opening.is_some_and(|opening| {
+            self.ticket_of(opening.task, reservation.now).as_ref() == Some(opening.ticket)
+        })
     }
 
     /// Whether the session has been idle for so long that it counts as absent.
@@ -190,10 +210,19 @@ impl SessionItem {
     pub(super) fn refuse(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
         let (account, demand) = (self.account(), reservation.demand());
         let nearly = |share| account.nearest_from(share, &demand);
-        let repeated = self.repeated(reservation);
+        let told = |exhausted| Exhausted { answered: self.answered(), ..exhausted };
+        let repeated = self.repeated(reservation).or_else(|| self.waiting(reservation));
         repeated
-            .or_else(|| reservation.only_below.and_then(nearly).map(ReserveError::NearlyExhausted))
-            .or_else(|| account.exhausted_by(&demand).map(ReserveError::Exhausted))
+            .or_else(|| {
+                reservation.only_below.and_then(nearly).map(told).map(ReserveError::NearlyExhausted)
+            })
+            .or_else(|| account.exhausted_by(&demand).map(told).map(ReserveError::Exhausted))
+    }
+
+    /// The ticket that the task waits for which is to get one.
+    fn waiting(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
+        let ticket = self.ticket_of(reservation.opening?.task, reservation.now)?;
+        Some(ReserveError::Waiting(ticket))
     }
 
     /// What was asked as often as it may be.

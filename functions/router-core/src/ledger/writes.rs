@@ -9,7 +9,8 @@ use super::session::{
 };
 use super::source::Source;
 use super::terms::Terms;
-use super::{HoldRequest, Payer, Reservation, Settlement, hour};
+use super::{HoldRequest, Opening, Payer, Reservation, Settlement, hour};
+use crate::escalation::{ANSWERED, due_attribute, ticket_attribute};
 use crate::ids::{Lane, RootSession, SpecialistName};
 use crate::store::Comparison::{AtLeast, AtMost, Different, Equal, Greater};
 use crate::store::{Item, ItemKey, Request, Update, Value, Write};
@@ -96,6 +97,12 @@ pub(super) fn take_whatever_is_drawn(reservation: &Reservation<'_>, terms: &Term
     for request in reservation.holds {
         write.set(&hold_attribute(request.id), hold(request, reservation));
     }
+    if let Some(Opening { task, ticket, due }) = reservation.opening {
+        let now = Value::number(reservation.now.0);
+        write.compare_if_there(&due_attribute(task), AtMost, now);
+        write.set(&ticket_attribute(task), Value::text(ticket.as_str()));
+        write.set(&due_attribute(task), Value::number(due.0));
+    }
     for (specialist, turns) in turns(reservation) {
         write.add(&turns_attribute(specialist), turns);
     }
@@ -146,6 +153,7 @@ pub(super) fn settle(payer: &Payer<'_>, settlements: &[&Settlement<'_>]) -> Requ
             stale.insert(seen_attribute(fingerprint));
             stale.insert(asked_at_attribute(fingerprint));
         }
+        stale.extend(settlement.told.iter().map(|ticket| format!("{ANSWERED}{ticket}")));
     }
     places.into_iter().for_each(|(name, id)| write.set(&name, id));
     totals.into_iter().for_each(|(name, total)| write.add(&name, total));

@@ -61,7 +61,9 @@ pub enum SchemaError {
     #[error("`{0}` is not taken inside a schema; use `$ref` to `#/…`")]
     NotFollowed(&'static str),
     /// It is too large when all references are followed.
-    #[error("it has more than {MAX_VALUES} values, or is nested more than {MAX_DEPTH} deep, where all references are followed")]
+    #[error(
+        "it has more than {MAX_VALUES} values, or is nested more than {MAX_DEPTH} deep, where all references are followed"
+    )]
     TooLarge,
     /// It breaks a rule of JSON Schema.
     #[error("it is no JSON Schema: {0}")]
@@ -181,7 +183,8 @@ impl<'s> Measure<'s> {
             return Err(SchemaError::Recursive(shortened(reference)));
         }
         // With `%` a pointer has another spelling of the same place.
-        let pointer = reference.strip_prefix('#').filter(|it| it.starts_with('/') && !it.contains('%'));
+        let pointer =
+            reference.strip_prefix('#').filter(|it| it.starts_with('/') && !it.contains('%'));
         let Some(pointer) = pointer else {
             return Err(SchemaError::Outside(shortened(reference)));
         };

@@ -43,7 +43,10 @@ impl Policy {
     }
 
     /// What the specialist's answers must fit: its own schema, and that of the key which they become.
-    pub fn schemas_of<'p>(&'p self, specialist: &'p Specialist) -> impl Iterator<Item = &'p Schema> {
+    pub fn schemas_of<'p>(
+        &'p self,
+        specialist: &'p Specialist,
+    ) -> impl Iterator<Item = &'p Schema> {
         let of_key = self.written_by(specialist).and_then(|key| key.schema.as_ref());
         specialist.output_schema.iter().chain(of_key)
     }
@@ -96,7 +99,11 @@ pub(super) fn read_scratchpad(
         let key = PadKey {
             name: name.clone(),
             writer: section.specialist("writer", names),
-            readers: section.specialists("readers", names).unwrap_or_default().into_iter().collect(),
+            readers: section
+                .specialists("readers", names)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             schema: section.schema("schema", files),
         };
@@ -115,7 +122,6 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::doubles::policy_with;
 
     const FACTS: &str = "[scratchpad.order_facts]\nwriter = \"orders\"\nreaders = [\"billing\"]\n";
@@ -167,7 +173,10 @@ mod tests {
         assert!(found.iter().any(|mistake| mistake.contains("unknown key")), "{found:?}");
         for (writes, expected) in [
             ("b", "`specialists.clerk.writes` is `b`: it must be a key of [scratchpad]: a"),
-            ("a", "`specialists.clerk.writes` is `a`, which `billing` writes: a scratchpad key has"),
+            (
+                "a",
+                "`specialists.clerk.writes` is `a`, which `billing` writes: a scratchpad key has",
+            ),
         ] {
             let found = mistakes(&format!(
                 "[scratchpad.a]\nwriter = \"billing\"\n[specialists.clerk]\nagent = \"A/B\"\n\

@@ -8,8 +8,8 @@ use toml::{Table, Value};
 use super::levels::{MAX_LEVELS, RouterNode};
 use super::reader::Section;
 use super::{
-    CircuitRules, Escalation, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry, SchemaFiles,
-    SessionLimits, SeveralTasks, Specialist, SpecialistName, TenantDay, UserDay,
+    CircuitRules, Escalation, GatewayHour, Join, ModelSettings, OnLedgerFailure, Retry,
+    SchemaFiles, SessionLimits, SeveralTasks, Specialist, SpecialistName, TenantDay, UserDay,
 };
 use crate::ids::RECENT_IDS;
 use crate::units::{MicroUsd, Price, Share, Tokens};

@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 
-use crate::ids::{Fingerprint, RootSession, SpecialistName, UserMark};
+use crate::ids::{Fingerprint, RootSession, SpecialistName, Ticket, UserMark};
 
 /// How the partition keys of all circuits begin.
 const CIRCUIT: &str = "CIRCUIT#";
 /// Stands for all specialists in a circuit's key.
 const ALL: &str = "*";
+/// How the sort keys of all scratchpad items begin.
+const PAD: &str = "PAD#";
 
 /// The key of an item: partition key and sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,26 @@ impl ItemKey {
     /// The stages of a session's pipeline.
     pub fn stages(session: &RootSession, pipeline: &Fingerprint) -> Self {
         Self::new(format!("SESSION#{session}"), format!("STAGE#{}", pipeline.as_str()))
+    }
+
+    /// What is written under a key of a session's scratchpad.
+    pub fn pad(session: &RootSession, key: &str) -> Self {
+        Self::new(format!("SESSION#{session}"), format!("{PAD}{key}"))
+    }
+
+    /// The key of the scratchpad that the item with this sort key is of; `None`: it is of none.
+    pub fn pad_key_of(sk: &str) -> Option<&str> {
+        sk.strip_prefix(PAD)
+    }
+
+    /// What a person is asked.
+    pub fn escalation(ticket: &Ticket) -> Self {
+        Self::new(Self::escalations_of(ticket.date()), ticket.id())
+    }
+
+    /// The partition of all that people were asked on a UTC day.
+    pub fn escalations_of(date: &str) -> String {
+        format!("ESCALATION#{date}")
     }
 
     /// A tenant's UTC day, `date` as `2026-11-21`.

@@ -1,6 +1,7 @@
 //! The attempts of one invocation: each limited in time, covered by a hold, charged, and weighed
 //! for the circuit.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -23,6 +24,8 @@ use crate::ports::Ports;
 use crate::retry;
 use crate::trace::{SpanId, TraceId, TraceParent};
 use crate::units::{Clock, Timestamp, TokenUse};
+use crate::views::messages;
+use crate::wire::caller::Attributes;
 
 /// The right to invoke a specialist once.
 pub(super) struct Granted {
@@ -54,6 +57,10 @@ pub(super) struct Invocation {
     /// Attempts made.
     attempts: u64,
     tried: Tried,
+    /// What the specialist is told of an answer that does not fit.
+    correction: Option<String>,
+    /// What the specialist is given of the scratchpad.
+    scratchpad: Attributes,
     /// What all attempts cost, and the tokens that they reported, for the log.
     cost: Charge,
     reported: TokenUse,
@@ -66,6 +73,8 @@ pub(super) struct Tried {
     pub(super) retries: u64,
     /// Whether the invocation has moved to the lane beside its own.
     pub(super) has_switched: bool,
+    /// Whether the specialist was told once that its answer does not fit.
+    pub(super) is_corrected: bool,
 }
 
 /// What follows a failed attempt.
@@ -75,6 +84,8 @@ pub(super) enum AfterFailure {
     Retry { after: Duration },
     /// Another attempt in the lane beside, at once: another invocation runs in this one.
     SwitchLane,
+    /// Another attempt, at once, that is told what does not fit.
+    Correct,
     /// The next candidate.
     TryNext,
     /// Nothing: no other specialist may be asked either.
@@ -92,6 +103,8 @@ pub(super) fn after_failure(
         AfterFailure::Stop
     } else if matches!(error, InvokeError::Conflict) && !tried.has_switched {
         AfterFailure::SwitchLane
+    } else if matches!(error, InvokeError::OutputInvalid { .. }) && !tried.is_corrected {
+        AfterFailure::Correct
     } else if error.is_retryable() && tried.retries + 1 < rules.max_attempts {
         AfterFailure::Retry { after: retry::backoff(rules, tried.retries + 1, chance) }
     } else {
@@ -100,7 +113,7 @@ pub(super) fn after_failure(
 }
 
 impl Invocation {
-    pub(super) fn begin(granted: Granted, window_end: Timestamp) -> Self {
+    pub(super) fn begin(granted: Granted, window_end: Timestamp, scratchpad: Attributes) -> Self {
         let Granted { id, held, lane, probe_deadline, is_degraded } = granted;
         Self {
             id,
@@ -112,6 +125,8 @@ impl Invocation {
             probe_deadline,
             attempts: 0,
             tried: Tried::default(),
+            correction: None,
+            scratchpad,
             cost: Charge::default(),
             reported: TokenUse::default(),
         }
@@ -143,6 +158,7 @@ impl Invocation {
         let failure = match &result {
             Ok(Answer::Text(_)) => None,
             Ok(Answer::OutOfScope { .. }) => Some(Reason::OutOfScope),
+            Ok(Answer::Escalate { .. }) => Some(Reason::Escalated),
             Err(error) => Some(error.reason()),
         };
         let span = Span::current();
@@ -213,8 +229,9 @@ impl Invocation {
             session_id: &specialist_session_id(&caller.root, &specialist.name, self.lane),
             root_session: &caller.root,
             attributes: &caller.forwarded_attributes(),
+            scratchpad: &self.scratchpad,
             model: &specialist.model,
-            request: &context.task.prompt,
+            request: &self.request(context),
             timeout,
             idle_timeout: specialist.idle_timeout,
             max_tokens: specialist.max_tokens_per_call,
@@ -224,7 +241,11 @@ impl Invocation {
         let Outcome { result, usage, steps } =
             context.request.ports.invoker().invoke(&attempt).await;
         let took = clock.now().since(started);
-        let result = result.and_then(|text| Answer::read(text).ok_or(InvokeError::EmptyAnswer));
+        let schemas = context.request.policy.schemas_of(specialist);
+        let result = result.and_then(|text| {
+            let answer = Answer::read(text).ok_or(InvokeError::EmptyAnswer)?;
+            answer.fit(schemas).map_err(|mistakes| InvokeError::OutputInvalid { mistakes })
+        });
         let failure = result.as_ref().err().map(InvokeError::reason);
         let charge = Charge::of(specialist, &usage);
         self.used = charge;
@@ -262,6 +283,18 @@ impl Invocation {
                 let goes = self.make_ready(context, specialist, Duration::ZERO).await;
                 if goes {
                     warn!(error = chain(error), "trying again in another lane");
+                }
+                goes
+            }
+            AfterFailure::Correct => {
+                if !self.is_time_for_another(context, Duration::ZERO) {
+                    return false;
+                }
+                self.tried.is_corrected = true;
+                let goes = self.make_ready(context, specialist, Duration::ZERO).await;
+                if let (true, InvokeError::OutputInvalid { mistakes }) = (goes, error) {
+                    warn!(error = chain(error), "asking for an answer that fits");
+                    self.correction = Some(messages::does_not_fit(mistakes));
                 }
                 goes
             }
@@ -315,6 +348,15 @@ impl Invocation {
             context.withdraw(specialist, &next).await;
         }
         goes
+    }
+
+    /// What the specialist is asked in the next attempt.
+    fn request<'r, P>(&self, context: &'r TaskContext<'_, P>) -> Cow<'r, str> {
+        let prompt = &context.task.prompt;
+        match &self.correction {
+            None => Cow::Borrowed(prompt),
+            Some(correction) => Cow::Owned(format!("{prompt}\n\n{correction}")),
+        }
     }
 
     fn is_time_for_another<P: Ports>(&self, context: &TaskContext<'_, P>, delay: Duration) -> bool {
@@ -403,7 +445,7 @@ mod tests {
     };
 
     fn tried(retries: u64, has_switched: bool) -> Tried {
-        Tried { retries, has_switched }
+        Tried { retries, has_switched, is_corrected: false }
     }
 
     fn follows(error: &InvokeError, tried: Tried) -> AfterFailure {
@@ -425,6 +467,14 @@ mod tests {
         let conflict = InvokeError::Conflict;
         assert_eq!(follows(&conflict, tried(2, false)), AfterFailure::SwitchLane);
         assert_eq!(follows(&conflict, tried(0, true)), AfterFailure::TryNext);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_is_told_so_once_however_many_retries_there_may_be() {
+        let invalid = InvokeError::OutputInvalid { mistakes: Vec::new() };
+        assert_eq!(follows(&invalid, tried(9, true)), AfterFailure::Correct);
+        let corrected = Tried { is_corrected: true, ..Tried::default() };
+        assert_eq!(follows(&invalid, corrected), AfterFailure::TryNext);
     }
 
     #[test]

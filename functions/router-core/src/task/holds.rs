@@ -118,6 +118,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             }
             ReserveError::Unavailable(_)
             | ReserveError::Unusable(_)
+            | ReserveError::Waiting(_)
             | ReserveError::AlreadySettled(_) => {
                 error!(error = chain(error), "the budget cannot be checked");
                 Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))
@@ -126,7 +127,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     }
 }
 
-fn budget_reason(limit: Limit) -> Reason {
+pub(super) fn budget_reason(limit: Limit) -> Reason {
     match limit {
         Limit::Steps => Reason::BudgetSteps,
         Limit::Tokens => Reason::BudgetTokens,

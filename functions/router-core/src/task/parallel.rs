@@ -96,7 +96,10 @@ impl<'t, P: Ports> SeveralRuns<'t, P> {
             let context = self.context(place);
             guarded("the beginning of a task", async {
                 let mut run = TaskRun::begin(context)?;
-                let turn = run.turn().await;
+                let turn = match run.turn().await {
+                    Turn::End(end) => Turn::End(run.hand_over(end).await),
+                    turn @ Turn::Invoke(_) => turn,
+                };
                 Ok((run, turn))
             })
         };

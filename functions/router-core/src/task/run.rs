@@ -12,7 +12,8 @@ use crate::charge::Charge;
 use crate::circuit::Admission;
 use crate::deadline;
 use crate::error::chain;
-use crate::ids::HoldId;
+use crate::escalation::Source;
+use crate::ids::{HoldId, Ticket};
 use crate::journal::Fact;
 use crate::metrics::intent_class;
 use crate::outcome::Reason;
@@ -63,6 +64,8 @@ pub(super) enum Progress {
     Answered { text: String, generation: Option<u64> },
     /// Another one is to be asked.
     TryNext,
+    /// A person is asked.
+    Escalated { ticket: Ticket },
     /// None is to be asked any more.
     Stop,
     /// A rule forbids every call that might follow.
@@ -123,7 +126,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     pub(super) async fn finish(mut self, mut turn: Turn<'t>) -> TaskEnd {
         loop {
             match turn {
-                Turn::End(end) => return end,
+                Turn::End(end) => return self.hand_over(end).await,
                 Turn::Invoke(ready) => {
                     let granted = self.take(&ready).await;
                     turn = self.go_on(ready, granted).await;
@@ -162,6 +165,10 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                 Some(TaskEnd::Answered { by, text, generation })
             }
             Progress::TryNext => None,
+            Progress::Escalated { ticket } => {
+                let by = Some(candidate.specialist.name.clone());
+                Some(TaskEnd::Escalated { by, ticket })
+            }
             Progress::Stop => Some(self.stopped()),
             Progress::Refused { reason, message } => Some(self.without_answer(reason, message)),
         }
@@ -260,17 +267,26 @@ impl<'t, P: Ports> TaskRun<'t, P> {
         self.note_fallback(candidate);
         self.candidates.invoke(specialist);
         let span = self.span(specialist, &granted);
-        let invocation = Invocation::begin(granted, self.context.request.now().after(window));
-        self.invoke(specialist, invocation).instrument(span).await
+        let window_end = self.context.request.now().after(window);
+        self.invoke(specialist, granted, window_end).instrument(span).await
     }
 
     /// Invokes the specialist until it answers or another attempt would not help, and notes what
     /// it cost, whatever comes of it.
-    async fn invoke(&mut self, specialist: &'t Specialist, mut invocation: Invocation) -> Progress {
+    async fn invoke(
+        &mut self,
+        specialist: &'t Specialist,
+        granted: Granted,
+        window_end: Timestamp,
+    ) -> Progress {
+        let mut pads = self.context.read_pads(specialist).await;
+        let given = std::mem::take(&mut pads.given);
+        let mut invocation = Invocation::begin(granted, window_end, given);
         self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
         let result = invocation.run(&self.context, specialist).await;
         let (progress, failure) = match result {
             Ok(Answer::Text(text)) => {
+                self.context.write_pad(specialist, &pads, &text).await;
                 let generation = Some(invocation.generation());
                 (Progress::Answered { text, generation }, None)
             }
@@ -280,6 +296,15 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                 let suggested = suggest.and_then(|name| policy.resolve(&name, intent));
                 self.candidates.hand_off(suggested, caller);
                 (Progress::TryNext, Some(Reason::OutOfScope))
+            }
+            Ok(Answer::Escalate { reason }) => {
+                let failure = Some(Reason::Escalated);
+                self.context.note(Fact::InvocationEnded { failure });
+                let source = Source::Specialist(specialist.name.clone());
+                return match self.ask_person(source, &reason).await {
+                    Ok(ticket) => Progress::Escalated { ticket },
+                    Err(_) => Progress::TryNext,
+                };
             }
             Err(error) => {
                 warn!(error = chain(&error), specialist.name = %specialist.name, "no answer");

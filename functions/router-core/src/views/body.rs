@@ -12,7 +12,7 @@ use crate::wire::tools::Task;
 /// The body of the one task of a request, which ended as `end`.
 pub(crate) fn of_one(entries: &[Entry], end: TaskEnd, task: &Task, policy: &Policy) -> Body {
     let whole = of_task(entries, 0, end, task, policy);
-    with_budget(Body::from(whole), entries, policy)
+    with_session(Body::from(whole), entries, policy)
 }
 
 /// The body of several tasks, of which so many answers were wanted, with what is told of each.
@@ -26,10 +26,13 @@ pub(crate) fn of_several(
     let missing: Vec<&TaskBody> = missing.collect();
     let answered = results.len() - missing.len();
     let is_called = |result: &TaskBody| result.status != Status::Refused;
+    let are_all = |status| results.iter().all(|result| result.status == status);
     let status = if answered >= wanted {
         Status::Answered
     } else if answered > 0 {
         Status::Partial
+    } else if are_all(Status::Escalated) {
+        Status::Escalated
     } else if results.iter().any(is_called) {
         Status::Failed
     } else {
@@ -39,7 +42,7 @@ pub(crate) fn of_several(
     let message = match status {
         Status::Answered => None,
         Status::Partial => Some(messages::missing(&results)),
-        Status::Refused => first.and_then(|first| first.message.clone()),
+        Status::Refused | Status::Escalated => first.and_then(|first| first.message.clone()),
         _ => first.and_then(|first| first.reason).map(messages::failed),
     };
     let whole = TaskBody {
@@ -48,7 +51,7 @@ pub(crate) fn of_several(
         message,
         ..TaskBody::new(status)
     };
-    with_budget(Body { results: Some(results), ..Body::from(whole) }, entries, policy)
+    with_session(Body { results: Some(results), ..Body::from(whole) }, entries, policy)
 }
 
 /// What is told of the task at `place`, which ended as `end`.
@@ -72,6 +75,10 @@ pub(crate) fn of_task(
                 ..TaskBody::new(if reason.is_none() { Status::Answered } else { Status::FellBack })
             }
         }
+        TaskEnd::Escalated { by, ticket } => TaskBody {
+            specialist: by.map(|by| by.to_string()),
+            ..TaskBody::escalated(&ticket, messages::escalated(&ticket))
+        },
         TaskEnd::Failed => {
             let reason = first_reason(entries, place).unwrap_or(Reason::AgentError);
             let last = invocations(entries)
@@ -86,8 +93,12 @@ pub(crate) fn of_task(
             }
         }
     };
-    let sentences: Vec<String> =
-        body.message.iter().cloned().chain(advice(entries, place)).collect();
+    let not_written = super::of_task(entries, place).filter_map(|entry| match &entry.fact {
+        Fact::PadNotWritten { key, why } => Some(messages::not_written(key, *why)),
+        _ => None,
+    });
+    let advice = advice(entries, place).into_iter().chain(not_written);
+    let sentences: Vec<String> = body.message.iter().cloned().chain(advice).collect();
     let body = TaskBody {
         attempts: attempts(entries, place),
         message: (!sentences.is_empty()).then(|| sentences.join(" ")),
@@ -96,16 +107,21 @@ pub(crate) fn of_task(
     messages::with_task(body, task)
 }
 
-/// The body with what is left of the session's budget, and a warning when that is little.
-fn with_budget(mut body: Body, entries: &[Entry], policy: &Policy) -> Body {
+/// The body with what is left of the session's budget, a warning when that is little, and word of
+/// people who have answered.
+pub(crate) fn with_session(mut body: Body, entries: &[Entry], policy: &Policy) -> Body {
     let account = account(entries);
     let is_low = account.filter(|account| {
         body.whole.status != Status::Refused && account.has_reached(policy.session.warn_at)
     });
-    if let Some(account) = is_low {
-        let sentences = body.whole.message.into_iter().chain([messages::little_left(&account)]);
-        body.whole.message = Some(sentences.collect::<Vec<String>>().join(" "));
-    }
+    let little_left = is_low.map(|account| messages::little_left(&account));
+    let answered = entries.iter().filter_map(|entry| match &entry.fact {
+        Fact::PersonAnswered { ticket } => Some(messages::person_answered(ticket)),
+        _ => None,
+    });
+    let sentences = body.whole.message.into_iter().chain(little_left).chain(answered);
+    let sentences: Vec<String> = sentences.collect();
+    body.whole.message = (!sentences.is_empty()).then(|| sentences.join(" "));
     Body { budget: account.map(|account| account.left()), ..body }
 }
 
@@ -143,7 +159,7 @@ fn advice(entries: &[Entry], place: usize) -> Option<String> {
 /// Why the specialist that was asked for is not the one that answers. The first reason stands,
 /// since what went wrong afterwards went wrong because of it; but a guardrail's block and a stop
 /// are the reason also where another specialist had failed before.
-fn first_reason(entries: &[Entry], place: usize) -> Option<Reason> {
+pub(crate) fn first_reason(entries: &[Entry], place: usize) -> Option<Reason> {
     let reason = |entry: &Entry| match &entry.fact {
         Fact::Chosen { detour, .. } => *detour,
         Fact::Resumed { reason } => *reason,

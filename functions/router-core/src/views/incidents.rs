@@ -58,8 +58,10 @@ fn of_task(entries: &[Entry], owner: &Owner, place: usize) -> Vec<Incident> {
             }
             Fact::InvocationEnded { failure } => {
                 let invocation = invocations.next();
-                // What was stopped since others had answered is no incident.
-                let failure = failure.as_ref().filter(|reason| **reason != Reason::Stopped);
+                // What was stopped since others had answered is no incident, nor what is for a person.
+                let is_incident =
+                    |reason: &&Reason| !matches!(reason, Reason::Stopped | Reason::Escalated);
+                let failure = failure.as_ref().filter(is_incident);
                 if let (Some(invocation), Some(reason)) = (invocation, failure) {
                     incidents.push(Incident {
                         attempts: invocation.attempts,

@@ -4,7 +4,9 @@
 //! steps, tokens. Tables, ARNs and exceptions do not occur.
 
 use crate::charge::Charge;
-use crate::ids::SpecialistName;
+use crate::escalation::answer_key;
+use crate::ids::{SpecialistName, Ticket};
+use crate::journal::NotWritten;
 use crate::ledger::{Account, Exhausted, Limit};
 use crate::outcome::Reason;
 use crate::policy::Policy;
@@ -144,6 +146,61 @@ pub(crate) fn not_yours(owner: &str) -> String {
     format!("The request cannot be served: this session belongs to another {owner}.")
 }
 
+/// What a specialist is told whose answer does not fit its schema.
+pub(crate) fn does_not_fit(mistakes: &[String]) -> String {
+    let mistakes: Vec<String> = mistakes.iter().map(|mistake| format!("- {mistake}\n")).collect();
+    format!(
+        "Your last answer to this cannot be used:\n{}Answer again with nothing but JSON that fits, \
+         without explanations.",
+        mistakes.concat()
+    )
+}
+
+/// A person has the task.
+pub(crate) fn escalated(ticket: &Ticket) -> String {
+    format!(
+        "A person has been asked and answers later, under ticket `{ticket}`. Tell the user so; do not \
+         ask again."
+    )
+}
+
+/// A person has answered.
+pub(crate) fn person_answered(ticket: &Ticket) -> String {
+    let key = answer_key(ticket);
+    format!("A person has answered ticket `{ticket}`: read key `{key}` with `read_scratchpad`.")
+}
+
+/// The specialist asks for a person, and none can be asked.
+pub(crate) fn no_person() -> String {
+    "No person could be asked. Tell the user how to get in touch with one.".to_owned()
+}
+
+/// The session may ask no more people.
+pub(crate) fn no_more_people() -> String {
+    "This session has handed over as often as it may, so no person was asked. Answer the user with \
+     what you have."
+        .to_owned()
+}
+
+/// The scratchpad cannot be read.
+pub(crate) fn scratchpad_unavailable() -> String {
+    "The scratchpad cannot be read right now. Go on without it, or try again later.".to_owned()
+}
+
+/// An answer did not become the key that it was to become.
+pub(crate) fn not_written(key: &str, why: NotWritten) -> String {
+    match why {
+        NotWritten::Overtaken => format!(
+            "`{key}` was written by another request meanwhile, and keeps that: this answer did not \
+             replace it."
+        ),
+        NotWritten::TooLong { bytes, most } => format!(
+            "The answer was not kept as `{key}`: it has {bytes} bytes, and {most} are allowed."
+        ),
+        NotWritten::Unavailable => format!("The answer could not be kept as `{key}`."),
+    }
+}
+
 /// Why another specialist answered.
 pub(crate) fn fell_back(
     reason: Reason,
@@ -162,6 +219,9 @@ pub(crate) fn fell_back(
         }
         Reason::CircuitOpen => {
             format!("`{asked}` is not being asked at the moment; `{answered}` answered.")
+        }
+        Reason::Escalated => {
+            format!("`{asked}` asked for a person, and none could be asked; `{answered}` answered.")
         }
         Reason::OutOfScope => {
             format!("This is not the job of `{asked}`; `{answered}` answered.")
@@ -193,6 +253,7 @@ pub(crate) fn failed(reason: Reason) -> String {
         Reason::Guardrail => "A guardrail blocked this request or its answer. Do not ask for the \
             same in other words."
             .to_owned(),
+        Reason::Escalated => no_person(),
         other => format!(
             "No specialist could answer ({}). Tell the user that this is not possible right now.",
             other.as_str()
@@ -243,6 +304,7 @@ mod tests {
             max: 100,
             account: account(),
             expired_holds: 0,
+            answered: Vec::new(),
         };
         for (limit, words) in [
             (Limit::Steps, "All 100 specialist calls"),

@@ -136,7 +136,7 @@ fn accuracy<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
             }
             Fact::InvocationEnded { failure } if invoked == asked.as_ref() => {
                 let accurate = match failure {
-                    None => true,
+                    None | Some(Reason::Escalated) => true,
                     Some(Reason::OutOfScope) => false,
                     Some(_) => return None,
                 };
@@ -177,6 +177,10 @@ fn of_invocation<'e>(invocation: &Invocation<'e>, policy: &Policy, data: &mut Da
     for (name, unit, value) in values {
         data.total_and_by(("Specialist", invocation.specialist.as_str()), name, unit, value);
     }
+    if invocation.invalid_attempts > 0 {
+        let (by, count) = (invocation.specialist.as_str(), invocation.invalid_attempts as f64);
+        data.total_and_by(("Specialist", by), "OutputInvalid", Unit::Count, count);
+    }
 }
 
 /// What is counted where it happens.
@@ -196,6 +200,9 @@ fn counts<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
             {
                 Some((("Limit", limit.as_str()), "BudgetRefusals"))
             }
+            Fact::NotEscalated { why: NotHeld::Exhausted(limit), .. } => {
+                Some((("Limit", limit.as_str()), "BudgetRefusals"))
+            }
             _ => None,
         };
         if let Some((dimension, name)) = counted {
@@ -206,11 +213,16 @@ fn counts<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
             | Fact::Declined { reason: Reason::LoopDetected, .. } => {
                 data.add("LoopsDetected", Unit::Count, 1.0, Vec::new());
             }
+            Fact::Escalated { is_new: true, .. } => {
+                data.add("Escalations", Unit::Count, 1.0, Vec::new());
+            }
             Fact::Uncounted => uncounted += 1,
             _ => {}
         }
         if let Fact::Held { expired_holds: found, .. }
-        | Fact::NotHeld { expired_holds: found, .. } = &entry.fact
+        | Fact::NotHeld { expired_holds: found, .. }
+        | Fact::Escalated { expired_holds: found, .. }
+        | Fact::NotEscalated { expired_holds: found, .. } = &entry.fact
         {
             expired_holds += *found;
         }

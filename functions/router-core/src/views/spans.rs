@@ -336,6 +336,7 @@ fn not_held(why: NotHeld) -> (&'static str, bool) {
         NotHeld::Unusable => ("unusable", true),
         NotHeld::Repeated => ("repeated", false),
         NotHeld::WithOthers => ("with_others", false),
+        NotHeld::Waiting => ("waiting", false),
         NotHeld::Unavailable => ("unavailable", true),
         NotHeld::AlreadySettled => ("already_settled", true),
     }

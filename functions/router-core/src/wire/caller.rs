@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::hex_digest;
 use crate::ids::{RootSession, SessionError, Tenant, UserMark};
+use crate::scratchpad::GIVEN_AS;
 
 /// String attributes of a Bedrock session.
 pub type Attributes = BTreeMap<String, String>;
@@ -89,9 +90,10 @@ impl Caller {
     }
 
     /// The session attributes that a specialist gets: those received, the root session, and
-    /// one hop more.
+    /// one hop more. What another router has given of its scratchpad stays where it was given.
     pub fn forwarded_attributes(&self) -> Attributes {
         let mut attributes = self.attributes.clone();
+        attributes.retain(|name, _| !name.starts_with(GIVEN_AS));
         attributes.insert(ROOT_SESSION_ID.to_owned(), self.root.as_str().to_owned());
         attributes.insert(ROUTER_HOPS.to_owned(), self.hops.saturating_add(1).to_string());
         attributes

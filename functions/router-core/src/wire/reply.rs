@@ -6,6 +6,7 @@
 
 mod envelope;
 
+use crate::ids::Ticket;
 use crate::outcome::{Reason, Status};
 pub use envelope::{MAX_REPLY_BYTES, Reply};
 use serde::{Serialize, Serializer};
@@ -110,6 +111,16 @@ impl TaskBody {
             message: None,
             truncated: false,
             ticket: None,
+        }
+    }
+
+    /// What is told of a task that a person has under this ticket, in words for the supervisor.
+    pub fn escalated(ticket: &Ticket, message: impl Into<String>) -> Self {
+        Self {
+            reason: Some(Reason::Escalated),
+            message: Some(message.into()),
+            ticket: Some(ticket.to_string()),
+            ..Self::new(Status::Escalated)
         }
     }
 

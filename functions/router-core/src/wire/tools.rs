@@ -4,12 +4,16 @@
 //! sentence that the model can act on: which argument, what was found, what is allowed.
 
 pub mod catalog;
+mod escalate;
+mod read;
 mod several;
 
+pub use escalate::Escalate;
+pub use read::ReadScratchpad;
 use serde_json::{Map, Value};
 pub use several::{Mode, PREVIOUS, Several};
 
-use crate::json::kind;
+use crate::json::{self, kind};
 use crate::policy::Policy;
 use crate::wire::reply::echo;
 
@@ -21,7 +25,8 @@ pub const MAX_ARGUMENT_BYTES: usize = 100_000;
 const MAX_NAME_CHARS: usize = 100;
 
 /// The tools that are there, for a sentence.
-const TOOLS: &str = "`invoke_specialist_agent` or `invoke_specialists`";
+const TOOLS: &str = "`invoke_specialist_agent`, `invoke_specialists`, `read_scratchpad` or \
+                     `escalate_to_human`";
 
 /// What a tool is asked to do, with its arguments checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +35,10 @@ pub enum ToolRequest {
     InvokeSpecialistAgent(Task),
     /// Several sub-tasks.
     InvokeSpecialists(Several),
+    /// What specialists and people have written in the session.
+    ReadScratchpad(ReadScratchpad),
+    /// A person.
+    EscalateToHuman(Escalate),
 }
 
 /// One sub-task for one specialist.
@@ -90,6 +99,23 @@ impl Arguments {
         }
     }
 
+    /// An argument that is an array, or a string that holds one: Bedrock sends every value as a
+    /// string.
+    fn array(&self, name: &'static str) -> Result<Option<Vec<Value>>, BadArguments> {
+        let rule = "it must be a JSON array";
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Value::Array(values)) => Ok(Some(values.clone())),
+            Some(Value::String(text)) => match json::read(text.as_bytes()) {
+                Ok(Value::Array(values)) => Ok(Some(values)),
+                Ok(other) => Err(bad(format!("`{name}` is {}; {rule}.", kind(&other)))),
+                Err(_) => Err(bad(format!("`{name}` is not JSON; {rule}."))),
+            },
+            Some(other) => Err(bad(format!("`{name}` is {}; {rule}.", kind(other)))),
+        }
+    }
+
     fn confidence(&self) -> Result<Option<f64>, BadArguments> {
         let rule = "it must be a number from 0 to 1";
         let number = match self.0.get("confidence") {
@@ -115,6 +141,7 @@ impl ToolRequest {
         match self {
             Self::InvokeSpecialistAgent(task) => std::slice::from_ref(task),
             Self::InvokeSpecialists(several) => &several.tasks,
+            Self::ReadScratchpad(_) | Self::EscalateToHuman(_) => &[],
         }
     }
 
@@ -129,9 +156,8 @@ impl ToolRequest {
                 Ok(Self::InvokeSpecialistAgent(Task::parse(arguments, policy)?))
             }
             "invoke_specialists" => Ok(Self::InvokeSpecialists(Several::parse(arguments, policy)?)),
-            "read_scratchpad" | "escalate_to_human" => {
-                Err(bad(format!("The tool `{tool}` is not available here. Use {TOOLS}.")))
-            }
+            "read_scratchpad" => Ok(Self::ReadScratchpad(ReadScratchpad::parse(arguments)?)),
+            "escalate_to_human" => Ok(Self::EscalateToHuman(Escalate::parse(arguments)?)),
             unknown => Err(bad(format!(
                 "There is no tool `{}`. Use {TOOLS}.",
                 echo(unknown).escape_debug()
@@ -206,7 +232,7 @@ mod tests {
         let arguments = Arguments::from_object(arguments.as_object().unwrap());
         match ToolRequest::parse(tool, &arguments, &policy()) {
             Ok(ToolRequest::InvokeSpecialistAgent(task)) => Ok(task),
-            Ok(ToolRequest::InvokeSpecialists(several)) => panic!("{several:?}"),
+            Ok(other) => panic!("{other:?}"),
             Err(bad) => Err(bad.message),
         }
     }
@@ -290,7 +316,7 @@ mod tests {
         let message = invoke(json!({"specialist_type": "\"".repeat(10_000), "request": "r"}));
         assert!(message.unwrap_err().len() < 400);
         let message = parse(&"t".repeat(10_000), json!({})).unwrap_err();
-        assert!(message.len() < 200);
+        assert!(message.len() < 250);
     }
 
     #[test]
@@ -301,9 +327,10 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_are_not_there_yet_say_so() {
-        for tool in ["read_scratchpad", "escalate_to_human"] {
-            assert!(parse(tool, json!({})).unwrap_err().contains("is not available here"));
-        }
+    fn a_tool_that_is_not_there_is_told_with_those_that_are() {
+        let message = parse("delete_everything", json!({})).unwrap_err();
+        let expected = "There is no tool `delete_everything`. Use `invoke_specialist_agent`, \
+                        `invoke_specialists`, `read_scratchpad` or `escalate_to_human`.";
+        assert_eq!(message, expected);
     }
 }

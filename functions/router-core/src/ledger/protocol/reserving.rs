@@ -76,9 +76,9 @@ impl Reserving {
     ///
     /// # Errors
     ///
-    /// [`ReserveError::Unusable`] when it asks for no hold.
+    /// [`ReserveError::Unusable`] when it asks for nothing.
     pub fn begin(reservation: &Reservation<'_>) -> Result<Self, ReserveError> {
-        if reservation.holds.is_empty() {
+        if reservation.holds.is_empty() && reservation.opening.is_none() {
             return Err(ReserveError::Unusable("no hold was asked for".into()));
         }
         let terms = Terms::of_policy(reservation);
@@ -278,7 +278,7 @@ impl Reserving {
             Shown::Refused => {}
         }
         let held = reservation.holds.iter().filter(|hold| session.has_hold(hold.id)).count();
-        if held == reservation.holds.len() {
+        if held == reservation.holds.len() && (held > 0 || session.has_ticket(reservation)) {
             return Ok(Some(session.holds_found(reservation)));
         }
         // Of holds that were taken together, those that are gone have been settled or charged.

@@ -113,6 +113,7 @@ impl Book {
             .collect();
         let reservation = Reservation {
             payer: self.payer(),
+            opening: None,
             holds: &holds,
             now: self.now,
             asked: Learnt::at(self.now, Moment::default()),
@@ -156,6 +157,7 @@ impl Book {
                 used: *used,
                 counted,
                 stale: &[],
+                told: &[],
                 left: None,
             })
             .collect();

@@ -31,13 +31,19 @@ pub struct Argument {
     pub is_required: bool,
     /// What it is for; at most [`MOST_ARGUMENT_CHARS`] characters.
     pub description: String,
-    /// The arguments of each object in it, if it is an array.
+    /// The arguments of each object in it, if it is an array of objects; an array without holds
+    /// strings.
     pub items: Vec<Argument>,
 }
 
 /// The tools that the router carries out.
 pub fn tools(policy: &Policy) -> Vec<Tool> {
-    vec![invoke_specialist_agent(policy), invoke_specialists(policy)]
+    vec![
+        invoke_specialist_agent(policy),
+        invoke_specialists(policy),
+        read_scratchpad(policy),
+        escalate_to_human(),
+    ]
 }
 
 fn invoke_specialist_agent(policy: &Policy) -> Tool {
@@ -76,6 +82,45 @@ fn invoke_specialists(policy: &Policy) -> Tool {
                 "For parallel: all waits for every answer, quorum for more than half of them, first \
                  for one. Leave it out if you are not sure",
             ),
+        ],
+    }
+}
+
+fn read_scratchpad(policy: &Policy) -> Tool {
+    let keys: Vec<&str> = policy.pad_keys().map(|key| key.name.as_str()).collect();
+    let answers = "escalation:<ticket>, with the ticket that you were given, for a person's answer";
+    let unnamed =
+        format!("What to read: a JSON array of names from your instructions, or {answers}");
+    let keys = match keys.as_slice() {
+        [] => format!("What to read: a JSON array of names: {answers}"),
+        keys => {
+            let named =
+                format!("What to read: a JSON array of names: {}, or {answers}", keys.join(", "));
+            within_limit(named, &unnamed)
+        }
+    };
+    Tool {
+        name: "read_scratchpad",
+        description: "Reads what departments and people have written down in this conversation. The \
+                      answer is a JSON object with value, writer and version for each name, or null \
+                      where nothing is written. It costs nothing.",
+        arguments: vec![argument("keys", "array", true, &keys)],
+    }
+}
+
+fn escalate_to_human() -> Tool {
+    let reason = "Why a person has to decide, in one sentence";
+    let summary =
+        "What the person needs to know: what the user wants and what was found out so far";
+    let task = "Your own name for the part that waits for the person, if you gave it one";
+    Tool {
+        name: "escalate_to_human",
+        description: "Hands over to a person and gives a ticket. The person answers later: tell the \
+                      user so. Once there is an answer, you are told to read it.",
+        arguments: vec![
+            argument("reason", "string", true, reason),
+            argument("summary", "string", true, summary),
+            argument("task_id", "string", false, task),
         ],
     }
 }
@@ -205,6 +250,7 @@ mod tests {
         for tool in tools(&policy()) {
             fn told(arguments: &[Argument], only_required: bool) -> Map<String, Value> {
                 let value = |argument: &Argument| match (argument.name, argument.kind) {
+                    (_, "array") if argument.items.is_empty() => json!(["orders"]),
                     (_, "array") => json!([told(&argument.items, only_required)]),
                     (_, "number") => json!(0.5),
                     ("mode", _) => json!("parallel"),

@@ -99,25 +99,6 @@ fn in_task(place: usize, message: &str) -> BadArguments {
     bad(format!("Task {} of `tasks`: {message}", place + 1))
 }
 
-impl Arguments {
-    /// An argument that is an array, or a string that holds one: Bedrock sends every value as a
-    /// string.
-    fn array(&self, name: &'static str) -> Result<Option<Vec<Value>>, BadArguments> {
-        let rule = "it must be a JSON array";
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::Array(values)) => Ok(Some(values.clone())),
-            Some(Value::String(text)) => match json::read(text.as_bytes()) {
-                Ok(Value::Array(values)) => Ok(Some(values)),
-                Ok(other) => Err(bad(format!("`{name}` is {}; {rule}.", kind(&other)))),
-                Err(_) => Err(bad(format!("`{name}` is not JSON; {rule}."))),
-            },
-            Some(other) => Err(bad(format!("`{name}` is {}; {rule}.", kind(other)))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

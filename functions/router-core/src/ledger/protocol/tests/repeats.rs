@@ -30,7 +30,7 @@ fn an_answer_is_given_again_with_the_account_as_it_is() {
     let (mut book, kept) = answered();
     book.item_mut().set("limit_steps", Value::number(3));
     book.now = Timestamp(NOON.after(WINDOW).0 - 1);
-    let Recalled { answer, account } = again(&book, &kept, "u-1").unwrap();
+    let Recalled { answer, account, .. } = again(&book, &kept, "u-1").unwrap();
     assert_eq!((answer.as_str(), account.steps, account.limits.steps), ("there", 1, 3));
     assert_eq!(account.limits.tokens, book.limits.max_tokens);
     assert_eq!(kept.number("expires_at"), NOON.after(WINDOW).epoch_seconds());

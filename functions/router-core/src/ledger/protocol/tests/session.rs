@@ -11,7 +11,16 @@ fn take_one(book: &mut Book, number: usize, purpose: Purpose) -> Result<Holds, R
 
 fn settlement<'a>(id: &'a HoldId, specialist: &'a SpecialistName) -> Settlement<'a> {
     let (held, used) = (charge(1_000, 10_000), charge(300, 4_000));
-    Settlement { id, specialist, held, counted: Counted::default(), used, stale: &[], left: None }
+    Settlement {
+        id,
+        specialist,
+        held,
+        counted: Counted::default(),
+        used,
+        stale: &[],
+        told: &[],
+        left: None,
+    }
 }
 
 /// Settles in one write, which the table does at once.
