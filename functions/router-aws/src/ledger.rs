@@ -45,7 +45,7 @@ impl DynamoLedger {
 
     async fn take(&self, reservation: &Reservation<'_>) -> Result<Holds, ReserveError> {
         if let Some(exhausted) = self.used_up.recall(reservation) {
-            return Err(ReserveError::Exhausted(exhausted));
+            return Err(ReserveError::Exhausted(Box::new(exhausted)));
         }
         let mut reserving = Reserving::begin(reservation)?;
         loop {

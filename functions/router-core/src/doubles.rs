@@ -79,14 +79,14 @@ pub(crate) fn policy() -> Policy {
 
 /// The same policy, where orders may take half a minute.
 pub(crate) fn policy_with_slow_orders() -> Policy {
-    policy_where_orders("timeout_ms = 30_000")
+    policy_plus("timeout_ms = 30_000", "")
 }
 
-/// The same policy with another line for orders.
-pub(crate) fn policy_where_orders(line: &str) -> Policy {
+/// The same policy with another line for orders, and more tables.
+pub(crate) fn policy_plus(of_orders: &str, more: &str) -> Policy {
     let orders = "[specialists.orders]\n";
-    let text = POLICY.replace(orders, &format!("{orders}{line}\n"));
-    Policy::parse(&text, Some(&BTreeMap::new())).unwrap()
+    let text = POLICY.replace(orders, &format!("{orders}{of_orders}\n"));
+    Policy::parse(&format!("{text}\n{more}"), Some(&BTreeMap::new())).unwrap()
 }
 
 /// The same policy with more tables.

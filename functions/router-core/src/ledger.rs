@@ -193,10 +193,10 @@ pub enum ReserveError {
         "the limit of {} {} has {} settled and {} held; {} asked",
         .0.max, .0.limit, .0.settled, .0.held, .0.asked
     )]
-    Exhausted(Exhausted),
+    Exhausted(Box<Exhausted>),
     /// The session has reached the share of a limit from which on nothing like this is taken.
     #[error("of the limit of {} {}, {} are settled and {} held: too many", .0.max, .0.limit, .0.settled, .0.held)]
-    NearlyExhausted(Exhausted),
+    NearlyExhausted(Box<Exhausted>),
     /// The session belongs to another tenant.
     #[error("the session belongs to another tenant")]
     OtherTenant,
@@ -405,7 +405,7 @@ mod tests {
         let account = Account { steps: 12, ..account() };
         let exhausted = account.exhausted_by(&Demand { steps: 1, ..Demand::default() }).unwrap();
         let expected = "the limit of 12 steps has 12 settled and 0 held; 1 asked";
-        assert_eq!(ReserveError::Exhausted(exhausted).to_string(), expected);
+        assert_eq!(ReserveError::Exhausted(exhausted.into()).to_string(), expected);
     }
 
     #[test]

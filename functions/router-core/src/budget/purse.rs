@@ -155,9 +155,9 @@ impl<P: Ports> Purse<'_, P> {
         task: &TaskMark,
         within: Duration,
     ) -> Result<Opened, ReserveError> {
-        let Request { policy, caller, ports, deadline, .. } = self.0;
+        let Request { policy, caller, ports, deadline, id, .. } = self.0;
         let now = ports.clock().now();
-        let ticket = Ticket::new(&caller.root, task, now);
+        let ticket = Ticket::new(&caller.root, task, id, now);
         let due = now.after(policy.escalation.answer_within);
         let reservation = Reservation {
             payer: self.payer(),

@@ -16,6 +16,8 @@ use crate::units::TokenUse;
 pub(crate) enum Does {
     /// Says this, after so many others had a turn.
     Say(&'static str, usize),
+    /// Says one after the other, and the last of them from then on.
+    Each(&'static [&'static str]),
     /// Fails, after it may have run.
     Fail(fn() -> InvokeError),
     /// Works until it is stopped.
@@ -58,7 +60,11 @@ impl SpecialistInvoker for Cast<'_> {
         let AgentRef::Bedrock(AgentAlias { agent_id, .. }) = attempt.agent else {
             panic!("the doubles' policy has Bedrock agents only")
         };
-        self.sent.lock().unwrap().push(Sent::from(attempt));
+        let earlier = {
+            let mut sent = self.sent.lock().unwrap();
+            sent.push(Sent::from(attempt));
+            sent.iter().filter(|sent| sent.agent == *agent_id).count() - 1
+        };
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
         let reported = Usage::Reported(TokenUse::new(300, 40));
@@ -68,6 +74,11 @@ impl SpecialistInvoker for Cast<'_> {
                     tokio::task::yield_now().await;
                 }
                 Outcome::new(Ok((*text).to_owned()), reported)
+            }
+            Does::Each(texts) => {
+                tokio::task::yield_now().await;
+                let text = texts[earlier.min(texts.len() - 1)];
+                Outcome::new(Ok(text.to_owned()), reported)
             }
             Does::Fail(error) => {
                 tokio::task::yield_now().await;

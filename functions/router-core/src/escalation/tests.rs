@@ -17,7 +17,7 @@ fn session() -> RootSession {
 fn escalation() -> Escalation {
     let (session, task) = (session(), TaskMark::of_id("t1"));
     Escalation {
-        ticket: Ticket::new(&session, &task, OPENED),
+        ticket: Ticket::new(&session, &task, "r", OPENED),
         session,
         tenant: Tenant::default(),
         user: None,

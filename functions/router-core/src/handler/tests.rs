@@ -1,4 +1,8 @@
+mod house;
 mod panics;
+mod people;
+mod schemas;
+mod scratchpad;
 mod several;
 mod traces;
 

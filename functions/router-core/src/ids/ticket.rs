@@ -19,9 +19,9 @@ pub struct Ticket(String);
 pub struct TaskMark(String);
 
 impl Ticket {
-    /// The ticket of a task of a session that is opened `now`.
-    pub fn new(session: &RootSession, task: &TaskMark, now: Timestamp) -> Self {
-        let mut id = hex_digest(&format!("{}/{session}/{}", task.0, now.0));
+    /// The ticket that one execution of a request opens `now` for a task of a session.
+    pub fn new(session: &RootSession, task: &TaskMark, execution_id: &str, now: Timestamp) -> Self {
+        let mut id = hex_digest(&format!("{}/{execution_id}/{}/{session}", task.0, now.0));
         id.truncate(ID_DIGITS);
         Self(format!("{}-{id}", now.date()))
     }
@@ -99,17 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_says_its_day_and_differs_by_session_task_and_time() {
+    fn a_ticket_says_its_day_and_differs_by_session_task_request_and_time() {
         let session = |id| RootSession::parse("sessionId", id).unwrap();
         let (task, now) = (TaskMark::of_id("t1"), Timestamp(1_795_742_400_000));
-        let ticket = Ticket::new(&session("s"), &task, now);
+        let ticket = Ticket::new(&session("s"), &task, "r", now);
         assert_eq!(ticket.date(), "2026-11-27");
         assert_eq!(Ticket::parse(ticket.as_str()), Some(ticket.clone()));
         assert_eq!(format!("{}-{}", ticket.date(), ticket.id()), ticket.as_str());
         for other in [
-            Ticket::new(&session("r"), &task, now),
-            Ticket::new(&session("s"), &TaskMark::of_session(), now),
-            Ticket::new(&session("s"), &task, Timestamp(now.0 + 1)),
+            Ticket::new(&session("r"), &task, "r", now),
+            Ticket::new(&session("s"), &TaskMark::of_session(), "r", now),
+            Ticket::new(&session("s"), &task, "r", Timestamp(now.0 + 1)),
+            Ticket::new(&session("s"), &task, "q", now),
         ] {
             assert_ne!(other, ticket);
         }

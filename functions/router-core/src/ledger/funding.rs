@@ -68,7 +68,7 @@ impl Draws {
         reservation: &Reservation<'_>,
         day: &Item,
         account: Account,
-    ) -> Result<Self, Exhausted> {
+    ) -> Result<Self, Box<Exhausted>> {
         let (drawn, spent) = (day.number("drawn_micro_usd"), day.number("spent_micro_usd"));
         let max = source.max(&reservation.payer);
         let refused = self.0.iter_mut().find(|draw| draw.source == source);
@@ -80,7 +80,7 @@ impl Draws {
             draw.amount = draw.needed;
             return Ok(self);
         }
-        Err(Exhausted {
+        Err(Box::new(Exhausted {
             limit: source.limit(),
             settled: spent,
             held: drawn.saturating_sub(spent),
@@ -89,7 +89,7 @@ impl Draws {
             account,
             expired_holds: 0,
             answered: Vec::new(),
-        })
+        }))
     }
 
     /// What is drawn from one day.

@@ -210,7 +210,7 @@ impl SessionItem {
     pub(super) fn refuse(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
         let (account, demand) = (self.account(), reservation.demand());
         let nearly = |share| account.nearest_from(share, &demand);
-        let told = |exhausted| Exhausted { answered: self.answered(), ..exhausted };
+        let told = |exhausted| Box::new(Exhausted { answered: self.answered(), ..exhausted });
         let repeated = self.repeated(reservation).or_else(|| self.waiting(reservation));
         repeated
             .or_else(|| {

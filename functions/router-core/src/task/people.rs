@@ -14,7 +14,7 @@ use crate::error::chain;
 use crate::escalation::{Escalation, Escalations, Source};
 use crate::ids::{SpecialistName, TaskMark, Ticket};
 use crate::journal::{Entry, Fact, NotHeld};
-use crate::ledger::ReserveError;
+use crate::ledger::{Account, ReserveError};
 use crate::outcome::Reason;
 use crate::policy::PadKey;
 use crate::ports::Ports;
@@ -68,7 +68,7 @@ pub(crate) async fn ask_person<P: Ports>(
         }
     };
     let Opened { ticket, is_new, account, expired_holds } = opened;
-    let escalation = escalation(request, &question, &ticket);
+    let escalation = escalation(request, &question, &ticket, account);
     let within = deadline::before_call(request.remaining());
     match request.ports.escalations().open(&escalation, within).await {
         Ok(()) => {
@@ -89,10 +89,12 @@ fn escalation<P: Ports>(
     request: Request<'_, P>,
     question: &Question<'_>,
     ticket: &Ticket,
+    account: Option<Account>,
 ) -> Escalation {
     let Request { policy, caller, journal, .. } = request;
     let now = request.now();
-    let left = journal.read(views::account).map(|account| account.left());
+    let account = account.or_else(|| journal.read(views::account));
+    let left = account.map(|account| account.left());
     let left = left
         .map_or((0, 0, MicroUsd(0)), |left| (left.steps_left, left.tokens_left, left.cost_left));
     Escalation {
@@ -185,8 +187,8 @@ impl<P: Ports> TaskRun<'_, P> {
     fn last_invoked(&self) -> Option<SpecialistName> {
         let place = self.context.place;
         self.context.request.journal.read(|entries| {
-            let of_task = views::invocations(entries).into_iter();
-            let last = of_task.filter(|invocation| invocation.task == Some(place)).next_back();
+            let mut invocations = views::invocations(entries).into_iter();
+            let last = invocations.rfind(|invocation| invocation.task == Some(place));
             last.map(|invocation| invocation.specialist.clone())
         })
     }

@@ -1,115 +1,14 @@
 //! Several tasks in one call: at once, and one after the other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::house::House;
 use super::*;
 use crate::charge::Charge;
-use crate::doubles::{Cast, Does, unknown_usage_of_orders};
+use crate::doubles::{Does, unknown_usage_of_orders};
 use crate::policy::{Join, OnLedgerFailure};
 use crate::units::{MicroUsd, Share, Tokens};
 
 /// What an answer of 300 input and 40 output tokens costs at 3 USD in and 15 USD out.
 const ANSWER: Charge = Charge { tokens: Tokens(340), cost: MicroUsd(1_500) };
-
-/// What is left behind between calls.
-struct House {
-    policy: Policy,
-    ledger: InMemoryLedger,
-    circuits: Circuits<InMemoryCircuits>,
-    calls: AtomicU64,
-}
-
-/// What came of a call.
-struct Answered {
-    body: Body,
-    sent: Vec<Sent>,
-    most_at_once: usize,
-    data: Vec<Published>,
-    incidents: Vec<Incident>,
-}
-
-impl House {
-    fn new() -> Self {
-        let (policy, circuits) = (policy(), Circuits::default());
-        Self { policy, ledger: InMemoryLedger::default(), circuits, calls: AtomicU64::new(0) }
-    }
-
-    fn with(account: Account) -> Self {
-        Self { ledger: InMemoryLedger::with(account), ..Self::new() }
-    }
-
-    /// Answers a call for `tasks` of (specialist, request) in a session of a verified user.
-    async fn call(
-        &self,
-        mode: Value,
-        tasks: &[(&str, &str)],
-        agents: impl IntoIterator<Item = (&'static str, Does)>,
-    ) -> Answered {
-        let tasks: Vec<Value> = tasks
-            .iter()
-            .map(|(specialist, request)| {
-                json!({"specialist_type": specialist, "request": request, "task_id": specialist})
-            })
-            .collect();
-        let mut arguments = mode;
-        arguments["tasks"] = Value::String(Value::from(tasks).to_string());
-        let parameters: Vec<Value> = arguments
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| json!({"name": name, "type": "string", "value": value}))
-            .collect();
-        let payload = json!({"actionGroup": "g", "function": "invoke_specialists", "sessionId": "s",
-            "sessionAttributes": {"identity_verified": "true"}, "parameters": parameters});
-        let event = Event::read(payload.to_string().as_bytes(), None, false).unwrap();
-        let clock = ManualClock::default();
-        let invoker = Cast::new(&clock, agents);
-        let (metrics, incidents) = (RecordingSink::default(), RecordingLog::default());
-        let ports = Doubles {
-            ledger: &self.ledger,
-            invoker: &invoker,
-            circuits: &self.circuits,
-            incidents: &incidents,
-            metrics: &metrics,
-            clock: &clock,
-        };
-        let retries = RetryBudget::default();
-        let handler = Handler { policy: &self.policy, ports: &ports, retries: &retries };
-        let execution = self.calls.fetch_add(1, Ordering::SeqCst);
-        let request = LambdaRequest { execution, ..REQUEST };
-        let Handled { reply, .. } = handler.handle(&event, request).await;
-        Answered {
-            body: reply.body,
-            sent: invoker.sent(),
-            most_at_once: invoker.most_at_once(),
-            data: metrics.batches().into_iter().flatten().collect(),
-            incidents: incidents.incidents(),
-        }
-    }
-
-    /// The rule of the ledger after any call: nothing is held, and what is committed is spent.
-    fn assert_settled(&self) {
-        let account = self.ledger.account();
-        assert_eq!((self.ledger.holds(), account.committed), (0, account.spent));
-    }
-}
-
-impl Answered {
-    /// Each task's status and reason.
-    fn ends(&self) -> Vec<(Status, Option<Reason>)> {
-        let results = self.body.results.as_ref().unwrap();
-        results.iter().map(|result| (result.status, result.reason)).collect()
-    }
-
-    fn whole(&self) -> (Status, Option<Reason>) {
-        (self.body.whole.status, self.body.whole.reason)
-    }
-
-    fn count(&self, name: &str) -> f64 {
-        let is_it = |datum: &&Published| datum.name == name && datum.dimensions.is_empty();
-        self.data.iter().filter(is_it).map(|datum| datum.value).sum()
-    }
-}
 
 fn parallel() -> Value {
     json!({"mode": "parallel"})

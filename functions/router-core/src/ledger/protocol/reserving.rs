@@ -127,8 +127,9 @@ impl Reserving {
         Next::Done(reserved)
     }
 
-    fn with_expired(&self, exhausted: Exhausted) -> Exhausted {
-        Exhausted { expired_holds: self.expired_holds, ..exhausted }
+    fn with_expired(&self, mut exhausted: Box<Exhausted>) -> Box<Exhausted> {
+        exhausted.expired_holds = self.expired_holds;
+        exhausted
     }
 
     /// `None`: there is another request.
@@ -376,7 +377,7 @@ fn no_room_in(
     session: &SessionItem,
 ) -> Result<Option<Holds>, ReserveError> {
     let exhausted = hour::exhausted(reservation, hour, session.account());
-    let error = exhausted.map(ReserveError::Exhausted);
+    let error = exhausted.map(Box::new).map(ReserveError::Exhausted);
     Err(error.unwrap_or(ReserveError::Unusable("an hour was written that is not asked of".into())))
 }
 

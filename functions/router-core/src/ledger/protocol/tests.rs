@@ -213,7 +213,7 @@ fn id(number: usize) -> HoldId {
 
 fn exhausted(reserved: Result<Holds, ReserveError>) -> Exhausted {
     let Err(ReserveError::Exhausted(exhausted)) = reserved else { panic!("{reserved:?}") };
-    exhausted
+    *exhausted
 }
 
 #[test]

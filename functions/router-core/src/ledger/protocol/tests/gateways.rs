@@ -30,7 +30,7 @@ impl Book {
 
 fn refused(taken: Result<Holds, ReserveError>) -> Exhausted {
     match taken {
-        Err(ReserveError::Exhausted(exhausted)) => exhausted,
+        Err(ReserveError::Exhausted(exhausted)) => *exhausted,
         other => panic!("{other:?}"),
     }
 }
