@@ -100,8 +100,9 @@ impl RuntimeInvoker {
         runtime: &AgentCoreAgent,
         attempt: &Attempt<'_>,
     ) -> Result<InvokeAgentRuntimeOutput, Outcome> {
-        let payload =
-            json!({ "prompt": attempt.request, "session_attributes": attempt.attributes });
+        let mut attributes = attempt.attributes.clone();
+        attributes.extend(attempt.scratchpad.clone());
+        let payload = json!({ "prompt": attempt.request, "session_attributes": attributes });
         self.client
             .invoke_agent_runtime()
             .agent_runtime_arn(&runtime.arn)

@@ -51,8 +51,11 @@ impl BedrockInvoker {
 
     async fn start(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {
         let body = TakesBody::default();
+        let has_scratchpad = !attempt.scratchpad.is_empty();
+        let scratchpad = attempt.scratchpad.clone().into_iter().collect();
         let state = SessionState::builder()
             .set_session_attributes(Some(attempt.attributes.clone().into_iter().collect()))
+            .set_prompt_session_attributes(Some(scratchpad).filter(|_| has_scratchpad))
             .build();
         let region = alias.region.clone().map(Region::new);
         let call = self

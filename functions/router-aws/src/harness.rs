@@ -48,8 +48,8 @@ impl HarnessInvoker {
     ) -> Result<Frames, Outcome> {
         let body = TakesBody::default();
         // It has all that a message needs.
-        let message = message(attempt.request)
-            .map_err(|_| Outcome::new(Err(InvokeError::Invalid), Usage::NotRun))?;
+        let message =
+            message(attempt).map_err(|_| Outcome::new(Err(InvokeError::Invalid), Usage::NotRun))?;
         self.client
             .invoke_harness()
             .harness_arn(&harness.arn)
@@ -70,10 +70,11 @@ impl HarnessInvoker {
     }
 }
 
-fn message(request: &str) -> Result<HarnessMessage, BuildError> {
+fn message(attempt: &Attempt<'_>) -> Result<HarnessMessage, BuildError> {
+    let texts = attempt.scratchpad_as_text().into_iter().chain([attempt.request.to_owned()]);
     HarnessMessage::builder()
         .role(HarnessConversationRole::User)
-        .content(HarnessContentBlock::Text(request.to_owned()))
+        .set_content(Some(texts.map(HarnessContentBlock::Text).collect()))
         .build()
 }
 

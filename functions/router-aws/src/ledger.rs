@@ -10,10 +10,12 @@ use std::time::Duration;
 use router_core::error::Cause;
 use router_core::ids::HoldId;
 use router_core::ledger::{
-    Holds, Ledger, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError, Reserving,
-    SettleError, Settlement, Settling, Stage, backoff, kept_answer, kept_stages, recalled, resumed,
+    Holds, Ledger, Looked, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError,
+    Reserving, SettleError, Settlement, Settling, Stage, backoff, kept_answer, kept_stages, looked,
+    recalled, resumed,
 };
 use router_core::store::{Answer, Item, ItemKey, Request};
+use router_core::units::Timestamp;
 use tokio::time::{sleep, timeout};
 use tokio::try_join;
 use tracing::warn;
@@ -160,6 +162,20 @@ impl Ledger for DynamoLedger {
                 None
             }
             Err(_) => None,
+        }
+    }
+
+    async fn look(
+        &self,
+        payer: &Payer<'_>,
+        now: Timestamp,
+        within: Duration,
+    ) -> Result<Option<Looked>, ReserveError> {
+        let key = ItemKey::session(payer.session);
+        match timeout(within, self.table.read(&key)).await {
+            Ok(Ok(item)) => item.map_or(Ok(None), |item| looked(item, payer, now)),
+            Ok(Err(cause)) => Err(ReserveError::Unavailable(cause)),
+            Err(_) => Err(ReserveError::Unavailable(NO_ANSWER.into())),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The router's ports on AWS, and what a function needs around them: settings and logs.
 //!
 //! This is the only library that knows the AWS SDK. [`DynamoLedger`] keeps the budgets,
-//! [`DynamoCircuits`] the circuits, [`DynamoIncidents`] the incidents and [`policy`] the routing policy,
-//! all in one [`Table`];
+//! [`DynamoCircuits`] the circuits, [`DynamoScratchpad`] what specialists write for each other,
+//! [`DynamoEscalations`] what people are asked, [`DynamoIncidents`] the incidents and [`policy`] the
+//! routing policy, all in one [`Table`];
 //! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
 //! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
@@ -13,6 +14,7 @@ mod bedrock;
 pub mod circuits;
 mod clock;
 mod converse;
+pub mod escalations;
 mod failure;
 mod frames;
 mod harness;
@@ -25,9 +27,11 @@ pub mod otlp;
 pub mod output;
 pub mod policy;
 mod ports;
+pub mod scratchpad;
 pub mod settings;
 pub mod table;
 mod timer;
+pub mod topic;
 mod usage;
 pub mod xray_header;
 
@@ -39,11 +43,13 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
 pub use circuits::DynamoCircuits;
 pub use clock::{InvocationClock, SystemClock};
+pub use escalations::DynamoEscalations;
 pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
 pub use ports::{AwsPorts, InvocationPorts};
+pub use scratchpad::DynamoScratchpad;
 pub use table::Table;
 
 /// What every client shares: region, credentials, endpoints.

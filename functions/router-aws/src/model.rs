@@ -47,8 +47,8 @@ impl ModelInvoker {
     async fn start(&self, model: &Model, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {
         let body = TakesBody::default();
         // It has all that a message needs.
-        let message = message(attempt.request)
-            .map_err(|_| Outcome::new(Err(InvokeError::Invalid), Usage::NotRun))?;
+        let message =
+            message(attempt).map_err(|_| Outcome::new(Err(InvokeError::Invalid), Usage::NotRun))?;
         let instruction = attempt.model.instruction.clone().map(SystemContentBlock::Text);
         let call = self
             .client
@@ -68,10 +68,11 @@ impl ModelInvoker {
     }
 }
 
-fn message(request: &str) -> Result<Message, BuildError> {
+fn message(attempt: &Attempt<'_>) -> Result<Message, BuildError> {
+    let texts = attempt.scratchpad_as_text().into_iter().chain([attempt.request.to_owned()]);
     Message::builder()
         .role(ConversationRole::User)
-        .content(ContentBlock::Text(request.to_owned()))
+        .set_content(Some(texts.map(ContentBlock::Text).collect()))
         .build()
 }
 

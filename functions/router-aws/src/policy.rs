@@ -141,7 +141,7 @@ impl State {
         }
         let parsed = match &found.toml {
             Some(toml) => check(toml, &source.agents),
-            None => source.agents.parse_policy(source.compiled_in),
+            None => source.compiled_in.parse(&source.agents),
         };
         self.seen = Some(found);
         match parsed {
@@ -190,7 +190,7 @@ fn choose(seen: Option<&StoredPolicy>, source: &TablePolicy) -> Choice {
             }
         }
     }
-    match source.agents.parse_policy(source.compiled_in) {
+    match source.compiled_in.parse(&source.agents) {
         Ok(policy) => Choice { policy: Some(policy), rejections, mistakes: Vec::new() },
         Err(mistakes) => Choice { policy: None, rejections, mistakes },
     }
@@ -225,6 +225,7 @@ mod tests {
 
     use super::*;
     use crate::settings::Lookup;
+    use crate::settings::routing::CompiledIn;
     use crate::settings::tests::POLICY as COMPILED_IN;
 
     fn source_for(specialist: &str, compiled_in: &'static str) -> TablePolicy {
@@ -234,6 +235,7 @@ mod tests {
             _ => None,
         };
         let agents = Agents::from_vars(var).unwrap();
+        let compiled_in = CompiledIn::alone(compiled_in);
         TablePolicy { agents, refresh: Duration::from_secs(60), compiled_in }
     }
 

@@ -5,10 +5,10 @@ use router_core::Ports;
 use router_core::circuit::Circuits;
 
 use crate::policy::PolicyStore;
-use crate::settings::{MetricsSettings, TableSettings};
+use crate::settings::{EscalationSettings, MetricsSettings, TableSettings};
 use crate::{
-    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoIncidents, DynamoLedger,
-    InvocationClock, Table,
+    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoEscalations, DynamoIncidents,
+    DynamoLedger, DynamoScratchpad, InvocationClock, Table,
 };
 
 /// What a function keeps of its ports from one invocation to the next: budgets, circuits,
@@ -18,6 +18,8 @@ pub struct AwsPorts {
     ledger: DynamoLedger,
     invoker: AgentInvoker,
     circuits: Circuits<DynamoCircuits>,
+    scratchpad: DynamoScratchpad,
+    escalations: DynamoEscalations,
     incidents: DynamoIncidents,
     pub(crate) metrics: CloudWatchMetrics,
     pub(crate) policy: PolicyStore,
@@ -25,12 +27,19 @@ pub struct AwsPorts {
 
 impl AwsPorts {
     /// The ports over a table, with the region, credentials and endpoints of `config`.
-    pub fn new(config: &SdkConfig, table: &TableSettings, metrics: MetricsSettings) -> Self {
+    pub fn new(
+        config: &SdkConfig,
+        table: &TableSettings,
+        metrics: MetricsSettings,
+        escalations: EscalationSettings,
+    ) -> Self {
         let table = Table::new(config, &table.name);
         Self {
             ledger: DynamoLedger::new(table.clone()),
             invoker: AgentInvoker::new(config),
             circuits: Circuits::new(DynamoCircuits::new(table.clone())),
+            scratchpad: DynamoScratchpad::new(table.clone()),
+            escalations: DynamoEscalations::new(config, table.clone(), escalations),
             incidents: DynamoIncidents::new(table.clone()),
             metrics: CloudWatchMetrics::new(config, metrics),
             policy: PolicyStore::new(table),
@@ -60,6 +69,8 @@ impl Ports for InvocationPorts<'_> {
     type Ledger = DynamoLedger;
     type Invoker = AgentInvoker;
     type Circuits = DynamoCircuits;
+    type Scratchpad = DynamoScratchpad;
+    type Escalations = DynamoEscalations;
     type Incidents = DynamoIncidents;
     type Metrics = CloudWatchMetrics;
     type Clock = InvocationClock;
@@ -74,6 +85,14 @@ impl Ports for InvocationPorts<'_> {
 
     fn circuits(&self) -> &Circuits<DynamoCircuits> {
         &self.kept.circuits
+    }
+
+    fn scratchpad(&self) -> &DynamoScratchpad {
+        &self.kept.scratchpad
+    }
+
+    fn escalations(&self) -> &DynamoEscalations {
+        &self.kept.escalations
     }
 
     fn incidents(&self) -> &DynamoIncidents {

@@ -7,12 +7,14 @@
 
 mod agents;
 pub mod endpoints;
+mod escalations;
 mod log;
 mod metrics;
 pub mod routing;
 mod traces;
 
 pub use agents::Agents;
+pub use escalations::EscalationSettings;
 pub use log::LogSettings;
 pub use metrics::{Delivery, MetricsSettings};
 use router_core::policy::{Mistake, NOT_SHOWN, may_be_secret};
@@ -131,7 +133,7 @@ fn missing(setting: &str, rule: &str) -> Mistake {
 pub(crate) mod tests {
     use router_core::policy::Policy;
 
-    use super::routing::PolicySettings;
+    use super::routing::{CompiledIn, PolicySettings};
     use super::*;
 
     /// The smallest policy, of one specialist and one step.
@@ -162,7 +164,7 @@ pub(crate) mod tests {
         mistakes.take(MetricsSettings::from_vars(var));
         mistakes.take(endpoints::check_all(var));
         mistakes.take(TraceSettings::from_vars(var));
-        let policy = mistakes.take(routing::policy(var, read_file, POLICY));
+        let policy = mistakes.take(routing::policy(var, read_file, CompiledIn::alone(POLICY)));
         match (gateway, policy) {
             (Some(gateway), Some(PolicySettings::Fixed(policy))) if mistakes.0.is_empty() => {
                 Ok((gateway, *policy))
@@ -339,7 +341,7 @@ pub(crate) mod tests {
             let var: Lookup<'_> = &|name| {
                 vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
             };
-            routing::policy(var, |_| panic!("no file is read"), "no policy")
+            routing::policy(var, |_| panic!("no file is read"), CompiledIn::alone("no policy"))
         };
         for (seconds, expected) in [("", 60), ("5", 5), ("0", 0)] {
             let settings = read(&[table, AGENTS, ("POLICY_REFRESH_SECONDS", seconds)]).unwrap();

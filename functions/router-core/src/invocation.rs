@@ -43,6 +43,18 @@ pub struct Attempt<'a> {
     pub stop: &'a Stop,
 }
 
+impl Attempt<'_> {
+    /// What the agent is given of the scratchpad, as a text before the request: for agents that
+    /// have no other place for it. `None`: nothing.
+    pub fn scratchpad_as_text(&self) -> Option<String> {
+        if self.scratchpad.is_empty() {
+            return None;
+        }
+        let lines = self.scratchpad.iter().map(|(name, value)| format!("\n{name}: {value}"));
+        Some(format!("Found out before, in this conversation:{}", lines.collect::<String>()))
+    }
+}
+
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
 #[derive(Debug)]
 pub struct Outcome {

@@ -49,7 +49,7 @@ pub const NOT_SHOWN: &str = "not shown, since it may be a credential";
 pub type SchemaFiles<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 /// Why a policy without files has none.
-const SCHEMAS_INLINE: &str = "a policy that is no file must hold its schemas inline";
+pub const SCHEMAS_INLINE: &str = "a policy that is no file must hold its schemas inline";
 
 /// Whether a value of a setting may hold a credential, so that no mistake quotes it: in a URL, a
 /// user with a password, or a query.

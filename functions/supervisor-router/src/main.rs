@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use router_aws::AwsPorts;
 use router_aws::policy::CurrentPolicy;
-use router_aws::settings::routing::{self, PolicySettings};
-use router_aws::settings::{GatewaySettings, Lookup, MetricsSettings, Mistakes, TableSettings};
+use router_aws::settings::routing::{self, CompiledIn, PolicySettings};
+use router_aws::settings::{
+    EscalationSettings, GatewaySettings, Lookup, MetricsSettings, Mistakes, TableSettings,
+};
 use router_core::Handler;
 use router_core::handler::Handled;
 use router_core::policy::Mistake;
@@ -19,7 +21,11 @@ use router_core::wire::event::Event;
 use router_lambda::{Diagnostic, Environment, Function, Invocation, SdkConfig};
 
 /// The policy of a function whose `ROUTING_POLICY` is not set.
-const DEFAULT_POLICY: &str = include_str!("../routing.toml");
+const DEFAULT_POLICY: CompiledIn =
+    CompiledIn { toml: include_str!("../routing.toml"), schemas: SCHEMAS };
+
+// The schemas in `schemas/`, by the names that a policy has for them.
+include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -30,6 +36,7 @@ async fn main() -> ExitCode {
 struct Settings {
     table: TableSettings,
     metrics: MetricsSettings,
+    escalations: EscalationSettings,
     gateway: GatewaySettings,
     policy: PolicySettings,
 }
@@ -49,14 +56,21 @@ impl Function for SupervisorRouter {
         let read_file = |path: &str| std::fs::read_to_string(path);
         let table = mistakes.take(TableSettings::from_vars(var));
         let metrics = mistakes.take(MetricsSettings::from_vars(var));
+        let escalations = mistakes.take(EscalationSettings::from_vars(var));
         let gateway = mistakes.take(GatewaySettings::from_vars(var));
         let policy = mistakes.take(routing::policy(var, read_file, DEFAULT_POLICY));
-        Some(Settings { table: table?, metrics: metrics?, gateway: gateway?, policy: policy? })
+        Some(Settings {
+            table: table?,
+            metrics: metrics?,
+            escalations: escalations?,
+            gateway: gateway?,
+            policy: policy?,
+        })
     }
 
     async fn start(settings: Settings, config: &SdkConfig) -> Result<Self, Vec<Mistake>> {
-        let Settings { table, metrics, gateway, policy } = settings;
-        let ports = AwsPorts::new(config, &table, metrics);
+        let Settings { table, metrics, escalations, gateway, policy } = settings;
+        let ports = AwsPorts::new(config, &table, metrics, escalations);
         let policy = CurrentPolicy::load(policy, &ports).await?;
         Ok(Self { gateway, policy, ports, retries: RetryBudget::default() })
     }

@@ -152,6 +152,7 @@ impl Payer {
             now,
             asked,
             expires: now.after(self.hold_life),
+            opening: None,
             only_below: None,
         }
     }

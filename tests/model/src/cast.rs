@@ -129,6 +129,7 @@ impl Cast {
             now: time(ask.now),
             asked: Learnt::at(time(ask.now), Moment::default()),
             expires: time(ask.expires),
+            opening: None,
             only_below: None,
         })
     }

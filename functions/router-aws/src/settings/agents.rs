@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use router_core::json::kind;
-use router_core::policy::{Mistake, Policy};
+use router_core::policy::{Mistake, Policy, SCHEMAS_INLINE, SchemaFiles};
 use serde_json::Value;
 
 use super::{Lookup, missing, mistake, set, told};
@@ -57,7 +57,20 @@ impl Agents {
     /// Every mistake in `text`, and every disagreement with the agents under the name of the
     /// variable that gave them.
     pub fn parse_policy(&self, text: &str) -> Result<Policy, Vec<Mistake>> {
-        Policy::parse(text, Some(&self.by_name))
+        self.parse_policy_with_files(text, &|_| Err(SCHEMAS_INLINE.to_owned()))
+    }
+
+    /// The same, where schemas may be in files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_policy`] has them.
+    pub fn parse_policy_with_files(
+        &self,
+        text: &str,
+        files: SchemaFiles<'_>,
+    ) -> Result<Policy, Vec<Mistake>> {
+        Policy::parse_with_files(text, Some(&self.by_name), files)
             .map_err(|mistakes| mistakes.into_iter().map(|mistake| self.named(mistake)).collect())
     }
 

@@ -75,7 +75,7 @@ impl World {
         let payer = self.payer(owner);
         self.ledger
             .reserve(
-                &Reservation { payer, holds: &holds, now, asked, expires, only_below: None },
+                &Reservation { payer, holds: &holds, now, asked, expires, opening: None, only_below: None },
                 PLENTY,
             )
             .await
