@@ -224,7 +224,8 @@ impl Payer {
         stale: &[Fingerprint],
     ) -> Result<(), SettleError> {
         let (specialist, counted) = (&self.specialist, self.counted());
-        let settlement = Settlement { id, specialist, held, used, counted, stale, left: None };
+        let settlement =
+            Settlement { id, specialist, held, used, counted, stale, told: &[], left: None };
         ledger.settle(&self.payer(), &[settlement], PLENTY).await
     }
 

@@ -27,8 +27,16 @@ fn holds<'a>(payer: &'a Payer, ids: &'a [HoldId]) -> Vec<HoldRequest<'a>> {
 
 fn settlements<'a>(payer: &'a Payer, ids: &'a [HoldId]) -> Vec<Settlement<'a>> {
     let (specialist, counted) = (&payer.specialist, payer.counted());
-    let of =
-        |id| Settlement { id, specialist, held: ASK, used: USED, counted, stale: &[], left: None };
+    let of = |id| Settlement {
+        id,
+        specialist,
+        held: ASK,
+        used: USED,
+        counted,
+        stale: &[],
+        told: &[],
+        left: None,
+    };
     ids.iter().map(of).collect()
 }
 

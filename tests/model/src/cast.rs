@@ -151,6 +151,7 @@ impl Cast {
                 used: charge(*used),
                 counted: Counted::by(&self.payer(), time(ask.now)),
                 stale: &[],
+                told: &[],
                 left: None,
             })
             .collect();

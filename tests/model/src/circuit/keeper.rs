@@ -62,6 +62,8 @@ impl Desk {
             model: ModelSettings::default(),
             degraded_agent: None,
             intents: BTreeSet::new(),
+            output_schema: None,
+            writes: None,
             fallback: Vec::new(),
             requires_verified_identity: false,
             max_tokens_per_call: Tokens(0),

@@ -75,7 +75,15 @@ impl World {
         let payer = self.payer(owner);
         self.ledger
             .reserve(
-                &Reservation { payer, holds: &holds, now, asked, expires, opening: None, only_below: None },
+                &Reservation {
+                    payer,
+                    holds: &holds,
+                    now,
+                    asked,
+                    expires,
+                    opening: None,
+                    only_below: None,
+                },
                 PLENTY,
             )
             .await
@@ -90,6 +98,7 @@ impl World {
             used,
             counted: Counted::default(),
             stale: &[],
+            told: &[],
             left: None,
         };
         self.ledger.settle(&self.payer(owner), &[settlement], PLENTY).await.unwrap();
