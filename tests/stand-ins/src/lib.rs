@@ -7,6 +7,7 @@
 //! - [`table`] DynamoDB, by an emulator within this process, which fails as told
 //!   ([`table_faults`]),
 //! - [`metrics`] CloudWatch,
+//! - [`topic`] SNS,
 //! - [`traces`] X-Ray, or a collector, for who asks for it,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
@@ -41,6 +42,7 @@ pub mod print;
 mod sandbox;
 pub mod table;
 pub mod table_faults;
+pub mod topic;
 pub mod traces;
 mod upstream;
 

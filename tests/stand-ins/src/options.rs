@@ -40,7 +40,7 @@ pub struct Options {
     /// The functions that run, by name.
     pub functions: BTreeMap<String, FunctionOptions>,
     /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
-    /// the one after; with port 0, each at a free one.
+    /// the one after, SNS at the last; with port 0, each at a free one.
     pub listen: SocketAddr,
     /// Whether the functions' standard output is a pipe that is not read until
     /// [`Sandbox::read_output`].
@@ -125,7 +125,7 @@ impl Options {
 }
 
 /// How many stand-ins [`Options::listen`] is for.
-pub(crate) const STAND_INS: u16 = 3;
+pub(crate) const STAND_INS: u16 = 4;
 
 /// Whether this is a file, or the name of one in a folder of `PATH`.
 fn is_program(program: &Path) -> bool {

@@ -15,6 +15,7 @@ use crate::lambda::{FunctionBuildError, Invocation, Process, StartError};
 use crate::metrics::Metrics;
 use crate::options::{FUNCTION, Options, STAND_INS};
 use crate::table::{ClosedPort, Table, TableError};
+use crate::topic::{TOPIC_ARN, Topic};
 
 /// The whole product, running. Dropping it ends everything; [`Sandbox::stop`] waits for that.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Sandbox {
     agents: Agents,
     metrics: Metrics,
     table: Table,
+    topic: Topic,
     _closed_port: Option<ClosedPort>,
 }
 
@@ -93,6 +95,7 @@ impl Sandbox {
             Some(aws) => Table::at(aws.address, &aws.table).await?,
             None => Table::start_at(options.port(2), options.table_file.as_deref()).await?,
         };
+        let topic = Topic::start_at(options.port(3)).await.map_err(cannot_listen("SNS"))?;
         let closed_port = options.table_down.then(ClosedPort::reserve).transpose();
         let closed_port = closed_port.map_err(cannot_listen("DynamoDB"))?;
         let table_url = closed_port.as_ref().map_or_else(|| table.url(), ClosedPort::url);
@@ -102,14 +105,16 @@ impl Sandbox {
             ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME".to_owned(), agents.url()),
             ("AWS_ENDPOINT_URL_CLOUDWATCH".to_owned(), metrics.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), table_url),
+            ("AWS_ENDPOINT_URL_SNS".to_owned(), topic.url()),
             ("BUDGET_TABLE_NAME".to_owned(), table.name().to_owned()),
+            ("ESCALATION_TOPIC_ARN".to_owned(), TOPIC_ARN.to_owned()),
             ("SPECIALIST_AGENTS".to_owned(), specialist_agents),
         ]);
         let policy = options.policy.take();
         env.extend(policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
         env.append(&mut options.env);
         let functions = Functions::start(options, &env).await?;
-        Ok(Self { functions, agents, metrics, table, _closed_port: closed_port })
+        Ok(Self { functions, agents, metrics, table, topic, _closed_port: closed_port })
     }
 
     /// Invokes [`FUNCTION`] as Lambda does. Any number of tasks may do so at once; those that
@@ -205,6 +210,11 @@ impl Sandbox {
     /// The budget ledger's table.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The topic by which people hear of escalations.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
     }
 
     /// The functions' lines on standard output so far, process by process. All lines written

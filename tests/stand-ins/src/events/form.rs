@@ -126,7 +126,7 @@ impl Form {
 const GATEWAY_TOOL: &str = "bedrockAgentCoreToolName";
 
 /// The keys that every body has; `null` where nothing applies.
-const BODY_KEYS: [&str; 10] = [
+const BODY_KEYS: [&str; 12] = [
     "status",
     "specialist",
     "asked",
@@ -136,6 +136,8 @@ const BODY_KEYS: [&str; 10] = [
     "reason",
     "message",
     "truncated",
+    "ticket",
+    "results",
     "budget",
 ];
 
