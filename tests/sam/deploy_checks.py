@@ -37,7 +37,9 @@ NAMES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
+    "AWS::Events::Rule": "Name",
     "AWS::Lambda::Alias": None,
+    "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::Permission": None,
     "AWS::Lambda::Version": None,
@@ -45,6 +47,7 @@ NAMES = {
     "AWS::SNS::Subscription": None,
     "AWS::SNS::Topic": "TopicName",
     "AWS::SNS::TopicPolicy": None,
+    "AWS::SQS::Queue": "QueueName",
 }
 
 # Types whose names are an account's, in whichever region: a second region's stack would meet the

@@ -27,6 +27,14 @@ ACCEPTED = {
     ("CKV_AWS_158", "SupervisorRouterLogGroup"): (
         "CloudWatch Logs encrypts it with a key of its own; it has no prompts, answers or attributes"
     ),
+    ("CKV_AWS_115", "EscalationDeskFunction"): "as SupervisorRouterFunction; people are few",
+    ("CKV_AWS_116", "EscalationDeskFunction"): (
+        "what it could not take goes to LostAnswers, with the reason, which a dead-letter queue has not"
+    ),
+    ("CKV_AWS_117", "EscalationDeskFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_173", "EscalationDeskFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_158", "EscalationDeskLogGroup"): "as SupervisorRouterLogGroup: it has no answers",
+    ("CKV_AWS_27", "LostAnswers"): "SQS encrypts it with a key of its own",
     ("CKV_AWS_119", "BudgetTable"): (
         "it is encrypted with the account's key for DynamoDB; a customer's key costs money and"
         " another grant for each reader of the table"

@@ -30,6 +30,7 @@ NOT_SET = {
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_CLOUDWATCH": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_SNS": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_STS": "the SDK finds AWS by itself",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "Lambda sets it",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
@@ -228,16 +229,33 @@ def check_the_routers_permissions(template):
     expect_equal(granted | set(NOT_CALLED), called | set(NOT_CALLED), f"actions of {role}")
 
 
+def check_the_desks_permissions(template):
+    """The desk touches sessions and escalations, and no other item."""
+    found = {}
+    for _, statement in statements(template):
+        for action in alternatives(statement["Action"]):
+            found[action] = statement
+    asked = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}
+    for action in asked:
+        keys = found[action]["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+        expect_equal(keys, ["ESCALATION#*", "SESSION#*"], f"items that the desk may {action}")
+    others = {"cloudwatch:PutMetricData", "sns:Publish", "sqs:SendMessage"}
+    expect_equal(set(found) - set(NOT_CALLED), asked | others, "actions of the desk")
+
+
 # --- Tools
+
+# The files with the arguments of tools other than the first.
+TOOLS = ("several", "read", "escalate")
 
 
 def tools_of_function():
     """The tools that the function carries out, and their arguments: whether each is required."""
     folder = FUNCTIONS / "router-core/src/wire"
-    text = code(folder / "tools.rs") + code(folder / "tools/several.rs")
+    text = "".join(code(folder / name) for name in ("tools.rs", *(f"tools/{tool}.rs" for tool in TOOLS)))
     tools = re.findall(r'^\s+"(\w+)" => \{?\s*Ok\(', text, re.MULTILINE)
-    names = set(re.findall(r'(?:\.text|\.get|\.array)\("(\w+)"\)', text))
-    required = set(re.findall(r'let Some\(\w+\) = arguments\.(?:text|array)\("(\w+)"\)\?', text))
+    names = set(re.findall(r'(?:\.text|\.get|\.array|\.names)\("(\w+)"\)', text))
+    required = set(re.findall(r'let Some\(\w+\) = arguments\.(?:text|array|names)\("(\w+)"\)\?', text))
     required |= set(re.findall(r'match arguments\.text\("(\w+)"\)\? \{\s+None => Err', text))
     return set(tools), {name: name in required for name in names}
 
@@ -283,7 +301,7 @@ def check_tools(supervisor, gateway):
         for name, of in properties.items():
             if isinstance(of["Description"], dict) and name in described:
                 described[name] = {key: it for key, it in described[name].items() if key != "Description"}
-            if of["Type"] == "array":
+            if of["Type"] == "array" and of["Items"]["Type"] == "object":
                 expect(of["Items"]["Properties"] == of_one_task, f"items of {name} are another task")
         expect(same == described, f"the gateway's {one['Name']} is another")
         expect(one["Description"] == function.get("Description"), f"{one['Name']} is described twice")
@@ -348,6 +366,7 @@ def main():
     for name, one in {"template.yaml": template, "as translated": translated, **nested}.items():
         check_permissions(name, one)
     check_the_routers_permissions(template)
+    check_the_desks_permissions(nested["stacks/escalations.yaml"])
     check_tools(supervisor, gateway)
     agent_checks.check(template, nested)
     check_alias(template)

@@ -117,6 +117,8 @@ fn object(arguments: &[&Argument]) -> Value {
         let mut property = json!({ "type": kind, "description": description });
         if !items.is_empty() {
             property["items"] = object(&items.iter().collect::<Vec<_>>());
+        } else if *kind == "array" {
+            property["items"] = json!({ "type": "string" });
         }
         ((*name).to_owned(), property)
     };

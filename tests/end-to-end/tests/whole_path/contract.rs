@@ -36,7 +36,7 @@ async fn a_bad_argument_is_told_in_a_sentence_and_costs_nothing_in_each_form() {
         (good().argument("confidence", "NaN"), "`confidence` is `NaN`; it must be a number"),
         (good().argument("intent", 7), "`intent` is a number; it must be a string"),
         (good().tool("invoke_everybody"), "There is no tool `invoke_everybody`"),
-        (good().tool("escalate_to_human"), "The tool `escalate_to_human` is not available"),
+        (good().tool("escalate_to_human"), "`reason` is missing. Give why a person has to"),
     ];
     for (ask, sentence) in cases {
         for form in FORMS {

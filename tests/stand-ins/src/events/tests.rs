@@ -21,7 +21,7 @@ fn body_text() -> String {
     json!({
         "status": "answered", "specialist": "billing", "asked": "billing", "answer": "yes",
         "task_id": null, "attempts": 1, "reason": null, "message": null, "truncated": false,
-        "budget": {},
+        "ticket": null, "results": null, "budget": {},
     })
     .to_string()
 }

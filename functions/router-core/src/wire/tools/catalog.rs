@@ -4,7 +4,7 @@
 //! messages that do not exist. Limits are those of Bedrock's action groups (`FunctionSchema` in the
 //! model of bedrock-agent 2023-06-05), which are the narrowest.
 
-use crate::policy::{Listed, Policy};
+use crate::policy::{Listed, PadKey, Policy};
 
 /// An argument's description has at most as many characters.
 pub const MOST_ARGUMENT_CHARS: usize = 500;
@@ -41,7 +41,7 @@ pub fn tools(policy: &Policy) -> Vec<Tool> {
     vec![
         invoke_specialist_agent(policy),
         invoke_specialists(policy),
-        read_scratchpad(policy),
+        read_scratchpad(),
         escalate_to_human(),
     ]
 }
@@ -86,25 +86,15 @@ fn invoke_specialists(policy: &Policy) -> Tool {
     }
 }
 
-fn read_scratchpad(policy: &Policy) -> Tool {
-    let keys: Vec<&str> = policy.pad_keys().map(|key| key.name.as_str()).collect();
-    let answers = "escalation:<ticket>, with the ticket that you were given, for a person's answer";
-    let unnamed =
-        format!("What to read: a JSON array of names from your instructions, or {answers}");
-    let keys = match keys.as_slice() {
-        [] => format!("What to read: a JSON array of names: {answers}"),
-        keys => {
-            let named =
-                format!("What to read: a JSON array of names: {}, or {answers}", keys.join(", "));
-            within_limit(named, &unnamed)
-        }
-    };
+fn read_scratchpad() -> Tool {
+    let keys = "What to read: a JSON array of the names that your instructions give, or of \
+                escalation:<ticket> with the ticket that you were given, for a person's answer";
     Tool {
         name: "read_scratchpad",
         description: "Reads what departments and people have written down in this conversation. The \
                       answer is a JSON object with value, writer and version for each name, or null \
                       where nothing is written. It costs nothing.",
-        arguments: vec![argument("keys", "array", true, &keys)],
+        arguments: vec![argument("keys", "array", true, keys)],
     }
 }
 
@@ -160,7 +150,7 @@ fn argument(
 }
 
 /// The departments for a supervisor's prompt: a line each, with what it is for and the kinds of
-/// requests that it serves.
+/// requests that it serves; and the names of what they write down.
 pub fn departments(policy: &Policy) -> String {
     let line = |Listed { name, description, intents }: Listed<'_>| {
         let words: Vec<&str> = description.split_whitespace().collect();
@@ -171,7 +161,13 @@ pub fn departments(policy: &Policy) -> String {
         }
         line + "\n"
     };
-    in_order(policy).map(line).collect()
+    let mut text: String = in_order(policy).map(line).collect();
+    let keys = policy.pad_keys().map(|PadKey { name, writer, .. }| format!("{name} (by {writer})"));
+    let keys: Vec<String> = keys.collect();
+    if !keys.is_empty() {
+        text += &format!("\nWritten down, to be read with read_scratchpad: {}\n", keys.join(", "));
+    }
+    text
 }
 
 fn which_department(policy: &Policy) -> String {
@@ -298,6 +294,15 @@ mod tests {
         let without = &tools(&roster(0))[0].arguments;
         assert_eq!(without[0].description, "The department: any");
         assert_eq!(without[2].description, "The kind of request; leave it out");
+    }
+
+    #[test]
+    fn what_departments_write_down_is_told_by_name() {
+        let key = "[scratchpad.order_facts]\nwriter = \"orders\"\n";
+        let told = departments(&crate::doubles::policy_with(key).unwrap());
+        let expected =
+            "\n\nWritten down, to be read with read_scratchpad: order_facts (by orders)\n";
+        assert!(told.ends_with(expected), "{told}");
     }
 
     #[test]

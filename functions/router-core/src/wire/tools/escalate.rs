@@ -15,13 +15,17 @@ pub struct Escalate {
 
 impl Escalate {
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, BadArguments> {
-        let required = |name, what| match arguments.text(name)? {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(bad(format!("`{name}` is missing. Give {what}."))),
+        let Some(reason) = arguments.text("reason")? else {
+            return Err(bad("`reason` is missing. Give why a person has to decide.".to_owned()));
+        };
+        let Some(summary) = arguments.text("summary")? else {
+            return Err(
+                bad("`summary` is missing. Give what the person needs to know.".to_owned()),
+            );
         };
         Ok(Self {
-            reason: required("reason", "why a person has to decide")?,
-            summary: required("summary", "what the person needs to know")?,
+            reason: reason.to_owned(),
+            summary: summary.to_owned(),
             task_id: arguments.text("task_id")?.map(str::to_owned),
         })
     }

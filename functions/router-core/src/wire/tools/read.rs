@@ -17,13 +17,8 @@ pub struct ReadScratchpad {
 
 impl ReadScratchpad {
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, BadArguments> {
-        let found = match arguments.0.get("keys") {
-            // One name may stand alone.
-            Some(Value::String(name)) if !name.trim_start().starts_with('[') => {
-                let name = name.trim();
-                if name.is_empty() { Vec::new() } else { vec![Value::from(name)] }
-            }
-            _ => arguments.array("keys")?.unwrap_or_default(),
+        let Some(found) = arguments.names("keys")? else {
+            return Err(bad("`keys` is missing. Give a JSON array of names.".to_owned()));
         };
         if found.is_empty() || found.len() > MAX_KEYS {
             let found = found.len();
@@ -55,6 +50,18 @@ impl ReadScratchpad {
     }
 }
 
+impl Arguments {
+    /// An argument that is an array, or one name that stands alone.
+    fn names(&self, name: &'static str) -> Result<Option<Vec<Value>>, BadArguments> {
+        match self.text(name) {
+            Ok(Some(text)) if !text.trim_start().starts_with('[') => {
+                Ok(Some(vec![Value::from(text.trim())]))
+            }
+            _ => self.array(name),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -81,8 +88,8 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_what_was_found_and_what_is_allowed() {
         for (keys, expected) in [
-            (json!(null), "`keys` has 0 names; it must have 1 to 50."),
-            (json!("  "), "`keys` has 0 names; it must have 1 to 50."),
+            (json!(null), "`keys` is missing. Give a JSON array of names."),
+            (json!("  "), "`keys` is missing. Give a JSON array of names."),
             (json!([]), "`keys` has 0 names; it must have 1 to 50."),
             (json!(vec!["a"; 51]), "`keys` has 51 names; it must have 1 to 50."),
             (json!({"a": 1}), "`keys` is an object; it must be a JSON array."),
