@@ -25,6 +25,7 @@
 mod asked;
 mod calls;
 mod converse;
+mod dialogue;
 mod failure;
 mod fault;
 mod harness;
@@ -34,7 +35,9 @@ mod model;
 mod playback;
 mod runtime;
 mod script;
+mod sessions;
 mod stage;
+mod tool_call;
 mod wire;
 
 use std::io;
@@ -49,6 +52,7 @@ pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
 use self::calls::CallLog;
 use self::injection::Injections;
+use self::sessions::Sessions;
 use self::stage::Stage;
 use crate::http::{ANY_LOOPBACK, Server};
 use crate::presence::Presence;
@@ -82,7 +86,7 @@ impl Agents {
     /// When the address cannot be listened on.
     pub async fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
         let (log, injections) = (Arc::new(CallLog::new()), Injections::default());
-        let stage = Arc::new(Stage { script, log, injections });
+        let stage = Arc::new(Stage { script, log, injections, sessions: Sessions::default() });
         let serving = Arc::clone(&stage);
         let server =
             Server::start_at(address, move |request| Arc::clone(&serving).answer(request)).await?;
