@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+use std::future::ready;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use router_aws::{AwsSupervisor, emulator_configuration};
@@ -15,6 +17,7 @@ use router_core::supervisor::{Decided, Heard, Message, Round, Supervisor, ToolRe
 use router_core::units::{TokenUse, Tokens};
 use router_core::wire::caller::Attributes;
 use router_core::wire::tools::catalog::{Argument, Tool};
+use serde_json::{Value, json};
 use stand_ins::agents::{Agents, Script};
 
 const HARNESS: &str = "arn:aws:bedrock-agentcore:us-east-1:123456789012:harness/s-AbCdEf1234";
@@ -172,6 +175,40 @@ async fn a_bedrock_agent_streams_its_answer() {
     assert_eq!(decided.usage, Usage::Reported(TokenUse::new(3, 4)));
     assert_eq!(conversation.heard.len(), 3);
     assert_eq!(conversation.agents.calls()[0].session_attributes["root_session_id"], "s-1");
+}
+
+#[tokio::test]
+async fn a_bedrock_agent_calls_its_action_group_by_itself() {
+    let reply = r#"{ answer = "Done.", usage = [{ input = 3, output = 4 }, { input = 5, output = 6 }],
+        calls = [{ name = "ask", arguments = { q = "é", sure = 0.5, tasks = [{ a = 1 }] } }] }"#;
+    let text = r#"{"response":{"functionResponse":{"responseBody":{"TEXT":{"body":"{}"}}}}}"#;
+    let mut conversation = Conversation::with(AGENT, reply).await;
+    conversation.says("Where is it?");
+    let failed = conversation.round(true).await.result;
+    assert!(matches!(failed, Err(InvokeError::DependencyFailed)), "there is no function");
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    conversation.agents.call_with(move |event| {
+        seen.lock().unwrap().push(serde_json::from_slice::<Value>(&event).unwrap());
+        ready(Some(text.into()))
+    });
+    conversation.heard.clear();
+    let decided = conversation.round(true).await;
+    assert_eq!(decided.result.unwrap().text, "Done.");
+    assert_eq!(decided.usage, Usage::Reported(TokenUse::new(8, 10)));
+    assert_eq!(conversation.heard, [r#"Tool("ask")"#, r#"Text("Done.")"#]);
+    let event = events.lock().unwrap().remove(0);
+    assert_eq!(event["function"], "ask");
+    assert_eq!(event["sessionAttributes"]["root_session_id"], "s-1");
+    let parameters = json!([
+        { "name": "q", "type": "string", "value": "é" },
+        { "name": "sure", "type": "number", "value": "0.5" },
+        { "name": "tasks", "type": "array", "value": r#"[{"a":1}]"# },
+    ]);
+    assert_eq!(event["parameters"], parameters);
+    conversation.agents.call_with(|_| ready(None));
+    let failed = conversation.round(true).await.result;
+    assert!(matches!(failed, Err(InvokeError::DependencyFailed)), "the function failed");
 }
 
 #[tokio::test]

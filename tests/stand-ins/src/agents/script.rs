@@ -263,10 +263,12 @@ impl Reply {
             // A misspelt fault is a mistake already, not a missing answer as well.
             (None, None) => {
                 let answers = raw.fault.is_none() || fault.is_some_and(Fault::answers);
-                if answers && raw.calls.is_empty() {
+                // A Bedrock agent has its calls behind it when it answers.
+                let ends_in_calls = !raw.calls.is_empty() && kind != AgentKind::Bedrock;
+                if answers && !ends_in_calls {
                     mistakes.push("`answer` or `answer_bytes` is missing".to_owned());
                 }
-                if raw.calls.is_empty() { BROKEN_ANSWER.to_owned() } else { String::new() }
+                if ends_in_calls { String::new() } else { BROKEN_ANSWER.to_owned() }
             }
         };
         let most = answer.len().max(1);
@@ -472,8 +474,13 @@ mod tests {
                 Some("`tools` is nothing that Harness agents"),
             ),
             (&runtime, calls, Some("`calls` is nothing that Runtime agents have")),
-            ("A/B", "calls = [{ name = 'ask', arguments = { q = 1 } }]", None),
-            ("A/B", calls, Some("`calls`: `arguments` must be a table")),
+            ("A/B", "calls = [{ name = 'ask', arguments = { q = 1 } }], answer = 'x'", None),
+            ("A/B", "calls = [{ name = 'ask' }]", Some("`answer` or `answer_bytes` is missing")),
+            (
+                "A/B",
+                &format!("answer = 'x', {calls}"),
+                Some("`calls`: `arguments` must be a table"),
+            ),
             (
                 "A/B",
                 "results = true, answer = 'x'",

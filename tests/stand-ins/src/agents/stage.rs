@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 
+use super::action_group::{ActionGroup, GroupCall};
 use super::asked::Asked;
 use super::calls::{Call, CallLog, Ending, OpenCall};
 use super::failure::{Failure, REQUEST_ID};
@@ -30,6 +31,7 @@ pub(super) struct Stage {
     pub(super) log: Arc<CallLog>,
     pub(super) injections: Injections,
     pub(super) sessions: Sessions,
+    pub(super) action_group: ActionGroup,
 }
 
 impl Stage {
@@ -109,7 +111,10 @@ impl Stage {
             reply.calls.truncate(1);
         }
         match asked.kind {
-            AgentKind::Bedrock => of_bedrock(&asked, reply, call),
+            AgentKind::Bedrock => {
+                let calls = self.action_group.calls(&asked, &reply.calls);
+                of_bedrock(&asked, reply, calls, call)
+            }
             AgentKind::Runtime => of_runtime(&asked, reply, call),
             AgentKind::Harness | AgentKind::Model => in_converse(&asked, reply, call),
         }
@@ -128,7 +133,12 @@ fn before_the_answer(kind: AgentKind, reply: &Reply) -> Option<Failure> {
 }
 
 /// The answer of a Bedrock agent.
-fn of_bedrock(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+fn of_bedrock(
+    asked: &Asked,
+    reply: &Reply,
+    calls: Vec<GroupCall>,
+    call: OpenCall,
+) -> Result<Response<Body>, HangUp> {
     let trace_id = identity::uuid();
     let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
     let traces = asked.enable_trace.then(|| Traces {
@@ -139,7 +149,7 @@ fn of_bedrock(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<B
         now: clock::now(),
     });
     // Only a payload of more than 4 GB cannot be framed.
-    let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+    let steps = playback::steps(reply, traces.as_ref(), calls).map_err(|_| HangUp::Close)?;
     let mut response = event_stream(steps, reply, call)?;
     let headers = response.headers_mut();
     headers.insert(SESSION_ID, header(&asked.session_id)?);

@@ -57,6 +57,14 @@ async fn pieces_of_calls_may_come_by_turns() {
 }
 
 #[tokio::test]
+async fn one_call_that_used_too_much_is_a_turn_all_the_same() {
+    let events = message(&[json!("Hm.")], "end_turn", Some((990, 20)));
+    let came = decide(MODEL, Asking::default(), Answer::events(&events)).await;
+    assert_eq!(came.decided.result.unwrap().text, "Hm.");
+    assert_eq!(came.decided.usage, Usage::Reported(used(990, 20)), "nothing is left to cut");
+}
+
+#[tokio::test]
 async fn why_the_message_ended_tells_whether_there_is_a_turn() {
     for (stops, reason, is_retried) in [
         (&["max_tokens", "model_context_window_exceeded", ""][..], Reason::AgentError, false),
