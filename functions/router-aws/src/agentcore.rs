@@ -70,7 +70,7 @@ impl RuntimeInvoker {
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, runtime: &AgentCoreAgent, attempt: &Attempt<'_>) -> Outcome {
-        let timer = Timer::start(attempt);
+        let timer = Timer::start(attempt.into());
         let output = match timer.beginning(self.start(runtime, attempt)).await {
             Ok(Ok(output)) => output,
             Ok(Err(outcome)) => return outcome,

@@ -5,9 +5,9 @@ use router_core::invocation::{Attempt, Outcome, SpecialistInvoker};
 use router_core::policy::AgentRef;
 
 use crate::agentcore::{self, RuntimeInvoker};
-use crate::bedrock::BedrockInvoker;
+use crate::bedrock::{self, BedrockInvoker};
 use crate::harness::HarnessInvoker;
-use crate::model::ModelInvoker;
+use crate::model::{self, ModelInvoker};
 
 /// Calls a specialist's agent where the policy says that it runs.
 #[derive(Clone, Debug)]
@@ -23,10 +23,10 @@ impl AgentInvoker {
     pub fn new(config: &SdkConfig) -> Self {
         let agentcore = agentcore::client(config);
         Self {
-            bedrock: BedrockInvoker::new(config),
+            bedrock: BedrockInvoker::new(bedrock::client(config)),
             runtimes: RuntimeInvoker::new(agentcore.clone()),
             harnesses: HarnessInvoker::new(agentcore),
-            models: ModelInvoker::new(config),
+            models: ModelInvoker::new(model::client(config)),
         }
     }
 }

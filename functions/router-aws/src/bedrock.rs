@@ -13,13 +13,20 @@ use aws_sdk_bedrockagentruntime::Client;
 use aws_sdk_bedrockagentruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockagentruntime::config::{Builder, Region};
 use aws_sdk_bedrockagentruntime::types::SessionState;
-use reading::AnswerReader;
+pub(crate) use reading::AnswerReader;
 use router_core::invocation::{Attempt, Outcome};
 use router_core::policy::AgentAlias;
 
 use crate::failure;
-use crate::frames::{self, Frames, TakesBody};
+use crate::frames::{self, Frames, TakesBody, unheard};
 use crate::xray_header::XrayHeader;
+
+/// A client of Bedrock's agents with the region, credentials and endpoint of `config`.
+pub(crate) fn client(config: &SdkConfig) -> Client {
+    let config =
+        Builder::from(config).retry_config(RetryConfig::disabled()).interceptor(XrayHeader).build();
+    Client::from_conf(config)
+}
 
 /// Invokes Bedrock agents through their aliases.
 #[derive(Clone, Debug)]
@@ -28,25 +35,17 @@ pub(crate) struct BedrockInvoker {
 }
 
 impl BedrockInvoker {
-    /// An invoker with the region, credentials and endpoint of `config`.
-    pub(crate) fn new(config: &SdkConfig) -> Self {
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .interceptor(XrayHeader)
-            .build();
-        Self { client: Client::from_conf(config) }
+    /// An invoker with this client. An alias that is named by an ARN is called in the region of it.
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Makes one attempt, as [`SpecialistInvoker::invoke`] does.
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Outcome {
-        frames::read(
-            attempt,
-            self.start(alias, attempt),
-            AnswerReader::new(attempt.trace.is_some()),
-        )
-        .await
+        let reading = AnswerReader::new(attempt.trace.is_some(), unheard);
+        frames::read(attempt.into(), self.start(alias, attempt), reading).await
     }
 
     async fn start(&self, alias: &AgentAlias, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {

@@ -3,32 +3,86 @@
 //! | event | what it tells |
 //! |---|---|
 //! | `messageStart` | a message begins: the assistant's, which is a model call, or the user's, with what tools answered |
-//! | `contentBlockDelta` | a piece of it |
+//! | `contentBlockStart` | a call of a tool begins in it |
+//! | `contentBlockDelta` | a piece of its text, or of a call's arguments |
 //! | `messageStop` | its end, and why: only the last one decides |
 //! | `metadata` | what a model call used |
 //!
-//! The answer is the text of the assistant's last message. A harness sends its tools' calls and
-//! results as well, and `hookEvent`s, of which the last may follow the end of the answer.
+//! The answer is the assistant's last message: its text, and the calls of tools that its caller is to
+//! make. A harness sends the calls and results of tools that it runs itself as well, in messages
+//! before, and `hookEvent`s, of which the last may follow the end of the answer.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>,
 //! <https://docs.aws.amazon.com/bedrock-agentcore/latest/APIReference/API_InvokeHarness.html>
 
+mod calls;
+
+use calls::Calls;
 use router_core::charge::Usage;
 use router_core::invocation::{InvokeError, Outcome};
+use router_core::supervisor::{Heard, Turn};
 use router_core::units::{TokenUse, Tokens};
+use serde_json::Value;
 
 use crate::failure;
-use crate::frames::{Event, Reading, broken};
+use crate::frames::{Event, Reading, broken, unheard};
 use crate::usage::Report;
 
 /// The most bytes of an answer that are kept. A reply to the supervisor has 25,000 at most.
 const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
-/// An answer as far as it was read.
-#[derive(Debug, Default)]
-pub(crate) struct AnswerReader {
+/// A specialist's answer as far as it was read: a turn that calls nothing.
+#[derive(Debug)]
+pub(crate) struct AnswerReader(TurnReader<fn(Heard<'_>)>);
+
+impl Default for AnswerReader {
+    fn default() -> Self {
+        Self(TurnReader::new(unheard))
+    }
+}
+
+impl Reading for AnswerReader {
+    type Answer = String;
+
+    fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
+        self.0.goes_too_far(event, max)
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), InvokeError> {
+        self.0.take(event)
+    }
+
+    fn finish(mut self) -> Outcome {
+        let wants_tool = self.0.stopped == Some(Stop::WantsTool) && !self.0.is_open;
+        // A specialist's caller runs no tools, so it does not matter how they are called.
+        self.0.calls = Calls::default();
+        let Outcome { result, usage, steps } = self.0.finish();
+        let result = if wants_tool { Err(InvokeError::ReturnedControl) } else { result.map(text) };
+        Outcome { result, usage, steps }
+    }
+
+    fn broken_off(self, error: InvokeError) -> Outcome {
+        let Outcome { result, usage, steps } = self.0.broken_off(error);
+        Outcome { result: result.map(text), usage, steps }
+    }
+
+    fn used(&self) -> TokenUse {
+        self.0.used()
+    }
+}
+
+fn text(turn: Turn) -> String {
+    turn.text
+}
+
+/// A turn as far as it was read. `H` hears of it meanwhile.
+#[derive(Debug)]
+pub(crate) struct TurnReader<H> {
+    heard: H,
     /// The text of the assistant's last message.
     text: String,
+    /// The tools that it calls.
+    calls: Calls,
     /// Whether the message that is being read is the user's.
     is_users: bool,
     /// Whether a message has begun that has not ended.
@@ -43,6 +97,9 @@ pub(crate) struct AnswerReader {
     /// Whether one reported something else.
     is_silent: bool,
 }
+
+/// The model wrote something that cannot be used. It may do better the next time.
+const MALFORMED: InvokeError = InvokeError::ServiceFault("malformed model output");
 
 /// Why a message ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +140,7 @@ impl Stop {
         match self {
             Self::Done => None,
             Self::CutShort => Some(InvokeError::GaveUp),
-            Self::Malformed => Some(InvokeError::ServiceFault("malformed model output")),
+            Self::Malformed => Some(MALFORMED),
             Self::Blocked => Some(InvokeError::Guardrail),
             Self::Forbidden => Some(InvokeError::AccessDenied),
             Self::WantsTool => Some(InvokeError::ReturnedControl),
@@ -96,7 +153,47 @@ fn begins_call(event: &Event) -> bool {
     event.name == "messageStart" && event.payload["role"] != "user"
 }
 
-impl Reading for AnswerReader {
+impl<H: FnMut(Heard<'_>)> TurnReader<H> {
+    /// A turn of which nothing was read.
+    pub(crate) fn new(heard: H) -> Self {
+        Self {
+            heard,
+            text: String::new(),
+            calls: Calls::default(),
+            is_users: false,
+            is_open: false,
+            stopped: None,
+            used: TokenUse::default(),
+            begun: 0,
+            reported: 0,
+            is_silent: false,
+        }
+    }
+
+    fn starts_block(&mut self, payload: &Value) {
+        let call = &payload["start"]["toolUse"];
+        if call.is_object() {
+            self.calls.begin(&payload["contentBlockIndex"], call);
+            if let Some(name) = call["name"].as_str() {
+                (self.heard)(Heard::Tool(name));
+            }
+        }
+    }
+
+    fn continues_block(&mut self, payload: &Value) {
+        if let Some(piece) = payload["delta"]["text"].as_str().filter(|piece| !piece.is_empty()) {
+            self.text.push_str(piece);
+            (self.heard)(Heard::Text(piece));
+        }
+        if let Some(piece) = payload["delta"]["toolUse"]["input"].as_str() {
+            self.calls.add(&payload["contentBlockIndex"], piece);
+        }
+    }
+}
+
+impl<H: FnMut(Heard<'_>)> Reading for TurnReader<H> {
+    type Answer = Turn;
+
     fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
         self.used.total() > max && begins_call(event)
     }
@@ -110,18 +207,14 @@ impl Reading for AnswerReader {
                 if !self.is_users {
                     self.begun += 1;
                     self.text.clear();
+                    self.calls = Calls::default();
                 }
             }
             "contentBlockDelta" if !payload.is_object() => {
                 return Err(broken("a piece of the answer could not be read"));
             }
-            "contentBlockDelta" if !self.is_users => {
-                let piece = payload["delta"]["text"].as_str().unwrap_or_default();
-                if self.text.len() + piece.len() > MOST_ANSWER_BYTES {
-                    return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
-                }
-                self.text.push_str(piece);
-            }
+            "contentBlockStart" if !self.is_users => self.starts_block(payload),
+            "contentBlockDelta" if !self.is_users => self.continues_block(payload),
             "messageStop" => {
                 self.is_open = false;
                 self.stopped = Some(Stop::of(payload["stopReason"].as_str().unwrap_or_default()));
@@ -134,26 +227,36 @@ impl Reading for AnswerReader {
             }
             _ => {}
         }
+        if self.text.len() + self.calls.len() > MOST_ANSWER_BYTES {
+            return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
+        }
         Ok(())
     }
 
-    fn finish(self) -> Outcome {
+    fn finish(self) -> Outcome<Turn> {
         if self.is_open {
             return self.broken_off(broken("it ended within a message"));
         }
         let is_known = self.reported > 0 && self.begun <= self.reported && !self.is_silent;
         let usage = if is_known { Usage::Reported(self.used) } else { Usage::AtLeast(self.used) };
-        let result = match self.stopped.and_then(Stop::error) {
-            Some(error) => Err(error),
-            None if self.text.is_empty() => Err(InvokeError::EmptyAnswer),
-            None if self.stopped.is_none() => Err(broken("the answer has no end")),
-            None => Ok(self.text),
+        let result = match self.stopped {
+            Some(Stop::WantsTool) if self.calls.is_empty() => Err(MALFORMED),
+            Some(Stop::WantsTool) => self.calls.finish(),
+            // Some models end a turn that has calls in it.
+            Some(Stop::Done) if !self.calls.is_empty() => self.calls.finish(),
+            Some(stop) => stop.error().map_or(Ok(Vec::new()), Err),
+            None => Ok(Vec::new()),
+        };
+        let result = match result {
+            Ok(calls) if calls.is_empty() && self.text.is_empty() => Err(InvokeError::EmptyAnswer),
+            Ok(_) if self.stopped.is_none() => Err(broken("the answer has no end")),
+            result => result.map(|calls| Turn { text: self.text, calls }),
         };
         Outcome::new(result, usage)
     }
 
     /// A guardrail's word stands all the same.
-    fn broken_off(self, error: InvokeError) -> Outcome {
+    fn broken_off(self, error: InvokeError) -> Outcome<Turn> {
         let has_begun = self.begun > 0 || !self.text.is_empty();
         let usage = failure::used_before(&error, self.used, has_begun);
         let is_blocked = self.stopped == Some(Stop::Blocked);

@@ -43,10 +43,10 @@ pub(crate) const NO_ANSWER: &str = "no answer came in time";
 
 /// The outcome of a request that failed before its answer began. An agent that was turned down was
 /// not run, but for one whose container failed, which has an HTTP status of 4xx, too.
-pub(crate) fn before_the_answer<E>(
+pub(crate) fn before_the_answer<E, T>(
     service: &'static str,
     error: SdkError<E, HttpResponse>,
-) -> Outcome
+) -> Outcome<T>
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {

@@ -20,12 +20,13 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::event_stream::Message;
 use flate2::Crc;
 use router_core::charge::Usage;
-use router_core::invocation::{Attempt, InvokeError, Outcome};
+use router_core::invocation::{InvokeError, Outcome};
+use router_core::supervisor::Heard;
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
 use crate::failure;
-use crate::timer::Timer;
+use crate::timer::{Limits, Timer};
 
 /// The most bytes of a frame. The model of bedrock-agent-runtime 2023-07-26 allows a chunk 1 MB;
 /// a trace quotes a whole prompt, and a harness hands on what its tools answered. JSON of nothing but small numbers takes 16 times its length in
@@ -78,6 +79,9 @@ pub(crate) struct Event {
 
 /// An answer as far as it was read.
 pub(crate) trait Reading: Sized {
+    /// What it is read as.
+    type Answer;
+
     /// Whether this event begins a model invocation that `max` tokens do not allow any more.
     fn goes_too_far(&self, event: &Event, max: Tokens) -> bool;
 
@@ -89,23 +93,23 @@ pub(crate) trait Reading: Sized {
     fn take(&mut self, event: Event) -> Result<(), InvokeError>;
 
     /// The stream ended in order.
-    fn finish(self) -> Outcome;
+    fn finish(self) -> Outcome<Self::Answer>;
 
     /// The stream ended otherwise: text received before is no answer, and usage reported before is
     /// only a part.
-    fn broken_off(self, error: InvokeError) -> Outcome;
+    fn broken_off(self, error: InvokeError) -> Outcome<Self::Answer>;
 
     /// The tokens that were reported so far.
     fn used(&self) -> TokenUse;
 }
 
-/// Makes an attempt: waits for the answer that `start` asks for, and reads it to its end.
-pub(crate) async fn read(
-    attempt: &Attempt<'_>,
-    start: impl Future<Output = Result<Frames, Outcome>>,
-    mut reading: impl Reading,
-) -> Outcome {
-    let timer = Timer::start(attempt);
+/// Sees an attempt through: waits for the answer that `start` asks for, and reads it to its end.
+pub(crate) async fn read<R: Reading>(
+    limits: Limits<'_>,
+    start: impl Future<Output = Result<Frames, Outcome<R::Answer>>>,
+    mut reading: R,
+) -> Outcome<R::Answer> {
+    let timer = Timer::start(limits);
     let mut frames = match timer.beginning(start).await {
         Ok(Ok(frames)) => frames,
         Ok(Err(outcome)) => return outcome,
@@ -118,7 +122,7 @@ pub(crate) async fn read(
             Ok(Ok(None)) => return reading.finish(),
             Ok(Err(error)) | Err(error) => return reading.broken_off(error),
         };
-        let max = attempt.max_tokens;
+        let max = limits.max_tokens;
         if reading.goes_too_far(&event, max) {
             let usage = Usage::Cut(reading.used());
             let error = InvokeError::TooManyTokens { max };
@@ -209,6 +213,9 @@ fn event(message: &Message) -> Result<Event, InvokeError> {
         _ => Err(broken("a frame is of no known kind")),
     }
 }
+
+/// Listens to no answer while it is on its way.
+pub(crate) fn unheard(_: Heard<'_>) {}
 
 /// The error of a stream that cannot be read.
 pub(crate) fn broken(how: &'static str) -> InvokeError {

@@ -38,7 +38,7 @@ impl HarnessInvoker {
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, harness: &AgentCoreAgent, attempt: &Attempt<'_>) -> Outcome {
-        frames::read(attempt, self.start(harness, attempt), AnswerReader::default()).await
+        frames::read(attempt.into(), self.start(harness, attempt), AnswerReader::default()).await
     }
 
     async fn start(
@@ -79,7 +79,7 @@ fn message(attempt: &Attempt<'_>) -> Result<HarnessMessage, BuildError> {
 }
 
 /// The least whole seconds, one at least, that are not shorter than `time`.
-fn whole_seconds(time: Duration) -> i32 {
+pub(crate) fn whole_seconds(time: Duration) -> i32 {
     let seconds = time.as_millis().div_ceil(1_000).max(1);
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }

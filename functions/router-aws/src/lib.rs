@@ -4,7 +4,8 @@
 //! [`DynamoCircuits`] the circuits, [`DynamoScratchpad`] what specialists write for each other,
 //! [`DynamoEscalations`] what people are asked, [`DynamoIncidents`] the incidents and [`policy`] the
 //! routing policy, all in one [`Table`];
-//! [`AgentInvoker`] asks the specialists, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
+//! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor, [`CloudWatchMetrics`]
+//! publishes, [`OtlpTraces`] exports,
 //! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
 
@@ -29,6 +30,7 @@ pub mod policy;
 mod ports;
 pub mod scratchpad;
 pub mod settings;
+mod supervisor;
 pub mod table;
 mod timer;
 pub mod topic;
@@ -50,6 +52,7 @@ pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
 pub use ports::{AwsPorts, InvocationPorts};
 pub use scratchpad::DynamoScratchpad;
+pub use supervisor::AwsSupervisor;
 pub use table::Table;
 
 /// What every client shares: region, credentials, endpoints.

@@ -20,6 +20,13 @@ use crate::failure;
 use crate::frames::{self, Frames, TakesBody};
 use crate::xray_header::XrayHeader;
 
+/// A client of Bedrock's models with the credentials and endpoint of `config`.
+pub(crate) fn client(config: &SdkConfig) -> Client {
+    let config =
+        Builder::from(config).retry_config(RetryConfig::disabled()).interceptor(XrayHeader).build();
+    Client::from_conf(config)
+}
+
 /// Asks models through the Converse API.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelInvoker {
@@ -27,21 +34,16 @@ pub(crate) struct ModelInvoker {
 }
 
 impl ModelInvoker {
-    /// An invoker with the credentials and endpoint of `config`. A model that is named by an ARN is
-    /// called in the region of it.
-    pub(crate) fn new(config: &SdkConfig) -> Self {
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .interceptor(XrayHeader)
-            .build();
-        Self { client: Client::from_conf(config) }
+    /// An invoker with this client. A model that is named by an ARN is called in the region of it.
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Makes one attempt, as [`SpecialistInvoker::invoke`] does.
     ///
     /// [`SpecialistInvoker::invoke`]: router_core::invocation::SpecialistInvoker::invoke
     pub(crate) async fn invoke(&self, model: &Model, attempt: &Attempt<'_>) -> Outcome {
-        frames::read(attempt, self.start(model, attempt), AnswerReader::default()).await
+        frames::read(attempt.into(), self.start(model, attempt), AnswerReader::default()).await
     }
 
     async fn start(&self, model: &Model, attempt: &Attempt<'_>) -> Result<Frames, Outcome> {
@@ -77,7 +79,7 @@ fn message(attempt: &Attempt<'_>) -> Result<Message, BuildError> {
 }
 
 /// What the policy asks of the model; `None`: nothing.
-fn inference(settings: &ModelSettings) -> Option<InferenceConfiguration> {
+pub(crate) fn inference(settings: &ModelSettings) -> Option<InferenceConfiguration> {
     let ModelSettings { temperature, max_output_tokens, .. } = *settings;
     (temperature.is_some() || max_output_tokens.is_some()).then(|| {
         InferenceConfiguration::builder()

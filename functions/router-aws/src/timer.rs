@@ -7,8 +7,34 @@ use std::time::Duration;
 
 use router_core::invocation::{Attempt, InvokeError, Wait};
 use router_core::stop::Stop;
+use router_core::supervisor::Round;
+use router_core::units::Tokens;
 use tokio::select;
 use tokio::time::{Instant, timeout_at};
+
+/// What bounds an attempt, whoever makes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'a> {
+    stop: &'a Stop,
+    timeout: Duration,
+    idle_timeout: Duration,
+    /// Once more tokens than these are reported, no further model invocation is waited for.
+    pub(crate) max_tokens: Tokens,
+}
+
+impl<'a> From<&Attempt<'a>> for Limits<'a> {
+    fn from(attempt: &Attempt<'a>) -> Self {
+        let Attempt { stop, timeout, idle_timeout, max_tokens, .. } = *attempt;
+        Self { stop, timeout, idle_timeout, max_tokens }
+    }
+}
+
+impl<'a> From<&Round<'a>> for Limits<'a> {
+    fn from(round: &Round<'a>) -> Self {
+        let Round { stop, timeout, idle_timeout, max_tokens, .. } = *round;
+        Self { stop, timeout, idle_timeout, max_tokens }
+    }
+}
 
 /// The limits on the time of an attempt that is under way.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +47,8 @@ pub(crate) struct Timer<'a> {
 
 impl<'a> Timer<'a> {
     /// Begins to count.
-    pub(crate) fn start(attempt: &Attempt<'a>) -> Self {
-        let Attempt { timeout, idle_timeout, stop, .. } = *attempt;
+    pub(crate) fn start(limits: Limits<'a>) -> Self {
+        let Limits { timeout, idle_timeout, stop, .. } = limits;
         Self { stop, deadline: Instant::now() + timeout, timeout, idle_timeout }
     }
 

@@ -56,19 +56,21 @@ impl Attempt<'_> {
 }
 
 /// What an attempt came to. Usage is told whatever the result: failures cost money too.
+///
+/// A specialist's answer is a text, a supervisor's a [`Turn`](crate::supervisor::Turn).
 #[derive(Debug)]
-pub struct Outcome {
-    /// The text of the answer, or why there is none.
-    pub result: Result<String, InvokeError>,
+pub struct Outcome<T = String> {
+    /// The answer, or why there is none.
+    pub result: Result<T, InvokeError>,
     /// What is known of the tokens it used.
     pub usage: Usage,
     /// What the agent did, where that was wanted and as far as it told.
     pub steps: Vec<Step>,
 }
 
-impl Outcome {
+impl<T> Outcome<T> {
     /// The outcome of an attempt of whose steps nothing is known.
-    pub fn new(result: Result<String, InvokeError>, usage: Usage) -> Self {
+    pub fn new(result: Result<T, InvokeError>, usage: Usage) -> Self {
         Self { result, usage, steps: Vec::new() }
     }
 }

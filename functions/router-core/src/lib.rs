@@ -33,6 +33,7 @@ pub mod routing;
 pub mod scratchpad;
 pub mod stop;
 pub mod store;
+pub mod supervisor;
 mod task;
 pub mod trace;
 pub mod units;

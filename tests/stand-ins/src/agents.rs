@@ -22,9 +22,11 @@
 //! # }
 //! ```
 
+mod action_group;
 mod asked;
 mod calls;
 mod converse;
+mod dialogue;
 mod failure;
 mod fault;
 mod harness;
@@ -34,12 +36,16 @@ mod model;
 mod playback;
 mod runtime;
 mod script;
+mod sessions;
 mod stage;
+mod tool_call;
 mod wire;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 pub use self::calls::{Call, Ending};
 pub use self::fault::{Exception, Fault, UnknownFault};
@@ -47,8 +53,10 @@ pub use self::injection::{Injection, InjectionError, Rate};
 pub use self::kind::AgentKind;
 pub use self::script::{DEFAULT_SCRIPT, Script, ScriptError};
 
+use self::action_group::ActionGroup;
 use self::calls::CallLog;
 use self::injection::Injections;
+use self::sessions::Sessions;
 use self::stage::Stage;
 use crate::http::{ANY_LOOPBACK, Server};
 use crate::presence::Presence;
@@ -82,7 +90,8 @@ impl Agents {
     /// When the address cannot be listened on.
     pub async fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
         let (log, injections) = (Arc::new(CallLog::new()), Injections::default());
-        let stage = Arc::new(Stage { script, log, injections });
+        let (sessions, action_group) = (Sessions::default(), ActionGroup::default());
+        let stage = Arc::new(Stage { script, log, injections, sessions, action_group });
         let serving = Arc::clone(&stage);
         let server =
             Server::start_at(address, move |request| Arc::clone(&serving).answer(request)).await?;
@@ -159,6 +168,15 @@ impl Agents {
     pub async fn come_back(&self) -> io::Result<()> {
         let serving = Arc::clone(&self.stage);
         self.presence.come_back(move |request| Arc::clone(&serving).answer(request)).await
+    }
+
+    /// From now on, what Bedrock agents call goes to this function: it gets an action group's event
+    /// and gives the reply, or nothing when it failed. Without it, every such call fails.
+    pub fn call_with<F>(&self, function: impl Fn(Bytes) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Option<Bytes>> + Send + 'static,
+    {
+        self.stage.action_group.set(function);
     }
 
     /// All calls so far, in the order they arrived.

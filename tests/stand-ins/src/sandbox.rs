@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use crate::agents::{Agents, InjectionError, ScriptError};
 use crate::function::Function;
 use crate::functions::Functions;
-use crate::lambda::{FunctionBuildError, Invocation, Process, StartError};
+use crate::lambda::{FunctionBuildError, Invocation, Outcome, Process, StartError};
 use crate::metrics::Metrics;
 use crate::options::{FUNCTION, Options, STAND_INS};
 use crate::table::{ClosedPort, Table, TableError};
@@ -20,7 +21,7 @@ use crate::topic::{TOPIC_ARN, Topic};
 /// The whole product, running. Dropping it ends everything; [`Sandbox::stop`] waits for that.
 #[derive(Debug)]
 pub struct Sandbox {
-    functions: Functions,
+    functions: Arc<Functions>,
     agents: Agents,
     metrics: Metrics,
     table: Table,
@@ -113,7 +114,18 @@ impl Sandbox {
         let policy = options.policy.take();
         env.extend(policy.map(|policy| ("ROUTING_POLICY".to_owned(), policy)));
         env.append(&mut options.env);
-        let functions = Functions::start(options, &env).await?;
+        let functions = Arc::new(Functions::start(options, &env).await?);
+        let behind = Arc::downgrade(&functions);
+        agents.call_with(move |event| {
+            let behind = behind.clone();
+            async move {
+                let functions = behind.upgrade()?;
+                match functions.invoke(FUNCTION, event, None, None).await.outcome {
+                    Outcome::Response(reply) => Some(reply),
+                    Outcome::FunctionError(_) | Outcome::TimedOut => None,
+                }
+            }
+        });
         Ok(Self { functions, agents, metrics, table, topic, _closed_port: closed_port })
     }
 
@@ -240,7 +252,10 @@ impl Sandbox {
 
     /// Ends everything and waits until the functions' processes are gone.
     pub async fn stop(self) {
-        self.functions.stop().await;
+        // One that an agent is still calling ends with that call.
+        if let Some(functions) = Arc::into_inner(self.functions) {
+            functions.stop().await;
+        }
     }
 }
 

@@ -59,11 +59,11 @@ fn of_gateway(tool: &Tool) -> Value {
             .to_owned(),
         items: Vec::new(),
     };
-    let arguments: Vec<&Argument> = [&session].into_iter().chain(&tool.arguments).collect();
+    let arguments = [&session].into_iter().chain(&tool.arguments);
     json!({
         "name": tool.name,
         "description": tool.description,
-        "inputSchema": object(&arguments),
+        "inputSchema": catalog::schema(arguments),
     })
 }
 
@@ -84,7 +84,7 @@ fn of_function(tool: &Tool) -> Value {
 
 fn openapi(tools: &[Tool]) -> Value {
     let path = |tool: &Tool| {
-        let body = object(&tool.arguments.iter().collect::<Vec<_>>());
+        let body = catalog::schema(&tool.arguments);
         let answer = |description: &str| {
             let any = json!({ "schema": { "type": "object" } });
             json!({ "description": description, "content": { "application/json": any } })
@@ -107,26 +107,6 @@ fn openapi(tools: &[Tool]) -> Value {
         "openapi": "3.0.0",
         "info": { "title": "Supervisor router", "version": env!("CARGO_PKG_VERSION") },
         "paths": tools.iter().map(path).collect::<Map<_, _>>(),
-    })
-}
-
-/// The JSON Schema of an object with these arguments.
-fn object(arguments: &[&Argument]) -> Value {
-    let property = |argument: &&Argument| {
-        let Argument { name, kind, description, items, .. } = *argument;
-        let mut property = json!({ "type": kind, "description": description });
-        if !items.is_empty() {
-            property["items"] = object(&items.iter().collect::<Vec<_>>());
-        } else if *kind == "array" {
-            property["items"] = json!({ "type": "string" });
-        }
-        ((*name).to_owned(), property)
-    };
-    let required = arguments.iter().filter(|argument| argument.is_required);
-    json!({
-        "type": "object",
-        "required": required.map(|argument| argument.name).collect::<Value>(),
-        "properties": arguments.iter().map(property).collect::<Map<_, _>>(),
     })
 }
 

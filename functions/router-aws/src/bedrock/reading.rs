@@ -3,6 +3,7 @@
 use aws_smithy_types::base64;
 use router_core::charge::Usage;
 use router_core::invocation::{InvokeError, Outcome};
+use router_core::supervisor::Heard;
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
@@ -19,12 +20,15 @@ const MOST_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// The event that tells what the agent does.
 const TRACE: &str = "trace";
 
-/// An answer as far as it was read.
-#[derive(Debug, Default)]
-pub(super) struct AnswerReader {
+/// An answer as far as it was read. `H` hears of it meanwhile.
+#[derive(Debug)]
+pub(crate) struct AnswerReader<H> {
+    heard: H,
     /// The answer's bytes. A character may be split over two chunks, so they become a string
     /// only at the end.
     bytes: Vec<u8>,
+    /// How many of them were told: those of whole characters.
+    told: usize,
     /// What all model invocations reported together.
     used: TokenUse,
     /// How many model invocations began, and how many of them reported all they used.
@@ -38,14 +42,28 @@ pub(super) struct AnswerReader {
     steps: Steps,
 }
 
-impl AnswerReader {
+impl<H: FnMut(Heard<'_>)> AnswerReader<H> {
     /// An answer of which nothing was read, with or without what the agent does meanwhile.
-    pub(super) fn new(wants_steps: bool) -> Self {
-        Self { steps: Steps::wanted(wants_steps), ..Self::default() }
+    pub(crate) fn new(wants_steps: bool, heard: H) -> Self {
+        Self {
+            heard,
+            bytes: Vec::new(),
+            told: 0,
+            used: TokenUse::default(),
+            begun: 0,
+            reported: 0,
+            is_silent: false,
+            failed: None,
+            guardrail_blocked: false,
+            returned_control: false,
+            steps: Steps::wanted(wants_steps),
+        }
     }
 }
 
-impl Reading for AnswerReader {
+impl<H: FnMut(Heard<'_>)> Reading for AnswerReader<H> {
+    type Answer = String;
+
     fn goes_too_far(&self, event: &Event, max: Tokens) -> bool {
         self.used.total() > max
             && event.name == TRACE
@@ -61,6 +79,7 @@ impl Reading for AnswerReader {
                     return Err(InvokeError::TooLong { limit: MOST_ANSWER_BYTES });
                 }
                 self.bytes.extend(bytes);
+                self.tell_text();
             }
             TRACE => self.take_trace(&event.payload),
             "returnControl" => self.returned_control = true,
@@ -101,7 +120,21 @@ impl Reading for AnswerReader {
     }
 }
 
-impl AnswerReader {
+impl<H: FnMut(Heard<'_>)> AnswerReader<H> {
+    /// Tells the characters that are whole by now. Bytes that are none are told at the end, as an
+    /// error.
+    fn tell_text(&mut self) {
+        let untold = &self.bytes[self.told..];
+        let whole = match std::str::from_utf8(untold) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&untold[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        if !whole.is_empty() {
+            (self.heard)(Heard::Text(whole));
+            self.told += whole.len();
+        }
+    }
+
     fn take_trace(&mut self, part: &Value) {
         // A collaborator's mishap is its supervisor's to mend; the tokens count all the same.
         let is_own = part["collaboratorName"].is_null()
@@ -112,6 +145,11 @@ impl AnswerReader {
             }
             Some(TraceEvent::Guardrail(trace)) if is_own => {
                 self.guardrail_blocked |= guardrail::has_blocked(trace);
+            }
+            Some(TraceEvent::InvocationBegins(input)) if is_own => {
+                if let Some(name) = function_of(&input["actionGroupInvocationInput"]) {
+                    (self.heard)(Heard::Tool(name));
+                }
             }
             Some(TraceEvent::ModelBegins(_)) => self.begun += 1,
             Some(TraceEvent::ModelEnds(output)) => {
@@ -135,6 +173,12 @@ fn bytes(payload: &Value) -> Result<Vec<u8>, InvokeError> {
     }
 }
 
+/// The function of an action group that is invoked; one of an OpenAPI schema by the end of its path.
+fn function_of(input: &Value) -> Option<&str> {
+    let path = || input["apiPath"].as_str().and_then(|path| path.rsplit('/').next());
+    input["function"].as_str().or_else(path)
+}
+
 /// Why the agent gave up, which it says in words or with an HTTP status.
 fn failure_told_by(trace: &Value) -> InvokeError {
     let is_throttled = trace["failureCode"].as_u64() == Some(429)
@@ -147,6 +191,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::frames::unheard;
 
     fn event(name: &str, payload: Value) -> Event {
         Event { name: name.to_owned(), payload }
@@ -192,8 +237,12 @@ mod tests {
         guardrail(json!([]))
     }
 
-    fn read(events: impl IntoIterator<Item = Event>) -> AnswerReader {
-        let mut reading = AnswerReader::default();
+    fn reader() -> AnswerReader<fn(Heard<'_>)> {
+        AnswerReader::new(false, unheard)
+    }
+
+    fn read(events: impl IntoIterator<Item = Event>) -> AnswerReader<fn(Heard<'_>)> {
+        let mut reading = reader();
         events.into_iter().for_each(|event| reading.take(event).unwrap());
         reading
     }
@@ -206,6 +255,32 @@ mod tests {
     }
 
     #[test]
+    fn whole_characters_and_the_action_groups_functions_are_told_as_they_come() {
+        let group = |input| {
+            let input = json!({ "actionGroupInvocationInput": input });
+            trace(json!({ "orchestrationTrace": { "invocationInput": input } }))
+        };
+        let mut told = Vec::new();
+        let mut reading =
+            AnswerReader::new(false, |heard: Heard<'_>| told.push(format!("{heard:?}")));
+        for event in [
+            group(json!({ "actionGroupName": "g", "function": "f", "executionType": "LAMBDA" })),
+            group(json!({ "actionGroupName": "g", "apiPath": "/v1/h", "verb": "post" })),
+            of_a_collaborator(group(json!({ "function": "not_its_own" }))),
+            chunk(b"na\xc3"),
+            chunk(b"\xafve"),
+            chunk(b""),
+            chunk(b"!\xff?"),
+        ] {
+            reading.take(event).unwrap();
+        }
+        assert!(reading.finish().result.is_err());
+        let expected =
+            [r#"Tool("f")"#, r#"Tool("h")"#, r#"Text("na")"#, r#"Text("ïve")"#, r#"Text("!")"#];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn bytes_that_are_no_text_are_a_broken_stream() {
         let outcome = read([chunk(&[0xff])]).finish();
         assert!(matches!(outcome.result, Err(InvokeError::StreamBroken(_))));
@@ -214,22 +289,22 @@ mod tests {
     #[test]
     fn a_chunk_that_cannot_be_read_is_a_broken_stream_and_an_empty_one_is_not() {
         for payload in [json!({ "bytes": "?" }), json!({ "bytes": 1 }), json!([]), Value::Null] {
-            let error = AnswerReader::default().take(event("chunk", payload)).unwrap_err();
+            let error = reader().take(event("chunk", payload)).unwrap_err();
             assert!(matches!(error, InvokeError::StreamBroken(_)));
         }
-        AnswerReader::default().take(event("chunk", json!({}))).unwrap();
+        reader().take(event("chunk", json!({}))).unwrap();
     }
 
     #[test]
     fn an_answer_has_a_limit_however_many_chunks_it_comes_in() {
-        let mut reading = AnswerReader::default();
+        let mut reading = reader();
         for _ in 0..2 {
             reading.take(chunk(&vec![b'a'; MOST_ANSWER_BYTES / 2])).unwrap();
         }
         let error = reading.take(chunk(b"a")).unwrap_err();
         assert!(matches!(error, InvokeError::TooLong { limit: MOST_ANSWER_BYTES }));
         assert_eq!(reading.broken_off(error).usage, Usage::UNKNOWN);
-        let huge = AnswerReader::default().take(chunk(&vec![b'a'; MOST_ANSWER_BYTES + 1]));
+        let huge = reader().take(chunk(&vec![b'a'; MOST_ANSWER_BYTES + 1]));
         assert!(matches!(huge, Err(InvokeError::TooLong { .. })));
     }
 

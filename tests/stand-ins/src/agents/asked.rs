@@ -7,6 +7,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, Request};
 use serde::Deserialize;
 
+use super::dialogue::Dialogue;
 use super::failure::Failure;
 use super::fault::Exception;
 use super::kind::AgentKind;
@@ -22,6 +23,8 @@ pub(super) struct Asked {
     pub(super) input_text: String,
     pub(super) session_attributes: BTreeMap<String, String>,
     pub(super) enable_trace: bool,
+    /// The messages that a harness or a model is sent.
+    pub(super) dialogue: Option<Dialogue>,
 }
 
 impl Asked {
@@ -46,6 +49,7 @@ impl Asked {
             input_text: body.input_text,
             session_attributes: body.session_state.session_attributes,
             enable_trace: body.enable_trace,
+            dialogue: None,
         })
     }
 }

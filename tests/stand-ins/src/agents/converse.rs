@@ -12,12 +12,13 @@ use super::fault::{Exception, Fault};
 use super::kind::AgentKind;
 use super::playback::Step;
 use super::script::{Reply, Usage};
+use super::tool_call::ToolCall;
 use super::wire::{self, CANNED_ANSWER};
 use super::{harness, model};
 
 /// All steps of a reply of a harness or a model that has come as far as its stream.
 pub(super) fn steps(reply: &Reply, kind: AgentKind) -> Result<Vec<Step>, FrameError> {
-    let mut stream = Stream { kind, frames: Vec::new() };
+    let mut stream = Stream { kind, block: 0, frames: Vec::new() };
     stream.calls_before_the_last(reply)?;
     let end = stream.last_call(reply)?;
     Ok(stream.frames.into_iter().map(Step::Send).chain(end).collect())
@@ -25,6 +26,8 @@ pub(super) fn steps(reply: &Reply, kind: AgentKind) -> Result<Vec<Step>, FrameEr
 
 struct Stream {
     kind: AgentKind,
+    /// The index of the block that is open, or comes next, in its message.
+    block: usize,
     frames: Vec<Bytes>,
 }
 
@@ -38,8 +41,8 @@ impl Stream {
         for (place, usage) in before.iter().enumerate() {
             self.start("assistant")?;
             self.text("Let me look that up.")?;
-            self.send("contentBlockStop", json!({ "contentBlockIndex": 0 }))?;
-            self.tool_use(place)?;
+            self.block_stop()?;
+            self.own_tool_use(place)?;
             self.stop("tool_use")?;
             self.metadata(*usage)?;
             self.hook("after_tool_call")?;
@@ -47,7 +50,7 @@ impl Stream {
             let id = tool_use_id(place);
             self.block_start(json!({ "toolResult": { "toolUseId": id, "status": "success" } }))?;
             self.delta(json!({ "toolResult": [{ "text": "It was found." }] }))?;
-            self.send("contentBlockStop", json!({ "contentBlockIndex": 0 }))?;
+            self.block_stop()?;
             self.stop("tool_result")?;
         }
         Ok(())
@@ -61,7 +64,8 @@ impl Stream {
                 if reply.fault == Some(Fault::UnknownEvent) {
                     self.send("heartbeat", json!({ "sequence": 1 }))?;
                 }
-                self.answer(reply, "end_turn")?;
+                let reason = if reply.calls.is_empty() { "end_turn" } else { "tool_use" };
+                self.answer(reply, reason)?;
             }
             Some(Fault::Stop(reason)) => self.answer(reply, reason)?,
             Some(Fault::Drip(_)) => {
@@ -80,7 +84,7 @@ impl Stream {
                 self.ending(reply, "guardrail_intervened")?;
             }
             Some(Fault::ReturnControl) => {
-                self.tool_use(reply.usage.len())?;
+                self.own_tool_use(reply.usage.len())?;
                 self.ending(reply, "tool_use")?;
             }
             Some(Fault::InStream(exception)) => {
@@ -116,13 +120,21 @@ impl Stream {
     }
 
     fn answer(&mut self, reply: &Reply, reason: &str) -> Result<(), FrameError> {
-        reply.parts().into_iter().try_for_each(|part| self.text(part))?;
-        self.ending(reply, reason)
+        if !reply.answer.is_empty() {
+            reply.parts().into_iter().try_for_each(|part| self.text(part))?;
+            self.block_stop()?;
+        }
+        reply.calls.iter().try_for_each(|call| self.tool_use(call))?;
+        self.message_end(reply, reason)
     }
 
     /// What comes after the text.
     fn ending(&mut self, reply: &Reply, reason: &str) -> Result<(), FrameError> {
-        self.send("contentBlockStop", json!({ "contentBlockIndex": 0 }))?;
+        self.block_stop()?;
+        self.message_end(reply, reason)
+    }
+
+    fn message_end(&mut self, reply: &Reply, reason: &str) -> Result<(), FrameError> {
         self.stop(reason)?;
         let last = reply.usage.last().copied();
         let usage = match self.kind {
@@ -144,6 +156,7 @@ impl Stream {
     }
 
     fn start(&mut self, role: &str) -> Result<(), FrameError> {
+        self.block = 0;
         self.send("messageStart", json!({ "role": role }))
     }
 
@@ -151,19 +164,43 @@ impl Stream {
         self.delta(json!({ "text": text }))
     }
 
-    fn tool_use(&mut self, place: usize) -> Result<(), FrameError> {
-        let id = tool_use_id(place);
-        self.block_start(json!({ "toolUse": { "toolUseId": id, "name": "look_up" } }))?;
-        self.delta(json!({ "toolUse": { "input": "{}" } }))?;
-        self.send("contentBlockStop", json!({ "contentBlockIndex": 0 }))
+    /// A call of a tool that the harness runs itself.
+    fn own_tool_use(&mut self, place: usize) -> Result<(), FrameError> {
+        self.tool_use(&ToolCall {
+            id: tool_use_id(place),
+            name: "look_up".to_owned(),
+            arguments: "{}".to_owned(),
+        })
+    }
+
+    fn tool_use(&mut self, call: &ToolCall) -> Result<(), FrameError> {
+        let ToolCall { id, name, arguments } = call;
+        let mut start = json!({ "toolUseId": id, "name": name });
+        if self.kind == AgentKind::Harness {
+            start["type"] = "tool_use".into();
+        }
+        self.block_start(json!({ "toolUse": start }))?;
+        // In two pieces, unless there is nothing in it.
+        let half = if arguments.len() > 2 { arguments.len() / 2 } else { arguments.len() };
+        let (one, two) = arguments.split_at(arguments.ceil_char_boundary(half));
+        for piece in [one, two].into_iter().filter(|piece| !piece.is_empty()) {
+            self.delta(json!({ "toolUse": { "input": piece } }))?;
+        }
+        self.block_stop()
     }
 
     fn block_start(&mut self, start: Value) -> Result<(), FrameError> {
-        self.send("contentBlockStart", json!({ "contentBlockIndex": 0, "start": start }))
+        self.send("contentBlockStart", json!({ "contentBlockIndex": self.block, "start": start }))
+    }
+
+    fn block_stop(&mut self) -> Result<(), FrameError> {
+        self.send("contentBlockStop", json!({ "contentBlockIndex": self.block }))?;
+        self.block += 1;
+        Ok(())
     }
 
     fn delta(&mut self, delta: Value) -> Result<(), FrameError> {
-        self.send("contentBlockDelta", json!({ "contentBlockIndex": 0, "delta": delta }))
+        self.send("contentBlockDelta", json!({ "contentBlockIndex": self.block, "delta": delta }))
     }
 
     fn stop(&mut self, reason: &str) -> Result<(), FrameError> {
@@ -274,6 +311,27 @@ mod tests {
                 "contentBlockStop",
                 "messageStop end_turn",
                 "metadata",
+            ]
+        );
+    }
+
+    #[test]
+    fn calls_of_tools_follow_the_text_each_in_a_block_of_its_own() {
+        let calls =
+            "calls = [{ name = 'a', arguments = { q = 1 } }, { name = 'b', arguments = '' }]";
+        assert_eq!(
+            played("model:m", &format!("answer = 'yes', {calls}")),
+            [
+                "messageStart assistant",
+                "contentBlockDelta yes",
+                "contentBlockStop",
+                "contentBlockStart",
+                "contentBlockDelta",
+                "contentBlockDelta",
+                "contentBlockStop",
+                "contentBlockStart",
+                "contentBlockStop",
+                "messageStop tool_use",
             ]
         );
     }

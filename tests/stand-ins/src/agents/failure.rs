@@ -30,6 +30,11 @@ impl From<Exception> for Failure {
 }
 
 impl Failure {
+    /// What a request is answered with that breaks a rule of the service.
+    pub(super) fn validation(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Exception::VALIDATION.into() }
+    }
+
     /// The error as the services send it.
     pub(super) fn into_response(self) -> Response<Body> {
         let payload = json!({ "message": self.message }).to_string();

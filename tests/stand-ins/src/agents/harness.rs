@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::asked::{Asked, is_signed_for_region_of, percent_decode, query, region};
+use super::dialogue::{Dialogue, Message};
 use super::failure::Failure;
 use super::fault::Exception;
 use super::kind::AgentKind;
@@ -15,29 +16,18 @@ use super::runtime;
 #[derive(Deserialize)]
 struct Payload {
     messages: Vec<Message>,
-}
-
-/// A message of the Converse API.
-#[derive(Deserialize)]
-pub(super) struct Message {
-    role: String,
-    content: Vec<Value>,
-}
-
-/// What the user asks in the last message; `None` where it is not the user's.
-pub(super) fn asked_in(messages: &[Message]) -> Option<String> {
-    let last = messages.last().filter(|last| last.role == "user")?;
-    let texts = last.content.iter().filter_map(|block| block["text"].as_str());
-    Some(texts.collect::<Vec<&str>>().join("\n")).filter(|text| !text.is_empty())
+    #[serde(default)]
+    tools: Vec<Value>,
 }
 
 /// Reads `POST /harnesses/invoke?harnessArn={arn}&qualifier={endpoint}`; `None` for other requests.
 pub(super) fn read(request: &Request<Bytes>) -> Option<Result<Asked, Failure>> {
     let is_ours = request.uri().path() == "/harnesses/invoke" && *request.method() == Method::POST;
-    is_ours.then(|| asked(request).ok_or_else(|| Exception::VALIDATION.into()))
+    is_ours.then(|| asked(request).unwrap_or_else(|| Err(Exception::VALIDATION.into())))
 }
 
-fn asked(request: &Request<Bytes>) -> Option<Asked> {
+/// `None` of what is no request of this operation.
+fn asked(request: &Request<Bytes>) -> Option<Result<Asked, Failure>> {
     let mut agent = percent_decode(query(request, "harnessArn")?)?;
     let headers = request.headers();
     let session_id = headers.get(runtime::SESSION_ID)?.to_str().ok()?;
@@ -53,15 +43,22 @@ fn asked(request: &Request<Bytes>) -> Option<Asked> {
         agent = format!("{agent}/harness-endpoint/{}", percent_decode(endpoint)?);
     }
     let payload: Payload = serde_json::from_slice(request.body()).ok()?;
-    Some(Asked {
+    let name = |tool: &Value| tool["name"].as_str().unwrap_or_default().to_owned();
+    let tools = payload.tools.iter().map(name).collect();
+    let dialogue = match Dialogue::read(payload.messages, tools) {
+        Ok(dialogue) => dialogue,
+        Err(message) => return Some(Err(Failure::validation(message))),
+    };
+    Some(Ok(Asked {
         kind: AgentKind::Harness,
         agent,
         region: region(headers),
         session_id: session_id.to_owned(),
-        input_text: asked_in(&payload.messages)?,
+        input_text: dialogue.asked().unwrap_or_default(),
         session_attributes: Default::default(),
         enable_trace: false,
-    })
+        dialogue: Some(dialogue),
+    }))
 }
 
 /// An exception of `InvokeAgent` as a harness has it, which runs on a runtime.

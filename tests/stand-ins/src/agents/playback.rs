@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::json;
 
+use super::action_group::GroupCall;
 use super::calls::OpenCall;
 use super::fault::Fault;
 use super::script::{Reply, StreamOrder};
@@ -19,12 +20,15 @@ use crate::http::{Body, HangUp};
 use crate::identity;
 
 /// One thing a stream does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Sends these bytes, mostly one whole frame.
     Send(Bytes),
     /// Sends these bytes again and again, so long as the caller stays.
     Repeat(Bytes),
+    /// Calls the action group, and tells of it in the trace. When that fails, the stream ends with
+    /// an exception.
+    Call(GroupCall),
     /// Says nothing more, ever.
     Hang,
     /// Closes the connection.
@@ -32,8 +36,34 @@ pub(super) enum Step {
 }
 
 /// All steps of a reply that has come as far as its stream. `traces` is `None` when the caller
-/// asked for no traces.
-pub(super) fn steps(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<Step>, FrameError> {
+/// asked for no traces, and `calls` are those of its action group: the agent makes them after its
+/// first model invocation.
+pub(super) fn steps(
+    reply: &Reply,
+    traces: Option<&Traces<'_>>,
+    calls: Vec<GroupCall>,
+) -> Result<Vec<Step>, FrameError> {
+    let mut steps = told(reply, traces)?;
+    let first = reply.usage.first().filter(|_| traces.is_some());
+    let is_told_later = reply.stream_order == StreamOrder::Streaming && reply.usage.len() == 1;
+    let frames = match first {
+        None => 0,
+        Some(usage) if usage.silent || is_told_later => 1,
+        Some(_) => 2,
+    };
+    let rest = steps.split_off(frames.min(steps.len()));
+    for mut call in calls {
+        if let Some(traces) = traces {
+            steps.push(Step::Send(call.traced(traces)?));
+        }
+        steps.push(Step::Call(call));
+    }
+    steps.extend(rest);
+    Ok(steps)
+}
+
+/// What the agent says.
+fn told(reply: &Reply, traces: Option<&Traces<'_>>) -> Result<Vec<Step>, FrameError> {
     let mut frames = Vec::new();
     let after = model_traces(reply, traces, &mut frames)?;
     let answer = reply.answer.as_bytes();
@@ -178,6 +208,17 @@ impl Player {
         }
         // A pending body makes the server send what it holds, which a `Break` would discard.
         tokio::task::yield_now().await;
+        while let Some(Step::Call(_)) = self.steps.front() {
+            let Some(Step::Call(call)) = self.steps.pop_front() else { break };
+            match call.make().await {
+                Ok(Some(trace)) => return Some(Ok(trace)),
+                Ok(None) => {}
+                Err(exception) => {
+                    self.steps.clear();
+                    return Some(Ok(exception));
+                }
+            }
+        }
         match self.steps.pop_front() {
             Some(Step::Send(bytes)) => Some(Ok(bytes)),
             Some(Step::Repeat(bytes)) => {
@@ -189,7 +230,7 @@ impl Player {
                 self.finish();
                 Some(Err(HangUp::Close))
             }
-            None => {
+            Some(Step::Call(_)) | None => {
                 self.finish();
                 None
             }
@@ -219,7 +260,7 @@ mod tests {
     fn steps_of(reply: &str, traces: Option<&Traces<'_>>) -> Vec<Step> {
         let script = format!(r#"a = {{ agent = "A/B", replies = [{{ {reply} }}] }}"#);
         let script = Script::parse(&script).unwrap();
-        steps(&script.specialists["a"].replies[0], traces).unwrap()
+        steps(&script.specialists["a"].replies[0], traces, Vec::new()).unwrap()
     }
 
     /// The kind and payload of each frame; `?` where a frame cannot be decoded.

@@ -67,6 +67,7 @@ fn asked(arn: &str, request: &Request<Bytes>) -> Option<Asked> {
         input_text: payload.prompt,
         session_attributes: payload.session_attributes,
         enable_trace: false,
+        dialogue: None,
     })
 }
 

@@ -11,6 +11,8 @@ use serde::Deserialize;
 
 use super::fault::Fault;
 use super::kind::AgentKind;
+use super::sessions::Scene;
+use super::tool_call::{RawToolCall, ToolCall};
 
 /// The script that is compiled in, `agents.toml` of the sandbox.
 pub const DEFAULT_SCRIPT: &str = include_str!("../../../sandbox/agents.toml");
@@ -39,7 +41,12 @@ pub(super) struct Specialist {
 pub(super) struct Reply {
     pub(super) when: Option<String>,
     pub(super) times: Option<u32>,
+    pub(super) turn: Option<u32>,
+    pub(super) results: Option<bool>,
+    pub(super) tools: Option<bool>,
     pub(super) answer: String,
+    /// The tools that it calls after the answer.
+    pub(super) calls: Vec<ToolCall>,
     pub(super) chunks: usize,
     pub(super) usage: Vec<Usage>,
     pub(super) delay: Duration,
@@ -165,7 +172,12 @@ struct RawSpecialist {
 struct RawReply {
     when: Option<String>,
     times: Option<u32>,
+    turn: Option<u32>,
+    results: Option<bool>,
+    tools: Option<bool>,
     answer: Option<String>,
+    #[serde(default)]
+    calls: Vec<RawToolCall>,
     answer_bytes: Option<usize>,
     #[serde(default = "one")]
     chunks: usize,
@@ -214,11 +226,10 @@ impl Specialist {
                 reply
             })
             .collect();
-        let complete =
-            replies.last().is_some_and(|last| last.when.is_none() && last.times.is_none());
+        let complete = replies.last().is_some_and(Reply::is_for_all);
         if replies.len() == count && !complete {
             mistakes.push(format!(
-                "{name}: the last of `replies` must have neither `when` nor `times`, so that every request is answered"
+                "{name}: the last of `replies` must have neither `when` nor `times`, `turn`, `results` or `tools`, so that every request is answered"
             ));
         }
         Some(Self { agent: raw.agent, kind, listed: raw.listed, replies })
@@ -251,10 +262,13 @@ impl Reply {
             (None, Some(length)) => long_answer(length),
             // A misspelt fault is a mistake already, not a missing answer as well.
             (None, None) => {
-                if raw.fault.is_none() || fault.is_some_and(Fault::answers) {
+                let answers = raw.fault.is_none() || fault.is_some_and(Fault::answers);
+                // A Bedrock agent has its calls behind it when it answers.
+                let ends_in_calls = !raw.calls.is_empty() && kind != AgentKind::Bedrock;
+                if answers && !ends_in_calls {
                     mistakes.push("`answer` or `answer_bytes` is missing".to_owned());
                 }
-                BROKEN_ANSWER.to_owned()
+                if ends_in_calls { String::new() } else { BROKEN_ANSWER.to_owned() }
             }
         };
         let most = answer.len().max(1);
@@ -264,8 +278,27 @@ impl Reply {
                 raw.chunks
             ));
         }
-        if raw.times == Some(0) {
-            mistakes.push("`times` is 0, allowed is 1 or more".to_owned());
+        for (key, count) in [("times", raw.times), ("turn", raw.turn)] {
+            if count == Some(0) {
+                mistakes.push(format!("`{key}` is 0, allowed is 1 or more"));
+            }
+        }
+        let converses = matches!(kind, AgentKind::Harness | AgentKind::Model);
+        for (key, is_given, is_known) in [
+            ("calls", !raw.calls.is_empty(), kind != AgentKind::Runtime),
+            ("results", raw.results.is_some(), converses),
+            ("tools", raw.tools.is_some(), kind == AgentKind::Model),
+        ] {
+            if is_given && !is_known {
+                mistakes.push(format!("`{key}` is nothing that {kind:?} agents have"));
+            }
+        }
+        let mut calls = Vec::new();
+        for call in raw.calls {
+            match ToolCall::parse(call, kind) {
+                Ok(call) => calls.push(call),
+                Err(rule) => mistakes.push(format!("`calls`: {rule}")),
+            }
         }
         let of_a_runtime =
             [("format", raw.format.is_some()), ("content_type", raw.content_type.is_some())];
@@ -277,7 +310,11 @@ impl Reply {
         Some(Self {
             when: raw.when,
             times: raw.times,
+            turn: raw.turn,
+            results: raw.results,
+            tools: raw.tools,
             answer,
+            calls,
             chunks: raw.chunks,
             usage: raw.usage,
             delay: Duration::from_millis(raw.delay_ms),
@@ -291,6 +328,40 @@ impl Reply {
 }
 
 impl Reply {
+    /// What hands over a call that is already made: nothing is said, and no model is asked.
+    pub(super) fn handing_over(call: ToolCall) -> Self {
+        Self {
+            when: None,
+            times: None,
+            turn: None,
+            results: None,
+            tools: None,
+            answer: String::new(),
+            calls: vec![call],
+            chunks: 1,
+            usage: Vec::new(),
+            delay: Duration::ZERO,
+            gap: Duration::ZERO,
+            stream_order: StreamOrder::default(),
+            format: Format::default(),
+            content_type: None,
+            fault: None,
+        }
+    }
+
+    fn is_for_all(&self) -> bool {
+        let has_condition = self.turn.is_some() || self.results.is_some() || self.tools.is_some();
+        self.when.is_none() && self.times.is_none() && !has_condition
+    }
+
+    /// Whether it is meant for a request like this one, `times` aside.
+    pub(super) fn is_meant_for(&self, scene: &Scene) -> bool {
+        self.when.as_ref().is_none_or(|when| scene.asked.contains(when))
+            && self.turn.is_none_or(|turn| turn == scene.turn)
+            && self.results.is_none_or(|results| results == scene.brings_results)
+            && self.tools.is_none_or(|tools| tools == scene.offers_tools)
+    }
+
     /// The answer in its chunks, which are of about the same length as far as characters allow.
     pub(super) fn parts(&self) -> Vec<&str> {
         let mut at = 0;
@@ -381,6 +452,58 @@ mod tests {
         assert_eq!(found, ["a.replies[0]: `format` is for agents on AgentCore runtimes"]);
         let found = mistakes(&with(&arn.replace("runtime/", "gateway/"), ""));
         assert!(found[0].ends_with("of a foundation model or of an inference profile"));
+    }
+
+    #[test]
+    fn each_kind_of_agent_has_conditions_and_calls_of_its_own() {
+        let of = |agent: &str, reply: &str| {
+            let replies = format!(r#"[{{ {reply} }}, {{ answer = "x" }}]"#);
+            Script::parse(&format!(r#"a = {{ agent = "{agent}", replies = {replies} }}"#))
+        };
+        let arn = "arn:aws:bedrock-agentcore:us-east-1:123456789012:KIND/a-AbCdEf1234";
+        let (harness, runtime) = (arn.replace("KIND", "harness"), arn.replace("KIND", "runtime"));
+        let calls = r#"calls = [{ name = "ask", arguments = '{"q"' }]"#;
+        for (agent, reply, mistake) in [
+            ("model:m", "turn = 2, results = false, tools = true, answer = 'x'", None),
+            ("model:m", calls, None),
+            (&harness, calls, None),
+            (&harness, "turn = 1, results = true, answer = 'x'", None),
+            (
+                &harness,
+                "tools = true, answer = 'x'",
+                Some("`tools` is nothing that Harness agents"),
+            ),
+            (&runtime, calls, Some("`calls` is nothing that Runtime agents have")),
+            ("A/B", "calls = [{ name = 'ask', arguments = { q = 1 } }], answer = 'x'", None),
+            ("A/B", "calls = [{ name = 'ask' }]", Some("`answer` or `answer_bytes` is missing")),
+            (
+                "A/B",
+                &format!("answer = 'x', {calls}"),
+                Some("`calls`: `arguments` must be a table"),
+            ),
+            (
+                "A/B",
+                "results = true, answer = 'x'",
+                Some("`results` is nothing that Bedrock agents"),
+            ),
+            (
+                "model:m",
+                "calls = [{ name = 'ask', arguments = 7 }]",
+                Some("`calls`: `arguments` must"),
+            ),
+            ("A/B", "turn = 0, answer = 'x'", Some("`turn` is 0, allowed is 1 or more")),
+            ("model:m", "turn = 2", Some("`answer` or `answer_bytes` is missing")),
+        ] {
+            let found = of(agent, reply).err().map(|error| error.0.join("; "));
+            let expected = mistake.map(|mistake| format!("a.replies[0]: {mistake}"));
+            let is_as_expected = match (&found, &expected) {
+                (Some(found), Some(expected)) => found.starts_with(expected),
+                (found, expected) => found == expected,
+            };
+            assert!(is_as_expected, "{reply}: {found:?}");
+        }
+        let last = r#"a = { agent = "model:m", replies = [{ tools = true, answer = "x" }] }"#;
+        assert!(mistakes(last)[0].starts_with("a: the last of `replies` must have neither"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 
+use super::action_group::{ActionGroup, GroupCall};
 use super::asked::Asked;
 use super::calls::{Call, CallLog, Ending, OpenCall};
 use super::failure::{Failure, REQUEST_ID};
@@ -16,6 +17,8 @@ use super::injection::Injections;
 use super::kind::AgentKind;
 use super::playback::{self, Step, play};
 use super::script::{Reply, Script};
+use super::sessions::Sessions;
+use super::tool_call::ToolCall;
 use super::wire::Traces;
 use super::{converse, harness, model, runtime};
 use crate::http::{Body, HangUp};
@@ -27,6 +30,8 @@ pub(super) struct Stage {
     pub(super) script: Script,
     pub(super) log: Arc<CallLog>,
     pub(super) injections: Injections,
+    pub(super) sessions: Sessions,
+    pub(super) action_group: ActionGroup,
 }
 
 impl Stage {
@@ -42,6 +47,10 @@ impl Stage {
         let Some((name, specialist)) = known else {
             return Ok(Failure::from(Exception::RESOURCE_NOT_FOUND).into_response());
         };
+        let scene = match self.sessions.enter(&asked) {
+            Ok(scene) => scene,
+            Err(failure) => return Ok(failure.into_response()),
+        };
         let injected = self.injections.strike(name);
         let told = |header: &str| {
             request.headers().get(header).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -51,7 +60,7 @@ impl Stage {
             agent: asked.agent.clone(),
             region: asked.region.clone(),
             session_id: asked.session_id.clone(),
-            input_text: asked.input_text.clone(),
+            input_text: scene.asked.clone(),
             session_attributes: asked.session_attributes.clone(),
             enable_trace: asked.enable_trace,
             trace_parent: told("traceparent"),
@@ -62,13 +71,20 @@ impl Stage {
             began: Duration::ZERO,
             took: None,
         });
-        let reply = specialist.replies.iter().enumerate().find(|(index, reply)| {
-            let meant = reply.when.as_ref().is_none_or(|when| asked.input_text.contains(when));
-            meant && self.log.take_turn(name, *index, reply.times)
-        });
-        // A checked script always has a reply.
-        let Some((_, reply)) = reply else { return Err(HangUp::Close) };
-        let reply = &struck(reply, injected);
+        let reply = match &scene.next_call {
+            Some(call) => Reply::handing_over(call.clone()),
+            None => {
+                let mut replies = specialist.replies.iter().enumerate();
+                let reply = replies.find(|(index, reply)| {
+                    reply.is_meant_for(&scene) && self.log.take_turn(name, *index, reply.times)
+                });
+                // A checked script always has a reply.
+                let Some((_, reply)) = reply else { return Err(HangUp::Close) };
+                let calls = reply.calls.iter().map(ToolCall::made_now).collect();
+                Reply { calls, ..reply.clone() }
+            }
+        };
+        let reply = &mut struck(reply, injected);
         tokio::time::sleep(reply.delay).await;
         match reply.fault {
             Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
@@ -87,8 +103,18 @@ impl Stage {
             call.finish();
             return Ok(failure.into_response());
         }
+        if reply.fault.is_none_or(Fault::answers) {
+            self.sessions.leave(&asked, scene, reply.calls.clone());
+        }
+        if asked.kind == AgentKind::Harness {
+            // The others wait in the session.
+            reply.calls.truncate(1);
+        }
         match asked.kind {
-            AgentKind::Bedrock => of_bedrock(&asked, reply, call),
+            AgentKind::Bedrock => {
+                let calls = self.action_group.calls(&asked, &reply.calls);
+                of_bedrock(&asked, reply, calls, call)
+            }
             AgentKind::Runtime => of_runtime(&asked, reply, call),
             AgentKind::Harness | AgentKind::Model => in_converse(&asked, reply, call),
         }
@@ -107,7 +133,12 @@ fn before_the_answer(kind: AgentKind, reply: &Reply) -> Option<Failure> {
 }
 
 /// The answer of a Bedrock agent.
-fn of_bedrock(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<Body>, HangUp> {
+fn of_bedrock(
+    asked: &Asked,
+    reply: &Reply,
+    calls: Vec<GroupCall>,
+    call: OpenCall,
+) -> Result<Response<Body>, HangUp> {
     let trace_id = identity::uuid();
     let (agent_id, alias_id) = asked.agent.split_once('/').ok_or(HangUp::Close)?;
     let traces = asked.enable_trace.then(|| Traces {
@@ -118,7 +149,7 @@ fn of_bedrock(asked: &Asked, reply: &Reply, call: OpenCall) -> Result<Response<B
         now: clock::now(),
     });
     // Only a payload of more than 4 GB cannot be framed.
-    let steps = playback::steps(reply, traces.as_ref()).map_err(|_| HangUp::Close)?;
+    let steps = playback::steps(reply, traces.as_ref(), calls).map_err(|_| HangUp::Close)?;
     let mut response = event_stream(steps, reply, call)?;
     let headers = response.headers_mut();
     headers.insert(SESSION_ID, header(&asked.session_id)?);
@@ -163,8 +194,7 @@ fn header(value: &str) -> Result<HeaderValue, HangUp> {
 
 /// The reply with an injected fault in place of its own. Slowness is no fault of content, so
 /// that what is slow may also fail.
-fn struck(reply: &Reply, injected: Option<Fault>) -> Reply {
-    let mut reply = reply.clone();
+fn struck(mut reply: Reply, injected: Option<Fault>) -> Reply {
     match injected {
         None => {}
         Some(Fault::Slow(time)) => reply.delay += time,

@@ -13,6 +13,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::action_group;
 use super::fault::Exception;
 use super::script::Usage;
 use crate::clock;
@@ -126,6 +127,29 @@ impl Traces<'_> {
         self.intervened("post", "outputAssessments", policy)
     }
 
+    /// The action group is about to be called.
+    pub(super) fn group_input(&self, function: &str) -> Value {
+        let input = json!({
+            "actionGroupName": action_group::NAME,
+            "function": function,
+            "executionType": "LAMBDA",
+        });
+        self.payload(json!({ "orchestrationTrace": { "invocationInput": {
+            "traceId": self.step_id(0),
+            "invocationType": "ACTION_GROUP",
+            "actionGroupInvocationInput": input,
+        }}}))
+    }
+
+    /// The action group has answered; the text is not known yet.
+    pub(super) fn group_output(&self) -> Value {
+        self.payload(json!({ "orchestrationTrace": { "observation": {
+            "traceId": self.step_id(0),
+            "type": "ACTION_GROUP",
+            "actionGroupInvocationOutput": { "text": null },
+        }}}))
+    }
+
     fn intervened(&self, when: &str, place: &str, found: Value) -> Result<Bytes, FrameError> {
         self.trace(json!({ "guardrailTrace": {
             "traceId": format!("{}-guardrail-{when}-0", self.trace_id),
@@ -143,22 +167,31 @@ impl Traces<'_> {
     }
 
     fn trace(&self, trace: Value) -> Result<Bytes, FrameError> {
+        event("trace", &self.payload(trace))
+    }
+
+    fn payload(&self, trace: Value) -> Value {
         let Self { agent_id, alias_id, session_id, .. } = self;
         let alias_arn =
             format!("arn:aws:bedrock:{REGION}:{ACCOUNT}:agent-alias/{agent_id}/{alias_id}");
-        event(
-            "trace",
-            &json!({
-                "agentId": agent_id,
-                "agentAliasId": alias_id,
-                "agentVersion": "1",
-                "sessionId": session_id,
-                "callerChain": [{ "agentAliasArn": alias_arn }],
-                "eventTime": event_time(self.now),
-                "trace": trace,
-            }),
-        )
+        json!({
+            "agentId": agent_id,
+            "agentAliasId": alias_id,
+            "agentVersion": "1",
+            "sessionId": session_id,
+            "callerChain": [{ "agentAliasArn": alias_arn }],
+            "eventTime": event_time(self.now),
+            "trace": trace,
+        })
     }
+}
+
+/// The trace of an action group that answered this now.
+pub(super) fn with_group_text(mut trace: Value, text: &str) -> Value {
+    trace["eventTime"] = event_time(clock::now()).into();
+    let observation = &mut trace["trace"]["orchestrationTrace"]["observation"];
+    observation["actionGroupInvocationOutput"]["text"] = text.into();
+    trace
 }
 
 /// RFC 3339 with nine fractional digits, as Bedrock writes it.

@@ -4,6 +4,8 @@
 //! messages that do not exist. Limits are those of Bedrock's action groups (`FunctionSchema` in the
 //! model of bedrock-agent 2023-06-05), which are the narrowest.
 
+use serde_json::{Map, Value, json};
+
 use crate::policy::{Listed, PadKey, Policy};
 
 /// An argument's description has at most as many characters.
@@ -147,6 +149,22 @@ fn argument(
     description: &str,
 ) -> Argument {
     Argument { name, kind, is_required, description: description.to_owned(), items: Vec::new() }
+}
+
+/// The JSON Schema of an object with these arguments.
+pub fn schema<'a>(arguments: impl IntoIterator<Item = &'a Argument>) -> Value {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for Argument { name, kind, is_required, description, items } in arguments {
+        let mut property = json!({ "type": kind, "description": description });
+        if !items.is_empty() {
+            property["items"] = schema(items);
+        } else if *kind == "array" {
+            property["items"] = json!({ "type": "string" });
+        }
+        properties.insert((*name).to_owned(), property);
+        required.extend(is_required.then_some(*name));
+    }
+    json!({ "type": "object", "required": required, "properties": properties })
 }
 
 /// The departments for a supervisor's prompt: a line each, with what it is for and the kinds of
