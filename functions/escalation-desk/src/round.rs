@@ -58,7 +58,10 @@ pub(crate) async fn make(
                         warn!(error = %cause, "an escalation expires in the next round");
                     }
                 }
-            } else if !is_announced && began.since(escalation.opened) >= TOLD_BY {
+            } else if escalations.tells()
+                && !is_announced
+                && began.since(escalation.opened) >= TOLD_BY
+            {
                 match escalations.announce(&escalation, clock.now()).await {
                     Ok(()) => told += 1,
                     Err(error) => warn!(%error, "people are told in the next round"),

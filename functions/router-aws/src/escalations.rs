@@ -50,6 +50,16 @@ impl DynamoEscalations {
         Self { table, topic }
     }
 
+    /// The same, where nobody is told of any: for who looks at them.
+    pub fn without_topic(table: Table) -> Self {
+        Self { table, topic: None }
+    }
+
+    /// Whether people are told.
+    pub fn tells(&self) -> bool {
+        self.topic.is_some()
+    }
+
     /// Makes a change, as [`Changing`] has it.
     ///
     /// # Errors

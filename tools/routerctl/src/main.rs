@@ -6,12 +6,14 @@ mod close;
 mod cost;
 mod day;
 mod erase;
+mod escalations;
 mod incidents;
 mod place;
 mod policy;
 mod print;
 mod prompt;
 mod schema;
+mod scratchpad;
 mod session;
 
 use std::error::Error;
@@ -45,6 +47,8 @@ enum Command {
     Budget(budget::Arguments),
     Circuits(circuits::Arguments),
     Incidents(incidents::Arguments),
+    Scratchpad(scratchpad::Arguments),
+    Escalations(escalations::Arguments),
     Cost(cost::Arguments),
     Close(close::Arguments),
     Erase(erase::Arguments),
@@ -63,14 +67,17 @@ Examples (cargo run -p routerctl -- …):
   routerctl circuits force billing open --for 600   no request asks billing for ten minutes
   routerctl circuits release billing                the circuit goes by its state again
   routerctl incidents --specialist orders           why requests fell back
+  routerctl scratchpad 5f1c0a52-orders              what its specialists have written down
+  routerctl escalations --open                      what people are asked
   routerctl close 5f1c0a52-orders                   its tenant gets back what it did not use
   routerctl erase --user u-17 --dry-run             what would be erased
   routerctl policy diff routing.toml --table shop-budget --region eu-west-1
 
 Exit codes:
   0  done, or shown, even if there is nothing to show
-  1  refused, or not found: no such session or specialist, a limit that is not above the one in
-     force, an open hold; the policy has mistakes, it differs, or another author changed it
+  1  refused, or not found: no such session, specialist or ticket, a ticket that another person
+     has, a limit that is not above the one in force, an open hold; the policy has mistakes, it
+     differs, or another author changed it
   2  wrong usage, a file that cannot be read, a table that gives no answer";
 
 /// What a command has to say.
@@ -146,6 +153,8 @@ async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
         Command::Budget(arguments) => budget::run(&arguments, json).await?,
         Command::Circuits(arguments) => circuits::run(&arguments, json).await?,
         Command::Incidents(arguments) => incidents::run(&arguments, json).await?,
+        Command::Scratchpad(arguments) => scratchpad::run(&arguments, json).await?,
+        Command::Escalations(arguments) => escalations::run(&arguments, json).await?,
         Command::Cost(arguments) => cost::run(&arguments, json).await?,
         Command::Close(arguments) => close::run(&arguments, json).await?,
         Command::Erase(arguments) => erase::run(&arguments, json).await?,
