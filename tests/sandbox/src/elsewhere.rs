@@ -14,7 +14,7 @@ pub(crate) struct Elsewhere {
     #[arg(long, value_name = "PROGRAM")]
     invoke: Option<PathBuf>,
 
-    /// Where the stand-ins listen: agents, CloudWatch and table, on three ports from this one on
+    /// Where the stand-ins listen: agents, CloudWatch, table and SNS, on four ports from this one on
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 

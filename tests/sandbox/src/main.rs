@@ -69,6 +69,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE.html", value_parser = ReportFile::parse)]
     report: Vec<ReportFile>,
 
+    /// Go on with the table that the last run left, in place of a new one
+    #[arg(long, conflicts_with = "aws")]
+    go_on: bool,
+
     /// Show each reply's body and all lines that the function writes
     #[arg(long)]
     logs: bool,
@@ -102,6 +106,7 @@ Examples:
   cargo run -p sandbox -- --report run.html              all of it as a page, with plots
   cargo run -p sandbox -- --fail billing=throttle:0.5,orders=break
   cargo run -p sandbox -- --fail '*=hang' --timeout 4    nobody answers, and time is short
+  cargo run -p sandbox -- --go-on events/NAME.json       after what the last run has left
   cargo run --release -p sandbox -- bench                what a request costs
 
 Faults (--fail; the option may be repeated):
@@ -159,7 +164,7 @@ Files:
   --report FILE.html            one file without scripts that refers to nothing outside itself. It
                                 has names, numbers and statuses, no requests and no answers
   TARGET/sandbox/table.db       the table, kept for `routerctl`; each run that starts begins it
-                                anew. TARGET is cargo's target folder
+                                anew, unless it has --go-on. TARGET is cargo's target folder
 
 Exit codes:
   0  every event went as expected
@@ -238,6 +243,7 @@ impl Arguments {
             ("--timeout", seconds(USUAL_TIMEOUT) != Ok(self.timeout)),
             ("--processes", self.processes != 1),
             ("--report", !self.report.is_empty()),
+            ("--go-on", self.go_on),
             ("--logs", self.logs),
         ];
         let unused = unused.into_iter().find_map(|(name, given)| given.then_some(name));

@@ -85,10 +85,11 @@ pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, Pla
     }
     let (mut this_run, mut others) = (None, false);
     if options.aws.is_none() {
-        this_run = LastRun::find().begin(options.policy.as_deref())?;
+        this_run = LastRun::find().begin(options.policy.as_deref(), arguments.go_on)?;
         others = this_run.is_none();
     }
     let policy = options.policy.clone();
+    options.table_goes_on = arguments.go_on;
     options.table_file = this_run.as_ref().map(|run| run.table.clone());
     let started = Instant::now();
     let sandbox = Sandbox::start(options).await?;

@@ -129,7 +129,7 @@ fn a_run_that_does_not_start_says_why_and_leaves_the_last_run_alone() {
         (&["--fail", "nobody=hang"], "there is no specialist `nobody`"),
         (&["--listen", &address], &address),
         (&["--listen", &first], "127.0.0.1:"),
-        (&["--listen", "127.0.0.1:65535"], "the stand-ins need 3 ports in a row"),
+        (&["--listen", "127.0.0.1:65535"], "the stand-ins need 4 ports in a row"),
         (&["--invoke", "no-such-program"], "there is no program no-such-program"),
         (&["nowhere.json"], "cannot read nowhere.json"),
         (&[&expectation], "unknown field `bodi`"),

@@ -90,13 +90,13 @@ impl LastRun {
         Self { folder: target_folder(&executable, from_environment).join("sandbox") }
     }
 
-    /// Begins a run with a policy, with what the one before left out of its way. `None`: another
-    /// one is under way.
+    /// Begins a run with a policy, with what the one before left out of its way; where its table
+    /// `goes_on`, with a copy of that. `None`: another one is under way.
     ///
     /// # Errors
     ///
-    /// [`KeepError`] of a file that cannot be used.
-    pub fn begin(&self, policy: Option<&str>) -> Result<Option<ThisRun>, KeepError> {
+    /// [`KeepError`] of a file that cannot be used: of a table that goes on, also where there is none.
+    pub fn begin(&self, policy: Option<&str>, goes_on: bool) -> Result<Option<ThisRun>, KeepError> {
         fs::create_dir_all(&self.folder).map_err(|source| at(&self.folder, source))?;
         let path = self.folder.join("lock");
         let lock = File::create(&path).map_err(|source| at(&path, source))?;
@@ -116,6 +116,19 @@ impl LastRun {
             _lock: lock,
         };
         self.move_files(&self.folder, &before)?;
+        if goes_on {
+            for name in FILES.into_iter().filter(|name| *name != POLICY) {
+                let (from, to) = (before.join(name), self.folder.join(name));
+                let copied = fs::copy(&from, &to).map(|_| ());
+                // The table itself has to be there.
+                let copied = if name == TABLE {
+                    copied.map_err(|source| at(&from, source))
+                } else {
+                    unless_missing(copied, &from)
+                };
+                copied?;
+            }
+        }
         let path = self.folder.join(POLICY);
         fs::write(&path, policy.unwrap_or(SHIPPED_POLICY)).map_err(|source| at(&path, source))?;
         Ok(Some(this_run))
@@ -221,7 +234,7 @@ mod tests {
 
     /// A run that left `table` under `policy`.
     fn leave(last_run: &LastRun, policy: &str, table: &str) {
-        let mut run = last_run.begin(Some(policy)).unwrap().unwrap();
+        let mut run = last_run.begin(Some(policy), false).unwrap().unwrap();
         run.take_over().unwrap();
         fs::write(&run.table, table).unwrap();
         fs::write(run.table.with_extension("db-wal"), format!("{table}'s log")).unwrap();
@@ -236,15 +249,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let last_run = last_run(folder.path());
         assert_eq!(last_run.table(), None);
-        let mut first = last_run.begin(Some("a = 1")).unwrap().unwrap();
+        let mut first = last_run.begin(Some("a = 1"), false).unwrap().unwrap();
         first.take_over().unwrap();
-        assert!(last_run.begin(Some("b = 2")).unwrap().is_none());
+        assert!(last_run.begin(Some("b = 2"), false).unwrap().is_none());
         assert_eq!(last_run.policy().as_deref(), Some("a = 1"));
         fs::write(&first.table, "a table").unwrap();
-        assert!(last_run.begin(None).unwrap().is_none());
+        assert!(last_run.begin(None, false).unwrap().is_none());
         assert_eq!(table_text(&last_run).as_deref(), Some("a table"));
         drop(first);
-        last_run.begin(None).unwrap().unwrap().take_over().unwrap();
+        last_run.begin(None, false).unwrap().unwrap().take_over().unwrap();
         assert_eq!(last_run.table(), None, "it belongs to another policy");
         assert_eq!(last_run.policy().as_deref(), Some(SHIPPED_POLICY));
     }
@@ -260,13 +273,13 @@ mod tests {
         };
         let left = (Some("a table".to_owned()), Some("a = 1".to_owned()));
         leave(&last_run, "a = 1", "a table");
-        let starting = last_run.begin(Some("b = 2")).unwrap().unwrap();
+        let starting = last_run.begin(Some("b = 2"), false).unwrap().unwrap();
         fs::write(&starting.table, "half a table").unwrap();
         assert_eq!(is_the_last(), left, "while another one starts");
         drop(starting);
         assert_eq!(is_the_last(), left);
         // As if it had been killed.
-        std::mem::forget(last_run.begin(Some("c = 3")).unwrap().unwrap());
+        std::mem::forget(last_run.begin(Some("c = 3"), false).unwrap().unwrap());
         fs::write(last_run.folder.join(TABLE), "half a table").unwrap();
         assert_eq!(is_the_last(), left);
         last_run.bring_back().unwrap();
@@ -274,10 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn a_run_goes_on_with_what_the_last_one_left_which_stays_until_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let last_run = last_run(folder.path());
+        assert!(last_run.begin(None, true).is_err(), "there is none");
+        leave(&last_run, "a = 1", "a table");
+        let mut run = last_run.begin(None, true).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(&run.table).unwrap(), "a table");
+        run.take_over().unwrap();
+        assert_eq!(table_text(&last_run).as_deref(), Some("a table"));
+    }
+
+    #[test]
     fn a_first_run_that_did_not_start_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let last_run = last_run(folder.path());
-        let starting = last_run.begin(None).unwrap().unwrap();
+        let starting = last_run.begin(None, false).unwrap().unwrap();
         fs::write(&starting.table, "half a table").unwrap();
         drop(starting);
         assert_eq!((last_run.table(), last_run.policy()), (None, None));

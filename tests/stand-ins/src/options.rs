@@ -37,6 +37,8 @@ pub struct Options {
     /// A file that keeps the table beyond the sandbox's end, begun anew; `None`: it is kept in
     /// memory only.
     pub table_file: Option<PathBuf>,
+    /// Whether that file has a table already, which goes on.
+    pub table_goes_on: bool,
     /// The functions that run, by name.
     pub functions: BTreeMap<String, FunctionOptions>,
     /// Where the stand-ins listen: the agents at this port, CloudWatch at the next, the table at
@@ -82,6 +84,7 @@ impl Default for Options {
             lambda_timeout: Duration::from_secs(30),
             table_down: false,
             table_file: None,
+            table_goes_on: false,
             functions: BTreeMap::from([(FUNCTION.to_owned(), FunctionOptions::default())]),
             listen: ANY_LOOPBACK,
             stalled_output: false,

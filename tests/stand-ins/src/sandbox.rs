@@ -94,7 +94,10 @@ impl Sandbox {
         let metrics = metrics.map_err(cannot_listen("CloudWatch"))?;
         let table = match &options.aws {
             Some(aws) => Table::at(aws.address, &aws.table).await?,
-            None => Table::start_at(options.port(2), options.table_file.as_deref()).await?,
+            None => match options.table_file.as_deref().filter(|_| options.table_goes_on) {
+                Some(file) => Table::go_on_at(options.port(2), file).await?,
+                None => Table::start_at(options.port(2), options.table_file.as_deref()).await?,
+            },
         };
         let topic = Topic::start_at(options.port(3)).await.map_err(cannot_listen("SNS"))?;
         let closed_port = options.table_down.then(ClosedPort::reserve).transpose();

@@ -89,7 +89,16 @@ impl Table {
     ///
     /// As [`Table::start`].
     pub async fn open(file: &Path) -> Result<Self, TableError> {
-        Self::serve(ANY_LOOPBACK, database_in(file)?).await
+        Self::go_on_at(ANY_LOOPBACK, file).await
+    }
+
+    /// As [`Table::open`], elsewhere; port 0 is a free one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::start`].
+    pub async fn go_on_at(address: SocketAddr, file: &Path) -> Result<Self, TableError> {
+        Self::serve(address, database_in(file)?).await
     }
 
     /// The table `name` of the DynamoDB at `address`, as it is.
