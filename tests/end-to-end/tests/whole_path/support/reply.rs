@@ -20,7 +20,7 @@ const TASK_KEYS: [&str; 10] = [
 ];
 /// What is told of the whole beside that.
 const BODY_KEYS: [&str; 2] = ["results", "budget"];
-const STATUSES: [&str; 4] = ["answered", "fell_back", "refused", "failed"];
+const STATUSES: [&str; 5] = ["answered", "fell_back", "refused", "failed", "escalated"];
 const REASONS: [&str; 28] = [
     "unknown_specialist",
     "low_confidence",
@@ -104,7 +104,7 @@ fn several_mistakes(
         task_mistakes(&result, must);
     }
     let status = body["status"].as_str().unwrap_or_default();
-    let is_known = ["answered", "partial", "failed", "refused"].contains(&status);
+    let is_known = ["answered", "partial", "failed", "refused", "escalated"].contains(&status);
     must(is_known, format!("the status of several tasks is `{status}`"));
     must(
         (status == "answered") == body["reason"].is_null(),
@@ -129,10 +129,15 @@ fn task_mistakes(body: &Map<String, Value>, must: &mut impl FnMut(bool, String))
     must(has_answer == body["answer"].is_string(), format!("{status}, {:?}", body["answer"]));
     // An answer may be one that was given before; a failure needs somebody who failed.
     let called = body["attempts"].as_u64().unwrap_or_default() > 0;
-    let fits = has_answer || called == (status == "failed");
+    let is_escalated = status == "escalated";
+    let fits = has_answer || is_escalated || called == (status == "failed");
     must(fits, format!("{status}, {} attempts", body["attempts"]));
+    must(is_escalated == body["ticket"].is_string(), format!("{status}, {}", body["ticket"]));
+    // Tools that ask no specialist name none.
+    let may_have_name = status != "refused" && body["asked"].is_string();
     let has_name = body["specialist"].is_string();
-    must(has_name == (status != "refused"), format!("specialist {}", body["specialist"]));
+    let fits = has_name == may_have_name || is_escalated;
+    must(fits, format!("{status}, specialist {}", body["specialist"]));
     for name in ["asked", "task_id"] {
         let length = body[name].as_str().unwrap_or_default().chars().count();
         must(length <= 100, format!("{length} characters of `{name}` are echoed"));
