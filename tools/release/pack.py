@@ -2,9 +2,9 @@
 
 pack.py bootstrap BINARY ZIP
     Lambda's package: the binary as `bootstrap`.
-pack.py archive ARCHITECTURE BOOTSTRAP_ZIP ZIP
-    What it takes to deploy without Rust: the template with the function's code beside it, what is nested in
-    it, the settings of sam, the events, the policy and the documentation.
+pack.py archive ARCHITECTURE FOLDER ZIP
+    What it takes to deploy without Rust: the template with the functions' code beside it (FOLDER has it, as
+    bootstrap-ARCHITECTURE.zip and escalation-desk-ARCHITECTURE.zip), what is nested in it, the settings of sam, the events, the policy and the documentation.
 """
 
 import subprocess
@@ -21,16 +21,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 WHOLE = ("stacks", "events", "docs", "functions/supervisor-router/routing.toml")
 WHOLE += ("samconfig.toml", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
 
-# What is another in an archive's template than in the repository's: what is named first stands there once.
-CHANGES = {
-    # `sam build` writes such a path as well, in its copy of the template.
-    """\
-      # The workspace, not the function's folder: all functions share one build of the SDK.
-      CodeUri: .
-""": """\
-      # Built already: `sam build` leaves it alone, `sam deploy` uploads it.
-      CodeUri: bootstrap.zip
-""",
+# The code of the functions, by the names of an archive's files without their ending.
+CODE = ("bootstrap", "escalation-desk")
+
+# What is another in an archive's templates than in the repository's: what is named first stands there once.
+OF_ARCHITECTURE = {
     # What is built for one architecture does not start on the other.
     """\
     Default: arm64
@@ -39,6 +34,29 @@ CHANGES = {
     Default: {architecture}
     AllowedValues: [{architecture}]
 """,
+}
+OF_DESK = {
+    """\
+      # The workspace, as in template.yaml.
+      Code: ..
+""": """\
+      # Built already, as in template.yaml.
+      Code: ../escalation-desk.zip
+""",
+}
+OF_ROUTER = {
+    # `sam build` writes such a path as well, in its copy of the template.
+    """\
+      # The workspace, not the function's folder: all functions share one build of the SDK.
+      CodeUri: .
+""": """\
+      # Built already: `sam build` leaves it alone, `sam deploy` uploads it.
+      CodeUri: bootstrap.zip
+""",
+}
+CHANGES = {
+    "template.yaml": OF_ROUTER | OF_ARCHITECTURE,
+    "stacks/escalations.yaml": OF_DESK,
 }
 
 
@@ -55,23 +73,26 @@ def bootstrap(binary, file):
         add(archive, "bootstrap", Path(binary).read_bytes(), 0o755)
 
 
-def template(architecture):
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    for old, new in CHANGES.items():
+def template(name, architecture):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for old, new in CHANGES[name].items():
         if text.count(old) != 1:
-            sys.exit(f"template.yaml has this {text.count(old)} times, and must have it once:\n{old}")
+            sys.exit(f"{name} has this {text.count(old)} times, and must have it once:\n{old}")
         text = text.replace(old, new.format(architecture=architecture))
     return text
 
 
-def archive(architecture, package, file):
+def archive(architecture, packages, file):
     listed = subprocess.check_output(["git", "ls-files", "-z", *WHOLE], cwd=ROOT, text=True)
     # All in one folder, with the archive's name.
     folder = Path(file).stem
     with zipfile.ZipFile(file, "w") as packed:
-        add(packed, f"{folder}/bootstrap.zip", Path(package).read_bytes(), 0o644)
-        add(packed, f"{folder}/template.yaml", template(architecture), 0o644)
-        for name in sorted(filter(None, listed.split("\0"))):
+        for name in CODE:
+            package = Path(packages, f"{name}-{architecture}.zip")
+            add(packed, f"{folder}/{name}.zip", package.read_bytes(), 0o644)
+        for name in CHANGES:
+            add(packed, f"{folder}/{name}", template(name, architecture), 0o644)
+        for name in sorted(set(filter(None, listed.split("\0"))) - set(CHANGES)):
             add(packed, f"{folder}/{name}", (ROOT / name).read_bytes(), 0o644)
 
 
@@ -79,8 +100,8 @@ def main():
     match sys.argv[1:]:
         case ["bootstrap", binary, file]:
             bootstrap(binary, file)
-        case ["archive", ("arm64" | "x86_64") as architecture, package, file]:
-            archive(architecture, package, file)
+        case ["archive", ("arm64" | "x86_64") as architecture, packages, file]:
+            archive(architecture, packages, file)
         case _:
             sys.exit(__doc__)
 

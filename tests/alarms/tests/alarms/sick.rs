@@ -100,6 +100,11 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
             &["LoopsDetected"],
         ),
         sickness(
+            "a specialist asks people again and again",
+            every(50, std::slice::from_ref(&recordings.escalated)),
+            &["Escalations"],
+        ),
+        sickness(
             "all specialists are dear",
             every(4, &["billing", "orders", "support"].map(|name| recordings.dear[name].clone())),
             &["Cost"],

@@ -35,6 +35,8 @@ pub(crate) struct Recordings {
     pub(crate) past_the_limit: Vec<Request>,
     /// The same request again and again, refused at last.
     pub(crate) looping: Vec<Request>,
+    /// For a person.
+    pub(crate) escalated: Request,
     /// Orders, which answers nobody any more.
     pub(crate) down: Vec<Request>,
     /// Requests that found a hold of a dead invocation.
@@ -79,7 +81,7 @@ impl Recordings {
             .chain(lists.into_iter().flatten())
             .chain(more.into_iter().flatten())
             .chain(newest_too.into_iter().flatten())
-            .chain([&newest.mistaken, &self.rejected])
+            .chain([&newest.mistaken, &self.rejected, &self.escalated])
     }
 }
 
@@ -100,6 +102,7 @@ fn agents() -> String {
             replies = [
                 {{ when = \"[no {name}]\", fault = \"empty\", usage = [{{ input = 200, output = 0 }}] }},
                 {{ when = \"[not my job]\", answer = '{{\"out_of_scope\": true, \"suggest\": \"support\"}}', usage = [{{ input = 200, output = 12 }}] }},
+                {{ when = \"[for a person]\", answer = '{{\"escalate\": \"above my limit\"}}', usage = [{{ input = 200, output = 12 }}] }},
                 {{ when = \"[dear]\", answer = \"A long story.\", usage = [{{ {dear} }}] }},
                 {{ answer = \"A short answer.\", usage = [{{ input = 300, output = 50 }}] }},
             ]"
@@ -153,6 +156,7 @@ async fn record() -> Recordings {
     for _ in 0..8 {
         looping.push(well.ask_in(&session, "support: Why?").await);
     }
+    let escalated = well.ask("orders: [for a person] Refund 900 EUR.").await;
     let expired = expired(&well).await;
     well.stop().await;
 
@@ -181,6 +185,7 @@ async fn record() -> Recordings {
         long_session,
         past_the_limit,
         looping,
+        escalated,
         down,
         expired,
         uncounted,
