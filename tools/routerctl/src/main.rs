@@ -8,6 +8,7 @@ mod day;
 mod erase;
 mod escalations;
 mod incidents;
+mod labels;
 mod place;
 mod policy;
 mod print;
@@ -49,6 +50,7 @@ enum Command {
     Incidents(incidents::Arguments),
     Scratchpad(scratchpad::Arguments),
     Escalations(escalations::Arguments),
+    Labels(labels::Arguments),
     Cost(cost::Arguments),
     Close(close::Arguments),
     Erase(erase::Arguments),
@@ -69,6 +71,7 @@ Examples (cargo run -p routerctl -- …):
   routerctl incidents --specialist orders           why requests fell back
   routerctl scratchpad 5f1c0a52-orders              what its specialists have written down
   routerctl escalations --open                      what people are asked
+  routerctl labels --corrections corrections.jsonl  cases for a routing gate
   routerctl close 5f1c0a52-orders                   its tenant gets back what it did not use
   routerctl erase --user u-17 --dry-run             what would be erased
   routerctl policy diff routing.toml --table shop-budget --region eu-west-1
@@ -155,6 +158,7 @@ async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
         Command::Incidents(arguments) => incidents::run(&arguments, json).await?,
         Command::Scratchpad(arguments) => scratchpad::run(&arguments, json).await?,
         Command::Escalations(arguments) => escalations::run(&arguments, json).await?,
+        Command::Labels(arguments) => labels::run(&arguments, json).await?,
         Command::Cost(arguments) => cost::run(&arguments, json).await?,
         Command::Close(arguments) => close::run(&arguments, json).await?,
         Command::Erase(arguments) => erase::run(&arguments, json).await?,

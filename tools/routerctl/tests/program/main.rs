@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod labels;
 mod operator;
 mod runbook;
 mod world;
@@ -61,6 +62,14 @@ impl Place {
             Command::new(self.folder.path().join("copy")).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    /// What stands on each of both outputs.
+    fn outputs(&self, arguments: &[&str]) -> (String, String) {
+        let mut program = Command::new(self.folder.path().join("copy"));
+        let output = program.args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
     }
 
     fn json(&self, arguments: &[&str]) -> (i32, Value) {

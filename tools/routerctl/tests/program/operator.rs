@@ -15,14 +15,14 @@ async fn place() -> Place {
 }
 
 /// What the program says in JSON, which a schema holds.
-fn held(place: &Place, schema: &str, arguments: &[&str]) -> Value {
+pub(crate) fn held(place: &Place, schema: &str, arguments: &[&str]) -> Value {
     let (code, said) = place.json(arguments);
     assert_eq!(code, 0, "{said}");
     check(schema, &said);
     said
 }
 
-fn check(schema: &str, said: &Value) {
+pub(crate) fn check(schema: &str, said: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{schema}.json"));
     let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let errors: Vec<String> = jsonschema::validator_for(&schema)

@@ -112,8 +112,16 @@ impl World {
 
     /// Billing did not answer a request of the owner's.
     pub(crate) async fn incident(&self, owner: &Owned, id: &str, reason: Reason) {
+        self.keep(Self::incident_of(owner, id, reason)).await;
+    }
+
+    pub(crate) async fn keep(&self, incident: Incident) {
+        self.incidents.record(&[incident], PLENTY).await;
+    }
+
+    pub(crate) fn incident_of(owner: &Owned, id: &str, reason: Reason) -> Incident {
         let Owned { session, tenant, user } = owner.clone();
-        let incident = Incident {
+        Incident {
             id: id.to_owned(),
             owner: Owner { session, tenant, user },
             at: Self::now(),
@@ -127,8 +135,7 @@ impl World {
             intent_class: "refund".to_owned(),
             answered_by: SpecialistName::parse("general"),
             request: Some("Where is\nmy money?".to_owned()),
-        };
-        self.incidents.record(&[incident], PLENTY).await;
+        }
     }
 
     fn payer<'a>(&'a self, owner: &'a Owned) -> Payer<'a> {

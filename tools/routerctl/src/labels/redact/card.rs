@@ -1,0 +1,59 @@
+//! Card numbers: 13 to 19 digits with spaces or dashes between them, whose check digit is right.
+
+use std::ops::Range;
+
+use super::digits::{Group, between, groups, is_dash, is_space};
+
+/// Where card numbers stand.
+pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+    let groups = groups(text);
+    let mut found = Vec::new();
+    let mut first = 0;
+    while first < groups.len() {
+        match last_group(text, &groups[first..]) {
+            Some(more) => {
+                found.push(groups[first].span.start..groups[first + more].span.end);
+                first += more + 1;
+            }
+            None => first += 1,
+        }
+    }
+    found
+}
+
+/// How many groups after the first one belong to the longest card number that begins there.
+fn last_group(text: &str, groups: &[Group]) -> Option<usize> {
+    let mut digits = groups.first()?.digits.clone();
+    let mut longest = None;
+    for more in 0..groups.len() {
+        if more > 0 {
+            if !is_separator(&between(text, &groups[more - 1], &groups[more])) {
+                break;
+            }
+            digits.extend(&groups[more].digits);
+        }
+        match digits.len() {
+            0..13 => {}
+            13..=19 if is_luhn_valid(&digits) => longest = Some(more),
+            13..=19 => {}
+            _ => break,
+        }
+    }
+    longest
+}
+
+/// A space, a dash, or a dash between spaces.
+fn is_separator(between: &[char]) -> bool {
+    let is_allowed = between.iter().all(|char| is_space(*char) || is_dash(*char));
+    is_allowed && (1..=3).contains(&between.len())
+}
+
+/// The check of ISO/IEC 7812-1, annex B: every second digit from the right is doubled.
+fn is_luhn_valid(digits: &[u8]) -> bool {
+    let weigh = |(place, digit): (usize, &u8)| match (place % 2, digit * 2) {
+        (0, _) => u32::from(*digit),
+        (_, doubled @ 0..10) => u32::from(doubled),
+        (_, doubled) => u32::from(doubled - 9),
+    };
+    digits.iter().rev().enumerate().map(weigh).sum::<u32>().is_multiple_of(10)
+}

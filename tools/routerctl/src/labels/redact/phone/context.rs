@@ -1,0 +1,189 @@
+//! What the words around a number say of it.
+
+use super::super::digits::{digit, is_dash, is_invisible, is_space};
+
+/// So many characters before a number are looked at.
+const LOOK_BACK: usize = 60;
+
+/// So many words before a number may say what it is.
+const WORDS: usize = 4;
+
+/// Words that a phone number follows.
+const PHONE: [&str; 30] = [
+    "call",
+    "calling",
+    "called",
+    "calls",
+    "cell",
+    "cellphone",
+    "celular",
+    "dial",
+    "fax",
+    "fon",
+    "handy",
+    "hotline",
+    "mobil",
+    "mobile",
+    "movil",
+    "móvil",
+    "natel",
+    "ph",
+    "phone",
+    "phones",
+    "portable",
+    "ring",
+    "sms",
+    "tel",
+    "tél",
+    "telno",
+    "telnr",
+    "tlf",
+    "whatsapp",
+    "wsp",
+];
+
+/// How words begin that a phone number follows.
+const PHONE_STEMS: [&str; 10] =
+    ["phonen", "telef", "telep", "téléph", "teléf", "handyn", "mobiln", "rufn", "anruf", "тел"];
+
+/// Words that another number follows.
+const REFERENCE: [&str; 23] = [
+    "account",
+    "ean",
+    "gtin",
+    "iban",
+    "id",
+    "imei",
+    "invoice",
+    "isbn",
+    "item",
+    "order",
+    "orders",
+    "parcel",
+    "po",
+    "ref",
+    "reference",
+    "serial",
+    "shipment",
+    "sku",
+    "ticket",
+    "tracking",
+    "upc",
+    "article",
+    "version",
+];
+
+/// How words begin that another number follows.
+const REFERENCE_STEMS: [&str; 12] = [
+    "artikel", "auftrag", "bestell", "commande", "factur", "fattura", "konto", "kundenn", "ordine",
+    "pedido", "rechnung", "sendung",
+];
+
+/// The same in scripts that put no spaces between words.
+const PHONE_PARTS: [&str; 5] = ["电话", "手机", "電話", "携帯", "전화"];
+const REFERENCE_PARTS: [&str; 4] = ["订单", "訂單", "注文", "주문"];
+
+/// What a number is by the words before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    Phone,
+    /// The number of an order, an account or something else that is no phone.
+    Reference,
+    Unknown,
+}
+
+impl Context {
+    /// By the nearest word that says something, before the number. A word of a reference speaks of the
+    /// first number after it only.
+    pub(super) fn of(before: &str) -> Self {
+        let before = before.trim_end_matches(|char| is_space(char) || is_invisible(char));
+        if before.ends_with(['#', '\u{ff03}', '\u{2116}', '\u{b0}', '\u{ba}']) {
+            return Self::Reference;
+        }
+        let mut word = String::new();
+        let (mut words, mut has_digits, mut follows) = (0, false, None);
+        let mut said = Self::Unknown;
+        let chars = before.chars().rev().filter(|char| !is_invisible(*char)).take(LOOK_BACK);
+        for char in chars.chain([' ']) {
+            if char.is_alphabetic() || matches!(char, '\u{300}'..='\u{36f}') {
+                word.insert(0, char);
+                continue;
+            }
+            if !word.is_empty() {
+                match Self::of_word(&word.to_lowercase()) {
+                    Self::Phone => return Self::Phone,
+                    Self::Reference if !has_digits => return Self::Reference,
+                    Self::Reference => return said,
+                    Self::Unknown if !has_digits && is_number_sign(&word, follows) => {
+                        said = Self::Reference;
+                    }
+                    Self::Unknown => {}
+                }
+                words += 1;
+                word.clear();
+            }
+            if words == WORDS {
+                break;
+            }
+            has_digits |= digit(char).is_some();
+            follows = Some(char);
+        }
+        said
+    }
+
+    fn of_word(word: &str) -> Self {
+        let begins = |stems: &[&str]| stems.iter().any(|stem| word.starts_with(stem));
+        let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
+        if PHONE.contains(&word) || begins(&PHONE_STEMS) || has(&PHONE_PARTS) {
+            Self::Phone
+        } else if REFERENCE.contains(&word) || begins(&REFERENCE_STEMS) || has(&REFERENCE_PARTS) {
+            Self::Reference
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// Whether a word says that a number comes, of which the word before it may say more: `Nr.`, `No.`. An
+/// English `no` without its dot is an answer.
+fn is_number_sign(word: &str, follows: Option<char>) -> bool {
+    let word = word.to_lowercase();
+    ["n", "nr", "num"].contains(&word.as_str()) || (word == "no" && follows == Some('.'))
+}
+
+/// Whether a number goes on a word or a longer number: `A0301234567`, `INV-0301234567`, `4711-0301234567`.
+pub(super) fn is_part_of_a_word(before: &str) -> bool {
+    let is_letter = |char: char| char.is_lowercase() || char.is_uppercase();
+    let mut before = before.chars().rev().filter(|char| !is_invisible(*char));
+    let Some(last) = before.next() else { return false };
+    match last {
+        '_' => true,
+        '/' => {
+            before.next().is_some_and(|char| is_letter(char) || char.is_numeric() || char == '/')
+        }
+        '.' => before.next().is_some_and(char::is_numeric),
+        dash if is_dash(dash) => {
+            before.next().is_some_and(|char| is_letter(char) || char.is_numeric())
+        }
+        other => is_letter(other) || other.is_numeric(),
+    }
+}
+
+/// Whether a currency or a percent sign stands directly before or after a number.
+pub(super) fn is_money(before: &str, after: &str) -> bool {
+    const CODES: [&str; 20] = [
+        "usd", "eur", "gbp", "chf", "jpy", "cny", "inr", "cad", "aud", "pln", "sek", "nok", "dkk",
+        "euro", "euros", "dollar", "dollars", "pounds", "yen", "rs",
+    ];
+    let is_sign = |char: char| matches!(char, '$' | '%' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}' | '\u{ff04}' | '\u{ffe1}' | '\u{ffe5}');
+    let is_not_seen = |char: char| is_space(char) || is_invisible(char);
+    let before = before.trim_end_matches(is_not_seen);
+    let after = after.trim_start_matches(is_not_seen);
+    if before.ends_with(is_sign) || after.starts_with(is_sign) {
+        return true;
+    }
+    let is_code = |word: String| CODES.contains(&word.to_lowercase().as_str());
+    let last: Vec<char> = before.chars().rev().take(8).take_while(|c| c.is_alphabetic()).collect();
+    let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
+    is_code(last.into_iter().rev().collect()) || is_code(first)
+}
