@@ -5,6 +5,7 @@
 
 mod labels;
 mod operator;
+mod people;
 mod runbook;
 mod world;
 

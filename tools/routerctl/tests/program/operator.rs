@@ -10,7 +10,7 @@ use stand_ins::table::{AttributeValue, key};
 use crate::world::{Owned, World};
 use crate::{Place, shipped};
 
-async fn place() -> Place {
+pub(crate) async fn place() -> Place {
     Place::after_a_run(&shipped()).await
 }
 

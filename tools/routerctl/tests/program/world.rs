@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use router_aws::{DynamoIncidents, DynamoLedger, SystemClock, Table, emulator_configuration};
+use router_aws::{
+    DynamoEscalations, DynamoIncidents, DynamoLedger, DynamoScratchpad, SystemClock, Table,
+    emulator_configuration,
+};
 use router_core::charge::Charge;
-use router_core::ids::{HoldId, RootSession, SpecialistName, Tenant, UserMark};
+use router_core::ids::{HoldId, RootSession, SpecialistName, TaskMark, Tenant, Ticket, UserMark};
 use router_core::incident::{Incident, IncidentLog, Owner};
 use router_core::ledger::{
-    Counted, HoldRequest, Holds, Ledger, Payer, Purpose, Reservation, ReserveError, Settlement,
+    Counted, HoldRequest, Holds, Ledger, Opening, Payer, Purpose, Reservation, ReserveError,
+    Settlement,
 };
 use router_core::outcome::Reason;
 use router_core::policy::Policy;
@@ -16,13 +20,15 @@ use stand_ins::table;
 
 use crate::{Place, shipped};
 
-const PLENTY: Duration = Duration::from_secs(10);
+pub(crate) const PLENTY: Duration = Duration::from_secs(10);
 
 /// The functions' view of the table that a run left.
 pub(crate) struct World {
     policy: Policy,
     ledger: DynamoLedger,
     incidents: DynamoIncidents,
+    pub(crate) escalations: DynamoEscalations,
+    pub(crate) scratchpad: DynamoScratchpad,
     pub(crate) table: table::Table,
 }
 
@@ -50,7 +56,9 @@ impl World {
         Self {
             policy: Policy::parse(&shipped(), None).unwrap(),
             ledger: DynamoLedger::new(there.clone()),
-            incidents: DynamoIncidents::new(there),
+            incidents: DynamoIncidents::new(there.clone()),
+            escalations: DynamoEscalations::without_topic(there.clone()),
+            scratchpad: DynamoScratchpad::new(there),
             table,
         }
     }
@@ -87,6 +95,24 @@ impl World {
                 PLENTY,
             )
             .await
+    }
+
+    /// Opens a ticket for a task of the owner's session.
+    pub(crate) async fn ticket(&self, owner: &Owned, task: &TaskMark) -> Ticket {
+        let (now, asked) = (Self::now(), Learnt::now(&SystemClock));
+        let ticket = Ticket::new(&owner.session, task, "request", now);
+        let due = now.after(Duration::from_secs(14_400));
+        let reservation = Reservation {
+            payer: self.payer(owner),
+            holds: &[],
+            opening: Some(Opening { task, ticket: &ticket, due }),
+            now,
+            asked,
+            expires: now.after(Duration::from_secs(90)),
+            only_below: None,
+        };
+        self.ledger.reserve(&reservation, PLENTY).await.unwrap();
+        ticket
     }
 
     pub(crate) async fn settle(&self, owner: &Owned, number: usize, used: Charge) {
