@@ -199,6 +199,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_schema_in_a_file_lies_beside_its_policy() {
+        let named = POLICY.replace("price =", "output_schema = \"schemas/a.json\"\nprice =");
+        let policy = named.clone();
+        let read = |vars: &[(&str, &str)], schemas| {
+            let vars: Vec<(String, String)> =
+                vars.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let var: Lookup<'_> =
+                &|name| vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+            let read_file = |path: &str| match path {
+                "etc/policy.toml" => Ok(policy.clone()),
+                "etc/schemas/a.json" => Ok("{\"type\": \"object\"}".to_owned()),
+                _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+            };
+            let compiled_in = CompiledIn { toml: String::leak(policy.clone()), schemas };
+            routing::policy(var, read_file, compiled_in)
+        };
+        let schema = |read: Result<PolicySettings, Vec<Mistake>>| match read {
+            Ok(PolicySettings::Fixed(policy)) => {
+                assert!(policy.fallback().output_schema.is_some());
+                "read".to_owned()
+            }
+            Ok(PolicySettings::InTable(_)) => "in the table".to_owned(),
+            Err(mistakes) => mistakes[0].to_string(),
+        };
+        let file = ("ROUTING_POLICY", "file:etc/policy.toml");
+        assert_eq!(schema(read(&[AGENTS, file], &[])), "read");
+        assert_eq!(schema(read(&[AGENTS], &[("schemas/a.json", "{}")])), "read");
+        let absent = schema(read(&[AGENTS], &[]));
+        assert!(absent.contains("no such file was beside the policy when the function was built"));
+        let inline = schema(read(&[AGENTS, ("ROUTING_POLICY", &named)], &[]));
+        assert!(inline.contains("must hold its schemas inline"), "{inline}");
+    }
+
+    #[test]
     fn all_mistakes_are_reported_at_once_and_by_name() {
         let found = messages(&[
             ("AWS_ENDPOINT_URL_STS", "sts"),

@@ -167,7 +167,22 @@ fn another_roster_is_a_policy_and_a_list_of_agents() {
         &file("agents.toml"),
         &file("events/shipment.json"),
         &file("events/billing.json"),
+        &file("events/stock.json"),
+        &file("events/written-stock.json"),
+        &file("events/credit-limit.json"),
     ]);
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
-    assert!(said.out.contains("2 of 2 events as expected"), "{}", said.out);
+    assert!(said.out.contains("5 of 5 events as expected"), "{}", said.out);
+}
+
+#[test]
+fn a_run_goes_on_where_the_last_one_ended() {
+    let place = Place::new();
+    let next = event("escalation-next");
+    let said = place.run(&["--go-on", &next]);
+    assert_eq!((said.code, said.failure().contains("table.db")), (Some(2), true), "{}", said.error);
+    assert_eq!(place.run(&[&event("escalation-asked")]).code, Some(0));
+    let said = place.run(&["--go-on", &next]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.error);
+    assert!(said.out.contains("1 × ESCALATION"), "what was asked is still there: {}", said.out);
 }

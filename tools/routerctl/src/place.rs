@@ -1,10 +1,11 @@
 //! Where the table is: in an account, or where the sandbox's last run left it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use router_aws::policy::{PolicyStore, StoredPolicy};
+use router_aws::settings::routing;
 use router_aws::{Table, aws_configuration, aws_configuration_in, emulator_configuration};
-use router_core::policy::{Mistake, Policy};
+use router_core::policy::{Mistake, Policy, SCHEMAS_INLINE, SchemaFiles};
 use stand_ins::last_run::LastRun;
 use stand_ins::table;
 
@@ -82,11 +83,13 @@ impl Governed {
     pub(crate) async fn open(&self) -> Result<(Opened, Policy), Failure> {
         // What is wrong with the file is told without a table.
         let from_file = self.policy.as_deref().map(read_file).transpose()?;
-        let from_file = from_file.as_deref().map(parse).transpose()?;
+        let files = self.policy.as_deref().map(schemas_beside);
+        let from_file = from_file.as_deref().zip(files);
+        let from_file = from_file.map(|(text, files)| parse(text, &files)).transpose()?;
         let opened = self.place.open().await?;
         let policy = match from_file {
             Some(policy) => policy,
-            None => parse(&self.place.policy_text(&opened).await?)?,
+            None => parse(&self.place.policy_text(&opened).await?, &inline)?,
         };
         Ok((opened, policy))
     }
@@ -105,15 +108,26 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn policy(&self) -> Result<Policy, Failure> {
-        parse(&match &self.file {
-            Some(path) => read_file(path)?,
-            None => self.place.policy_text(&self.place.open().await?).await?,
-        })
+        match &self.file {
+            Some(path) => parse(&read_file(path)?, &schemas_beside(path)),
+            None => parse(&self.place.policy_text(&self.place.open().await?).await?, &inline),
+        }
     }
 }
 
-fn parse(text: &str) -> Result<Policy, Failure> {
-    Policy::parse(text, None).map_err(|mistakes| Failure::Mistakes(listed(&mistakes)))
+/// The schemas that a policy's file names, relative to its folder.
+pub(crate) fn schemas_beside(policy: &Path) -> impl Fn(&str) -> Result<String, String> + use<> {
+    let read = |path: &str| std::fs::read_to_string(path);
+    routing::beside(&policy.to_string_lossy(), read)
+}
+
+fn inline(_: &str) -> Result<String, String> {
+    Err(SCHEMAS_INLINE.to_owned())
+}
+
+fn parse(text: &str, files: SchemaFiles<'_>) -> Result<Policy, Failure> {
+    Policy::parse_with_files(text, None, files)
+        .map_err(|mistakes| Failure::Mistakes(listed(&mistakes)))
 }
 
 /// Mistakes, a line each.

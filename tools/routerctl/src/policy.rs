@@ -8,11 +8,11 @@ use clap::Subcommand;
 use router_aws::SystemClock;
 use router_aws::policy::{MAX_POLICY_BYTES, Pushed};
 use router_aws::settings::{Agents, Lookup};
-use router_core::policy::{Mistake, Policy};
+use router_core::policy::{Mistake, Policy, SCHEMAS_INLINE, SchemaFiles};
 use router_core::units::Clock;
 use serde_json::{Value, json};
 
-use crate::place::{Place, listed};
+use crate::place::{Place, listed, schemas_beside};
 use crate::policy::changes::Change;
 use crate::{Failure, Said, read_file};
 
@@ -79,7 +79,7 @@ pub(crate) async fn run(command: Command, json: bool) -> Result<Said, Failure> {
 }
 
 fn check(file: &Path, roster: &Roster, json: bool) -> Result<Said, Failure> {
-    Ok(match roster.check(&read_file(file)?) {
+    Ok(match roster.check(&read_file(file)?, &schemas_beside(file)) {
         Ok(policy) if json => {
             let names: Vec<&str> = policy.specialists().map(|one| one.name.as_str()).collect();
             line(&json!({ "mistakes": [], "specialists": names }))
@@ -118,9 +118,11 @@ async fn push(
     place: &Place,
     json: bool,
 ) -> Result<Said, Failure> {
-    // What is wrong with the file is told without a table.
+    // A policy in the table holds its schemas itself. What is wrong with the file is told without a
+    // table.
+    let inline = |_: &str| Err(SCHEMAS_INLINE.to_owned());
     let from_file = file.as_deref().map(read_file).transpose()?;
-    if let Some(Err(mistakes)) = from_file.as_deref().map(|text| roster.check(text)) {
+    if let Some(Err(mistakes)) = from_file.as_deref().map(|text| roster.check(text, &inline)) {
         return Ok(refusal("the policy", &mistakes, json));
     }
     let table = place.open().await?;
@@ -129,7 +131,7 @@ async fn push(
         Some(text) => text,
         None => {
             let text = stored.previous.clone().ok_or(Failure::NoPrevious)?;
-            if let Err(mistakes) = roster.check(&text) {
+            if let Err(mistakes) = roster.check(&text, &inline) {
                 return Ok(refusal("the previous policy", &mistakes, json));
             }
             text
@@ -157,13 +159,15 @@ async fn push(
 
 impl Roster {
     /// Reads a policy as a function does that has agents for these specialists.
-    fn check(&self, text: &str) -> Result<Policy, Vec<Mistake>> {
+    fn check(&self, text: &str, files: SchemaFiles<'_>) -> Result<Policy, Vec<Mistake>> {
         if text.len() > MAX_POLICY_BYTES {
             let found = format!("{} bytes long", text.len());
             let rule = format!("a table takes {MAX_POLICY_BYTES}");
             return Err(vec![Mistake { setting: "ROUTING_POLICY".to_owned(), found, rule }]);
         }
-        let Some(names) = &self.specialists else { return Policy::parse(text, None) };
+        let Some(names) = &self.specialists else {
+            return Policy::parse_with_files(text, None, files);
+        };
         // Which agents they are is the stack's business.
         let any: Vec<&str> = names.split(',').map(|_| "AGENT/ALIAS").collect();
         let var: Lookup<'_> = &|name| match name {
@@ -171,7 +175,7 @@ impl Roster {
             "SPECIALIST_ARNS" => Some(any.join(",")),
             _ => None,
         };
-        Agents::from_vars(var)?.parse_policy(text)
+        Agents::from_vars(var)?.parse_policy_with_files(text, files)
     }
 }
 

@@ -62,10 +62,10 @@ impl CompiledIn {
 }
 
 /// Reads the schemas that a policy's file names, as names relative to its folder, with `read_file`.
-pub fn beside(
+pub fn beside<R: Fn(&str) -> std::io::Result<String>>(
     policy: &str,
-    read_file: impl Fn(&str) -> std::io::Result<String>,
-) -> impl Fn(&str) -> Result<String, String> {
+    read_file: R,
+) -> impl Fn(&str) -> Result<String, String> + use<R> {
     let folder = policy.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
     move |name| {
         let path = format!("{}{name}", folder.as_deref().unwrap_or_default());
