@@ -123,7 +123,7 @@ impl DynamoEscalations {
 }
 
 impl Escalations for DynamoEscalations {
-    async fn open(&self, escalation: &Escalation, within: Duration) -> Result<(), NotKept> {
+    async fn open(&self, escalation: &Escalation, within: Duration) -> Result<bool, NotKept> {
         let is_new = match timeout(within, self.keep(escalation)).await {
             Ok(kept) => kept.map_err(NotKept)?,
             Err(_) => return Err(NotKept(NO_ANSWER.into())),
@@ -135,6 +135,6 @@ impl Escalations for DynamoEscalations {
                 warn!(%error, "people are told of an escalation later");
             }
         }
-        Ok(())
+        Ok(is_new)
     }
 }

@@ -1,6 +1,6 @@
 //! `routerctl escalations`: what people are asked, and their answers.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::hash::{BuildHasher, RandomState};
 
 use clap::ArgGroup;
 use clap::builder::NonEmptyStringValueParser;
@@ -106,8 +106,8 @@ async fn act(
     let opened = arguments.place.open().await?;
     let escalations = DynamoEscalations::without_topic(opened.table.clone());
     // Each run of the program is an author of its own.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let author = format!("routerctl-{}-{}", std::process::id(), since.as_nanos());
+    let run = RandomState::new().hash_one(ticket.as_str());
+    let author = format!("routerctl-{run:x}");
     let change = Change { ticket, action: &action, author: &author, now: SystemClock.now() };
     let changed = escalations.change(&change).await.map_err(|error| match error {
         NotChanged::Unknown => Failure::Refused(format!("there is no ticket `{ticket}`")),

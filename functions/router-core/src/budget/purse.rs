@@ -53,8 +53,6 @@ pub(crate) struct Taken {
 pub(crate) struct Opened {
     /// The ticket.
     pub(crate) ticket: Ticket,
-    /// Whether it was opened now.
-    pub(crate) is_new: bool,
     /// The session's account, where it is known.
     pub(crate) account: Option<Account>,
     /// Holds of dead invocations that were found and charged on the way.
@@ -172,10 +170,10 @@ impl<P: Ports> Purse<'_, P> {
         match reserved {
             Ok(Holds { account, expired_holds, answered, .. }) => {
                 self.note_answered(&answered);
-                Ok(Opened { ticket, is_new: true, account: Some(account), expired_holds })
+                Ok(Opened { ticket, account: Some(account), expired_holds })
             }
             Err(ReserveError::Waiting(ticket)) => {
-                Ok(Opened { ticket, is_new: false, account: None, expired_holds: 0 })
+                Ok(Opened { ticket, account: None, expired_holds: 0 })
             }
             Err(error) => {
                 self.note_answered(error.answered());

@@ -67,11 +67,11 @@ pub(crate) async fn ask_person<P: Ports>(
             return Err(NotAsked::of(&refused));
         }
     };
-    let Opened { ticket, is_new, account, expired_holds } = opened;
+    let Opened { ticket, account, expired_holds } = opened;
     let escalation = escalation(request, &question, &ticket, account);
     let within = deadline::before_call(request.remaining());
     match request.ports.escalations().open(&escalation, within).await {
-        Ok(()) => {
+        Ok(is_new) => {
             let known = ticket.clone();
             note(Fact::Escalated { ticket: known, is_new, account, expired_holds });
             Ok(ticket)

@@ -1,12 +1,16 @@
 //! What specialists write down for each other, and answers that must fit a schema.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use stand_ins::Options;
 use stand_ins::agents::Call;
 use stand_ins::events::Form;
+use stand_ins::lambda::Outcome;
 use stand_ins::table_faults::Fault;
 
 use crate::faults::{GENERAL, ORDERS};
+use crate::settings::last_words;
 use crate::support::{Ask, Cast, Limits, Told, World, agents_with, policy};
 
 /// Orders writes `order_facts`, which billing may read, and its answers must fit a schema.
@@ -73,7 +77,7 @@ async fn an_agent_of_each_kind_gets_what_it_may_read_and_no_other_does() {
         let told = world.ask(&ask("billing", "Refund it.")).await;
         let facts = Some("{\"order\": 4711}".to_owned());
         assert_eq!(given(cast, &told.calls[0]), facts, "{cast:?}");
-        assert_eq!(told.calls[0].input_text.contains("Refund it."), true, "{cast:?}");
+        assert!(told.calls[0].input_text.contains("Refund it."), "{cast:?}");
         let told = world.ask(&ask("support", "Help.")).await;
         assert_eq!(given(cast, &told.calls[0]), None, "{cast:?}: it may not read it");
         let found = answer(&world.ask(&read("s", "order_facts")).await);
@@ -174,4 +178,68 @@ async fn neither_a_value_nor_what_does_not_fit_is_logged() {
     world.ask(&read("s", "SECRET-NAME")).await;
     let lines = [world.logs(), world.errors()].concat();
     assert!(lines.iter().all(|line| !line.contains("SECRET")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_budget_without_room_for_the_second_attempt_leaves_it_to_the_fallback() {
+    // Two holds of orders are 16,000 tokens; what the first has used leaves room for general's alone.
+    let limits = Limits { max_tokens: 8_500, ..Limits::NONE };
+    let policy = policy_with_facts().replace("max_tokens = 1000000000", "max_tokens = 8500");
+    assert!(policy.contains(&format!("max_tokens = {}", limits.max_tokens)));
+    let agents = Some(agents_with(REPLIES[1..].iter().copied()));
+    let world = World::start(Options { agents, policy: Some(policy), ..Options::default() }).await;
+    let ask = Ask::orders("[never]").verified();
+    let told = world.ask(&ask).await;
+    assert_eq!(told.outcome(), ("fell_back", Some("output_invalid")));
+    assert_eq!(told.called(), ["orders", "general"]);
+    world.was_charged(&ask, 2, &[ORDERS, GENERAL], "one attempt each").await;
+}
+
+#[tokio::test]
+async fn a_function_killed_between_answer_and_write_leaves_a_hold_and_no_key() {
+    let world = world().await;
+    world.table().faults().script(Fault::Hang.on("UpdateItem").containing("PAD#"));
+    let ask = Ask::orders("[facts]").session("s").verified();
+    let serving = world.invoke(ask.event().to_string(), None);
+    let killing = async {
+        world.table().faults().wait_for_unanswered(1).await;
+        let kill = format!("kill -9 {}", world.processes()[0].id);
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    };
+    let (invocation, ()) = tokio::join!(serving, killing);
+    assert!(matches!(invocation.outcome, Outcome::FunctionError(_)), "{:?}", invocation.outcome);
+    world.table().faults().clear();
+    let found = answer(&world.ask(&read("s", "order_facts")).await);
+    assert_eq!(found["order_facts"], Value::Null);
+    let item = world.table().session_budget("s").await.unwrap().unwrap();
+    assert!(item.keys().any(|name| name.starts_with("hold#")), "it stays charged: {item:?}");
+    let told = world.ask(&ask).await;
+    assert_eq!(told.outcome(), ("answered", None));
+    let found = answer(&world.ask(&read("s", "order_facts")).await);
+    assert_eq!(found["order_facts"]["version"], 1, "nothing of the first is left");
+}
+
+#[tokio::test]
+async fn a_schema_that_could_make_a_check_long_stops_the_function() {
+    let grows: String = (0..40)
+        .map(|level| {
+            let next = format!("{{\"$ref\": \"#/$defs/d{}\"}}", level + 1);
+            format!("\"d{level}\": {{\"allOf\": [{next}, {next}]}}, ")
+        })
+        .collect();
+    let bomb = format!("{{\"$defs\": {{{grows}\"d40\": {{}}}}, \"$ref\": \"#/$defs/d0\"}}");
+    for (schema, expected) in [
+        (bomb.as_str(), "5000 values"),
+        ("{\"$ref\": \"#\"}", "leads back to itself"),
+        ("{\"$ref\": \"https://example.com/a.json\"}", "leads out of the schema"),
+        ("{\"pattern\": \"(a)\\\\1\"}", "it is no JSON Schema"),
+    ] {
+        let orders = "[specialists.orders]\n";
+        let policy =
+            policy(Limits::NONE).replace(orders, &format!("{orders}output_schema = '{schema}'\n"));
+        let options = Options { policy: Some(policy), ..World::options(Limits::NONE) };
+        let said = last_words(options).await;
+        assert!(said.contains("specialists.orders.output_schema"), "{said}");
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
 }

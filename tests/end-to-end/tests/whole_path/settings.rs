@@ -8,7 +8,7 @@ use stand_ins::{Options, Sandbox, SandboxError};
 use crate::support::{Ask, Limits, World, policy};
 
 /// What the function says before it ends.
-async fn last_words(options: Options) -> String {
+pub(crate) async fn last_words(options: Options) -> String {
     match Sandbox::start(options).await {
         Err(SandboxError::Start(StartError::Exited { output, .. })) => output,
         other => panic!("the function should not start: {other:?}"),
