@@ -18,7 +18,7 @@ use crate::ledger::{
 use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
-use crate::units::{Clock, Learnt, Share};
+use crate::units::{Clock, Learnt, Share, Timestamp};
 
 /// The purse of a request.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(crate) struct Taken {
     pub(crate) account: Account,
     /// The specialist's session that the invocation runs in.
     pub(crate) lane: Lane,
+    /// When it was asked for. The session lasts for its `idle_ttl` from then on.
+    pub(crate) at: Timestamp,
 }
 
 /// A ticket that a task waits for.
@@ -136,7 +138,7 @@ impl<P: Ports> Purse<'_, P> {
         match ports.ledger().reserve(&reservation, within).await {
             Ok(taken) => {
                 self.note_answered(&taken.answered);
-                Ok(self.note_taken(wanted, taken))
+                Ok(self.note_taken(wanted, taken, now))
             }
             Err(error) => {
                 self.note_answered(error.answered());
@@ -208,14 +210,14 @@ impl<P: Ports> Purse<'_, P> {
     }
 
     /// Notes the holds. What was found on the way is noted with the first of them.
-    fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds) -> Vec<Taken> {
+    fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds, at: Timestamp) -> Vec<Taken> {
         let Holds { account, lanes, mut expired_holds, mut stale, .. } = taken;
         let mut all = Vec::with_capacity(lanes.len());
         for (Wanted { task, id, .. }, lane) in wanted.iter().zip(lanes) {
             let (id, stale) = ((*id).clone(), std::mem::take(&mut stale));
             let expired_holds = std::mem::take(&mut expired_holds);
             self.0.note(*task, Fact::Held { id, account, lane, expired_holds, stale });
-            all.push(Taken { account, lane });
+            all.push(Taken { account, lane, at });
         }
         all
     }

@@ -279,7 +279,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
         granted: Granted,
         window_end: Timestamp,
     ) -> Progress {
-        let mut pads = self.context.read_pads(specialist).await;
+        let mut pads = self.context.read_pads(specialist, granted.at).await;
         let given = std::mem::take(&mut pads.given);
         let mut invocation = Invocation::begin(granted, window_end, given);
         self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
