@@ -135,6 +135,12 @@ impl Reservation<'_> {
         counted
     }
 
+    /// A number that is the same whenever it is asked for, and hardly ever that of another one.
+    pub fn spread(&self) -> u64 {
+        let of_hold = self.holds.first().map(|hold| hold.id.spread());
+        of_hold.or_else(|| Some(self.opening?.ticket.spread())).unwrap_or_default()
+    }
+
     /// When the session is over, in epoch seconds: after it has been idle for long enough, and
     /// not before its holds expire.
     pub fn session_expiry(&self) -> u64 {
