@@ -231,7 +231,8 @@ pub struct NotKept(#[source] pub Cause);
 /// Keeps escalations, and tells people of them.
 pub trait Escalations {
     /// Keeps an escalation within `within`, unless one of this ticket is kept already, and tells
-    /// people of one that is new. People who cannot be told now are told by the desk later.
+    /// people of one that is new; whether it is. People who cannot be told now are told by the desk
+    /// later.
     ///
     /// # Errors
     ///
@@ -240,7 +241,7 @@ pub trait Escalations {
         &self,
         escalation: &Escalation,
         within: Duration,
-    ) -> impl Future<Output = Result<(), NotKept>> + Send;
+    ) -> impl Future<Output = Result<bool, NotKept>> + Send;
 }
 
 #[cfg(test)]

@@ -218,8 +218,15 @@ pub enum ReserveError {
         fingerprint: Fingerprint,
     },
     /// The task has an open ticket.
-    #[error("the task waits for ticket `{0}`")]
-    Waiting(Ticket),
+    #[error("the task waits for ticket `{ticket}`")]
+    Waiting {
+        /// The ticket.
+        ticket: Ticket,
+        /// When it expires.
+        due: Timestamp,
+        /// Tickets that people have answered, of which the supervisor was not told yet.
+        answered: Vec<Ticket>,
+    },
     /// The hold was settled already.
     #[error("hold `{}` was settled already", .0.as_str())]
     AlreadySettled(HoldId),
@@ -238,6 +245,7 @@ impl ReserveError {
     pub fn answered(&self) -> &[Ticket] {
         match self {
             Self::Exhausted(exhausted) | Self::NearlyExhausted(exhausted) => &exhausted.answered,
+            Self::Waiting { answered, .. } => answered,
             _ => &[],
         }
     }

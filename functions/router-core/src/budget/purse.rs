@@ -55,8 +55,8 @@ pub(crate) struct Taken {
 pub(crate) struct Opened {
     /// The ticket.
     pub(crate) ticket: Ticket,
-    /// Whether it was opened now.
-    pub(crate) is_new: bool,
+    /// When it expires.
+    pub(crate) due: Timestamp,
     /// The session's account, where it is known.
     pub(crate) account: Option<Account>,
     /// Holds of dead invocations that were found and charged on the way.
@@ -174,10 +174,11 @@ impl<P: Ports> Purse<'_, P> {
         match reserved {
             Ok(Holds { account, expired_holds, answered, .. }) => {
                 self.note_answered(&answered);
-                Ok(Opened { ticket, is_new: true, account: Some(account), expired_holds })
+                Ok(Opened { ticket, due, account: Some(account), expired_holds })
             }
-            Err(ReserveError::Waiting(ticket)) => {
-                Ok(Opened { ticket, is_new: false, account: None, expired_holds: 0 })
+            Err(ReserveError::Waiting { ticket, due, answered }) => {
+                self.note_answered(&answered);
+                Ok(Opened { ticket, due, account: None, expired_holds: 0 })
             }
             Err(error) => {
                 self.note_answered(error.answered());
@@ -418,7 +419,7 @@ pub(crate) fn why_not(error: &ReserveError) -> (NotHeld, Option<Account>, u32) {
         ReserveError::OtherUser => NotHeld::OtherUser,
         ReserveError::Unusable(_) => NotHeld::Unusable,
         ReserveError::Repeated { .. } => NotHeld::Repeated,
-        ReserveError::Waiting(_) => NotHeld::Waiting,
+        ReserveError::Waiting { .. } => NotHeld::Waiting,
         ReserveError::AlreadySettled(_) => NotHeld::AlreadySettled,
         ReserveError::Unavailable(_) => NotHeld::Unavailable,
     };

@@ -57,13 +57,13 @@ impl Scratchpad for InMemoryLedger {
 }
 
 impl Escalations for InMemoryLedger {
-    async fn open(&self, escalation: &Escalation, _within: Duration) -> Result<(), NotKept> {
+    async fn open(&self, escalation: &Escalation, _within: Duration) -> Result<bool, NotKept> {
         self.trap.pass("open");
         if self.is_mute {
             return Err(NotKept(DOWN.into()));
         }
-        memory::apply(&mut *self.items.lock().unwrap(), &kept(escalation, "router"));
-        Ok(())
+        let answer = memory::apply(&mut *self.items.lock().unwrap(), &kept(escalation, "router"));
+        Ok(matches!(answer, Answer::Done(_)))
     }
 }
 

@@ -121,7 +121,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             }
             ReserveError::Unavailable(_)
             | ReserveError::Unusable(_)
-            | ReserveError::Waiting(_)
+            | ReserveError::Waiting { .. }
             | ReserveError::AlreadySettled(_) => {
                 error!(error = chain(error), "the budget cannot be checked");
                 Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))
