@@ -73,7 +73,7 @@ async fn an_agent_of_each_kind_gets_what_it_may_read_and_no_other_does() {
         let told = world.ask(&ask("billing", "Refund it.")).await;
         let facts = Some("{\"order\": 4711}".to_owned());
         assert_eq!(given(cast, &told.calls[0]), facts, "{cast:?}");
-        assert_eq!(told.calls[0].input_text.contains("Refund it."), true, "{cast:?}");
+        assert!(told.calls[0].input_text.contains("Refund it."), "{cast:?}");
         let told = world.ask(&ask("support", "Help.")).await;
         assert_eq!(given(cast, &told.calls[0]), None, "{cast:?}: it may not read it");
         let found = answer(&world.ask(&read("s", "order_facts")).await);
