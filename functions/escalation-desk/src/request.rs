@@ -1,6 +1,6 @@
 //! What the desk is asked: by a caller, by a topic, or by the schedule.
 
-use router_core::escalation::{Action, MAX_ANSWER_BYTES, MAX_NAME_CHARS};
+use router_core::escalation::{Action, MAX_NAME_CHARS, is_answer};
 use router_core::ids::Ticket;
 use router_core::json::{self, kind};
 use serde_json::Value;
@@ -88,9 +88,10 @@ impl Asked {
         let action = match text(asked, "action", rule)? {
             "claim" => Action::Claim { by },
             "answer" => {
-                let rule = "the answer, of 1 to 100000 bytes";
+                let rule = "the answer, of 1 to 100000 bytes, without control characters but line \
+                            breaks and tabs";
                 let text = text(asked, "text", rule)?;
-                if text.trim().is_empty() || text.len() > MAX_ANSWER_BYTES {
+                if !is_answer(text) {
                     return Err(other("text", &format!("a text of {} bytes", text.len()), rule));
                 }
                 Action::Answer { by, text: text.to_owned() }
@@ -115,6 +116,7 @@ fn other(name: &'static str, found: &str, rule: &'static str) -> Mistake {
 
 #[cfg(test)]
 mod tests {
+    use router_core::escalation::MAX_ANSWER_BYTES;
     use serde_json::json;
 
     use super::*;
@@ -165,6 +167,7 @@ mod tests {
             ("by", json!("é".repeat(101)), "`by` is a text of 101 characters;"),
             ("text", json!(""), "`text` is a text of 0 bytes;"),
             ("text", json!(long), "`text` is a text of 100001 bytes;"),
+            ("text", json!("SECRET\u{1b}[0m"), "`text` is a text of 10 bytes;"),
             ("text", json!({}), "`text` is an object;"),
         ] {
             let mut event = claim();

@@ -112,10 +112,13 @@ impl DynamoEscalations {
 
     /// Keeps an escalation; whether it was not kept before.
     async fn keep(&self, escalation: &Escalation) -> Result<bool, Cause> {
-        let author = format!("{}/opened", escalation.ticket);
+        let author = format!("{}/opened/{}", escalation.ticket, escalation.opened.0);
         match self.table.send(&kept(escalation, &author)).await {
             Answer::Done(_) => Ok(true),
-            Answer::Refused { .. } => Ok(false),
+            // A repeated write, whose answer was lost, has kept it itself.
+            Answer::Refused { item, .. } => {
+                Ok(item.is_some_and(|item| item.text("written_by") == Some(&author)))
+            }
             Answer::Contended => Err("the escalation was being written by another request".into()),
             Answer::Unusable(cause) | Answer::Unavailable(cause) => Err(cause),
         }

@@ -8,7 +8,6 @@ mod used_up;
 use std::time::Duration;
 
 use router_core::error::Cause;
-use router_core::ids::HoldId;
 use router_core::ledger::{
     Holds, Ledger, Looked, Next, Payer, Pipeline, Recalled, Repeat, Reservation, ReserveError,
     Reserving, SettleError, Settlement, Settling, Stage, backoff, kept_answer, kept_stages, looked,
@@ -54,8 +53,7 @@ impl DynamoLedger {
             if let Some(pause) = reserving.pause(reservation) {
                 sleep(pause).await;
             }
-            let first = reservation.holds.first().map(|hold| hold.id);
-            let answer = self.send(reserving.request(), first).await;
+            let answer = self.send(reserving.request(), reservation.spread()).await;
             reserving = match reserving.on(reservation, answer) {
                 Next::Send(reserving) => reserving,
                 Next::Done(reserved) => return reserved,
@@ -69,12 +67,12 @@ impl DynamoLedger {
         settlements: &[Settlement<'_>],
     ) -> Result<(), Cause> {
         let Some(mut settling) = Settling::begin(payer, settlements) else { return Ok(()) };
-        let first = settlements.first().map(|settlement| settlement.id);
+        let spread = settlements.first().map_or(0, |settlement| settlement.id.spread());
         loop {
             if let Some(pause) = settling.pause() {
                 sleep(pause).await;
             }
-            let answer = self.send(settling.request(), first).await;
+            let answer = self.send(settling.request(), spread).await;
             settling = match settling.on(payer, settlements, answer) {
                 Next::Send(settling) => settling,
                 Next::Done(settled) => return settled,
@@ -82,16 +80,17 @@ impl DynamoLedger {
         }
     }
 
-    /// Sends a request for the hold `id`. An update that meets a transaction is tried again here.
-    async fn send(&self, request: &Request, id: Option<&HoldId>) -> Answer {
+    /// Sends a request. An update that meets a transaction is tried again here, after a wait that
+    /// `spread` makes another one than that of others who met it.
+    async fn send(&self, request: &Request, spread: u64) -> Answer {
         let mut round = 0;
         loop {
-            match (self.table.send(request).await, request, id) {
-                (Answer::Contended, Request::Update(_), Some(id)) if round < CONFLICTS => {
+            match (self.table.send(request).await, request) {
+                (Answer::Contended, Request::Update(_)) if round < CONFLICTS => {
                     round += 1;
-                    sleep(backoff(id, round)).await;
+                    sleep(backoff(spread, round)).await;
                 }
-                (Answer::Contended, Request::Update(_), _) => {
+                (Answer::Contended, Request::Update(_)) => {
                     return Answer::Unavailable("transactions held the item all the time".into());
                 }
                 (answer, ..) => return answer,

@@ -190,6 +190,13 @@ impl State {
     }
 }
 
+/// Whether a text can be a person's answer: not blank, not too long, and without control characters
+/// but line breaks and tabs, each of which is up to six bytes of a key of the scratchpad.
+pub fn is_answer(text: &str) -> bool {
+    let is_odd = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t');
+    !text.trim().is_empty() && text.len() <= MAX_ANSWER_BYTES && !text.contains(is_odd)
+}
+
 /// The scratchpad's key under which a person's answer is found.
 pub fn answer_key(ticket: &Ticket) -> String {
     format!("{ANSWER}{ticket}")

@@ -135,6 +135,12 @@ impl Reservation<'_> {
         counted
     }
 
+    /// A number that is the same whenever it is asked for, and hardly ever that of another one.
+    pub fn spread(&self) -> u64 {
+        let of_hold = self.holds.first().map(|hold| hold.id.spread());
+        of_hold.or_else(|| Some(self.opening?.ticket.spread())).unwrap_or_default()
+    }
+
     /// When the session is over, in epoch seconds: after it has been idle for long enough, and
     /// not before its holds expire.
     pub fn session_expiry(&self) -> u64 {
@@ -212,8 +218,15 @@ pub enum ReserveError {
         fingerprint: Fingerprint,
     },
     /// The task has an open ticket.
-    #[error("the task waits for ticket `{0}`")]
-    Waiting(Ticket),
+    #[error("the task waits for ticket `{ticket}`")]
+    Waiting {
+        /// The ticket.
+        ticket: Ticket,
+        /// When it expires.
+        due: Timestamp,
+        /// Tickets that people have answered, of which the supervisor was not told yet.
+        answered: Vec<Ticket>,
+    },
     /// The hold was settled already.
     #[error("hold `{}` was settled already", .0.as_str())]
     AlreadySettled(HoldId),
@@ -232,6 +245,7 @@ impl ReserveError {
     pub fn answered(&self) -> &[Ticket] {
         match self {
             Self::Exhausted(exhausted) | Self::NearlyExhausted(exhausted) => &exhausted.answered,
+            Self::Waiting { answered, .. } => answered,
             _ => &[],
         }
     }

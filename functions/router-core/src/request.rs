@@ -59,9 +59,18 @@ pub(crate) enum TaskEnd {
     Escalated {
         /// The specialist that was called last.
         by: Option<SpecialistName>,
-        /// What the answer will be found by.
-        ticket: Ticket,
+        /// What the task waits for.
+        waiting: Waiting,
     },
+}
+
+/// A ticket whose answer a task waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// What the answer will be found by.
+    pub(crate) ticket: Ticket,
+    /// Whether people are asked this; else they were asked before, and that is all that they know.
+    pub(crate) is_new: bool,
 }
 
 impl<P> Clone for Request<'_, P> {

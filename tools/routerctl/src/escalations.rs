@@ -1,14 +1,12 @@
 //! `routerctl escalations`: what people are asked, and their answers.
 
-use std::hash::{BuildHasher, RandomState};
-
 use clap::ArgGroup;
 use clap::builder::NonEmptyStringValueParser;
 use router_aws::escalations::Stored;
 use router_aws::{DynamoEscalations, SystemClock};
 use router_core::escalation::{
     Action, Change, Changed, Escalation, MAX_ANSWER_BYTES, MAX_NAME_CHARS, NotChanged, Source,
-    State, answer_key,
+    State, answer_key, is_answer,
 };
 use router_core::ids::{RootSession, SpecialistName, Ticket};
 use router_core::units::{Clock, Timestamp};
@@ -85,11 +83,12 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<Said, Failu
         (Some(ticket), _) => act(arguments, ticket, Action::Claim { by }, json).await,
         (None, Some(ticket)) => {
             let text = text.clone().unwrap_or_default();
-            if text.len() > MAX_ANSWER_BYTES {
+            if !is_answer(&text) {
                 let found = text.len();
-                let rule =
-                    format!("--text has {found} bytes; at most {MAX_ANSWER_BYTES} are allowed");
-                return Err(Failure::Usage(rule));
+                return Err(Failure::Usage(format!(
+                    "--text has {found} bytes; allowed are 1 to {MAX_ANSWER_BYTES} that are not all \
+                     blank, without control characters but line breaks and tabs"
+                )));
             }
             act(arguments, ticket, Action::Answer { by, text }, json).await
         }
@@ -106,9 +105,9 @@ async fn act(
     let opened = arguments.place.open().await?;
     let escalations = DynamoEscalations::without_topic(opened.table.clone());
     // Each run of the program is an author of its own.
-    let run = RandomState::new().hash_one(ticket.as_str());
-    let author = format!("routerctl-{run:x}");
-    let change = Change { ticket, action: &action, author: &author, now: SystemClock.now() };
+    let now = SystemClock.now();
+    let author = format!("routerctl-{}-{}", std::process::id(), now.0);
+    let change = Change { ticket, action: &action, author: &author, now };
     let changed = escalations.change(&change).await.map_err(|error| match error {
         NotChanged::Unknown => Failure::Refused(format!("there is no ticket `{ticket}`")),
         NotChanged::Refused(refused) => {

@@ -18,7 +18,7 @@ use crate::ledger::{
 use crate::policy::Specialist;
 use crate::ports::Ports;
 use crate::request::Request;
-use crate::units::{Clock, Learnt, Share};
+use crate::units::{Clock, Learnt, Share, Timestamp};
 
 /// The purse of a request.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(crate) struct Taken {
     pub(crate) account: Account,
     /// The specialist's session that the invocation runs in.
     pub(crate) lane: Lane,
+    /// When it was asked for. The session lasts for its `idle_ttl` from then on.
+    pub(crate) at: Timestamp,
 }
 
 /// A ticket that a task waits for.
@@ -53,6 +55,8 @@ pub(crate) struct Taken {
 pub(crate) struct Opened {
     /// The ticket.
     pub(crate) ticket: Ticket,
+    /// When it expires.
+    pub(crate) due: Timestamp,
     /// The session's account, where it is known.
     pub(crate) account: Option<Account>,
     /// Holds of dead invocations that were found and charged on the way.
@@ -134,7 +138,7 @@ impl<P: Ports> Purse<'_, P> {
         match ports.ledger().reserve(&reservation, within).await {
             Ok(taken) => {
                 self.note_answered(&taken.answered);
-                Ok(self.note_taken(wanted, taken))
+                Ok(self.note_taken(wanted, taken, now))
             }
             Err(error) => {
                 self.note_answered(error.answered());
@@ -170,10 +174,11 @@ impl<P: Ports> Purse<'_, P> {
         match reserved {
             Ok(Holds { account, expired_holds, answered, .. }) => {
                 self.note_answered(&answered);
-                Ok(Opened { ticket, account: Some(account), expired_holds })
+                Ok(Opened { ticket, due, account: Some(account), expired_holds })
             }
-            Err(ReserveError::Waiting(ticket)) => {
-                Ok(Opened { ticket, account: None, expired_holds: 0 })
+            Err(ReserveError::Waiting { ticket, due, answered }) => {
+                self.note_answered(&answered);
+                Ok(Opened { ticket, due, account: None, expired_holds: 0 })
             }
             Err(error) => {
                 self.note_answered(error.answered());
@@ -206,14 +211,14 @@ impl<P: Ports> Purse<'_, P> {
     }
 
     /// Notes the holds. What was found on the way is noted with the first of them.
-    fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds) -> Vec<Taken> {
+    fn note_taken(&self, wanted: &[Wanted<'_>], taken: Holds, at: Timestamp) -> Vec<Taken> {
         let Holds { account, lanes, mut expired_holds, mut stale, .. } = taken;
         let mut all = Vec::with_capacity(lanes.len());
         for (Wanted { task, id, .. }, lane) in wanted.iter().zip(lanes) {
             let (id, stale) = ((*id).clone(), std::mem::take(&mut stale));
             let expired_holds = std::mem::take(&mut expired_holds);
             self.0.note(*task, Fact::Held { id, account, lane, expired_holds, stale });
-            all.push(Taken { account, lane });
+            all.push(Taken { account, lane, at });
         }
         all
     }
@@ -414,7 +419,7 @@ pub(crate) fn why_not(error: &ReserveError) -> (NotHeld, Option<Account>, u32) {
         ReserveError::OtherUser => NotHeld::OtherUser,
         ReserveError::Unusable(_) => NotHeld::Unusable,
         ReserveError::Repeated { .. } => NotHeld::Repeated,
-        ReserveError::Waiting(_) => NotHeld::Waiting,
+        ReserveError::Waiting { .. } => NotHeld::Waiting,
         ReserveError::AlreadySettled(_) => NotHeld::AlreadySettled,
         ReserveError::Unavailable(_) => NotHeld::Unavailable,
     };

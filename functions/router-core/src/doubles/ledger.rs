@@ -27,7 +27,7 @@ pub(crate) struct InMemoryLedger {
     settlements: AtomicU64,
     pub(super) items: Mutex<BTreeMap<ItemKey, Item>>,
     /// Whether the scratchpad and the escalations give no answer.
-    pub(super) is_mute: bool,
+    pub(crate) is_mute: bool,
     /// The value that another request writes to each key just before one is written.
     pub(super) overtaken_by: Option<&'static str>,
 }

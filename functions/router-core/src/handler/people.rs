@@ -22,7 +22,7 @@ pub(super) async fn escalate<P: Ports>(request: Request<'_, P>, asked: &Escalate
         summary,
     };
     let whole = match ask_person(request, question).await {
-        Ok(ticket) => TaskBody::escalated(&ticket, messages::escalated(&ticket)),
+        Ok(waiting) => TaskBody::escalated(&waiting.ticket, messages::escalated(&waiting)),
         Err(NotAsked { reason, message }) => TaskBody::refused(reason, message),
     };
     let whole = TaskBody { task_id: task_id.map(echo), ..whole };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{RootSession, hex_digest};
+use super::{RootSession, fnv1a, hex_digest};
 use crate::units::Timestamp;
 
 /// The digits of the part of a ticket that follows the date.
@@ -51,6 +51,11 @@ impl Ticket {
     /// The ticket as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A number that is the same whenever it is asked for, and hardly ever that of another ticket.
+    pub fn spread(&self) -> u64 {
+        fnv1a(&self.0)
     }
 }
 

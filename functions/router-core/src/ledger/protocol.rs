@@ -18,14 +18,13 @@ use std::time::Duration;
 pub use reserving::Reserving;
 pub use settling::Settling;
 
-use crate::ids::HoldId;
 pub use crate::store::Next;
 
-/// How long to wait before a write for a hold is tried again: up to 5 ms at first, and twice as
-/// much each time, up to 160 ms. It is different for each hold.
-pub fn backoff(id: &HoldId, round: u32) -> Duration {
+/// How long to wait before a write is tried again: up to 5 ms at first, and twice as much each time,
+/// up to 160 ms. It is different for each `spread`, which is a hold's or a reservation's.
+pub fn backoff(spread: u64, round: u32) -> Duration {
     let ceiling_micros = 5_000_u64 << round.min(5);
-    Duration::from_micros(id.spread().rotate_left(round) % ceiling_micros)
+    Duration::from_micros(spread.rotate_left(round) % ceiling_micros)
 }
 
 #[cfg(test)]

@@ -166,8 +166,13 @@ impl SessionItem {
 
     /// The ticket that a task waits for.
     pub(super) fn ticket_of(&self, task: &TaskMark, now: Timestamp) -> Option<Ticket> {
-        let due = Timestamp(self.number(&due_attribute(task)));
-        self.item.text(&ticket_attribute(task)).filter(|_| due > now).and_then(Ticket::parse)
+        let is_open = self.due(task) > now;
+        self.item.text(&ticket_attribute(task)).filter(|_| is_open).and_then(Ticket::parse)
+    }
+
+    /// When that ticket expires.
+    fn due(&self, task: &TaskMark) -> Timestamp {
+        Timestamp(self.number(&due_attribute(task)))
     }
 
     /// Tickets that people have answered, of which the supervisor was not told yet.
@@ -221,8 +226,10 @@ impl SessionItem {
 
     /// The ticket that the task waits for which is to get one.
     fn waiting(&self, reservation: &Reservation<'_>) -> Option<ReserveError> {
-        let ticket = self.ticket_of(reservation.opening?.task, reservation.now)?;
-        Some(ReserveError::Waiting(ticket))
+        let task = reservation.opening?.task;
+        let ticket = self.ticket_of(task, reservation.now)?;
+        let (due, answered) = (self.due(task), self.answered());
+        Some(ReserveError::Waiting { ticket, due, answered })
     }
 
     /// What was asked as often as it may be.

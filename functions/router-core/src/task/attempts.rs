@@ -33,6 +33,9 @@ pub(super) struct Granted {
     pub(super) id: HoldId,
     /// What is held; `None` when the policy lets invocations go uncounted.
     pub(super) held: Option<Charge>,
+    /// When the hold was asked for; `None` when there is none, and so no session that is known to be
+    /// the caller's.
+    pub(super) at: Option<Timestamp>,
     pub(super) lane: Lane,
     /// When the first attempt must have ended; see [`Admission::Pass`].
     pub(super) probe_deadline: Timestamp,
@@ -114,7 +117,7 @@ pub(super) fn after_failure(
 
 impl Invocation {
     pub(super) fn begin(granted: Granted, window_end: Timestamp, scratchpad: Attributes) -> Self {
-        let Granted { id, held, lane, probe_deadline, is_degraded } = granted;
+        let Granted { id, held, lane, probe_deadline, is_degraded, .. } = granted;
         Self {
             id,
             held,

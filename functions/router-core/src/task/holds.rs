@@ -32,10 +32,11 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             taken = self.take_within(ready, within).await;
         }
         match taken {
-            Ok(Taken { account, lane }) => {
+            Ok(taken) => {
                 let ask = Charge::hold(ready.candidate.specialist);
                 let degrade_at = self.context.request.policy.session.degrade_at;
-                Ok(self.granted(ready, lane, account.before(ask).has_reached(degrade_at)))
+                let is_degraded = taken.account.before(ask).has_reached(degrade_at);
+                Ok(self.granted(ready, &taken, is_degraded))
             }
             Err(error) => self.without_hold(ready, &error),
         }
@@ -61,11 +62,12 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     }
 
     /// What a hold that was taken allows.
-    pub(super) fn granted(&self, ready: &Ready<'t>, lane: Lane, is_degraded: bool) -> Granted {
+    pub(super) fn granted(&self, ready: &Ready<'t>, taken: &Taken, is_degraded: bool) -> Granted {
         Granted {
             id: ready.id.clone(),
             held: Some(Charge::hold(ready.candidate.specialist)),
-            lane,
+            at: Some(taken.at),
+            lane: taken.lane,
             probe_deadline: ready.probe_deadline,
             is_degraded,
         }
@@ -100,6 +102,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                 Ok(Granted {
                     id: ready.id.clone(),
                     held: None,
+                    at: None,
                     // Tasks that run at once must not share a session of one specialist's.
                     lane: Lane { number: self.context.place as u64, ..Lane::default() },
                     probe_deadline: ready.probe_deadline,
@@ -118,7 +121,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
             }
             ReserveError::Unavailable(_)
             | ReserveError::Unusable(_)
-            | ReserveError::Waiting(_)
+            | ReserveError::Waiting { .. }
             | ReserveError::AlreadySettled(_) => {
                 error!(error = chain(error), "the budget cannot be checked");
                 Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))

@@ -12,6 +12,7 @@ use crate::policy::{PadKey, Specialist};
 use crate::ports::Ports;
 use crate::scratchpad::{GIVEN_AS, NewPad, Put, Scratchpad, Seen, value_of};
 use crate::store::Version;
+use crate::units::Timestamp;
 use crate::wire::caller::Attributes;
 
 /// The scratchpad as a specialist finds it.
@@ -19,14 +20,15 @@ use crate::wire::caller::Attributes;
 pub(super) struct Pads {
     /// What it is given, by name.
     pub(super) given: Attributes,
-    /// The version on which its answer is written; `None`: it is not known.
-    seen: Option<u64>,
+    /// The version on which its answer is written, and until when it lasts; `None`: that is not known.
+    seen: Option<(u64, Timestamp)>,
 }
 
 impl<P: Ports> TaskContext<'_, P> {
-    /// Reads what the specialist may read, and the version of the key that it writes. Where the
-    /// table gives no answer, it is asked without.
-    pub(super) async fn read_pads(&self, specialist: &Specialist) -> Pads {
+    /// Reads what the specialist may read, and the version of the key that it writes, for an
+    /// invocation whose hold was asked for `at` that time. Where the table gives no answer, or there
+    /// is no hold, it is asked without. No key outlives its session, which another may begin anew.
+    pub(super) async fn read_pads(&self, specialist: &Specialist, at: Option<Timestamp>) -> Pads {
         let policy = self.request.policy;
         let may_read = |key: &&PadKey| key.readers.contains(&specialist.name);
         let read: Vec<&str> =
@@ -34,9 +36,7 @@ impl<P: Ports> TaskContext<'_, P> {
         let written = policy.written_by(specialist).map(|key| key.name.as_str());
         let mut keys = read.clone();
         keys.extend(written.filter(|key| !read.contains(key)));
-        if keys.is_empty() {
-            return Pads::default();
-        }
+        let Some(at) = at.filter(|_| !keys.is_empty()) else { return Pads::default() };
         let (session, now) = (&self.request.caller.root, self.request.now());
         let within = deadline::before_call(self.request.remaining());
         let scratchpad = self.request.ports.scratchpad();
@@ -51,23 +51,24 @@ impl<P: Ports> TaskContext<'_, P> {
                 return Pads::default();
             }
         };
-        self.renew(&read, &found).await;
+        self.renew(&read, &found, at).await;
         let given = read.iter().filter_map(|key| {
             let pad = found.get(*key)?.pad.as_ref()?;
             Some((format!("{GIVEN_AS}{key}"), pad.as_text()))
         });
         let given = given.collect();
-        let seen = written.map(|key| found.get(key).map_or(0, |seen| seen.version));
+        let end = at.after(policy.session.idle_ttl);
+        let seen = written.map(|key| (found.get(key).map_or(0, |seen| seen.version), end));
         Pads { given, seen }
     }
 
     /// Has what is given last on.
-    async fn renew(&self, keys: &[&str], found: &BTreeMap<String, Seen>) {
-        let (now, idle_ttl) = (self.request.now(), self.request.policy.session.idle_ttl);
+    async fn renew(&self, keys: &[&str], found: &BTreeMap<String, Seen>, at: Timestamp) {
+        let idle_ttl = self.request.policy.session.idle_ttl;
         for key in keys {
             let pad = found.get(*key).and_then(|seen| seen.pad.as_ref());
             let Some((pad, expires_at)) =
-                pad.and_then(|pad| Some((pad, pad.renewed(now, idle_ttl)?)))
+                pad.and_then(|pad| Some((pad, pad.renewed(at, idle_ttl)?)))
             else {
                 continue;
             };
@@ -94,15 +95,16 @@ impl<P: Ports> TaskContext<'_, P> {
         if value.len() > key.max_bytes {
             return Err(NotWritten::TooLong { bytes: value.len(), most: key.max_bytes });
         }
-        let seen = pads.seen.ok_or(NotWritten::Unavailable)?;
+        let (seen, end) = pads.seen.ok_or(NotWritten::Unavailable)?;
+        let now = self.request.now();
         let pad = NewPad {
             session: &self.request.caller.root,
             key: &key.name,
             value,
             writer: key.writer.as_str(),
             version: Version { seen, author: &format!("{}/{}", self.request.id, self.place) },
-            now: self.request.now(),
-            idle_ttl: self.request.policy.session.idle_ttl,
+            now,
+            idle_ttl: end.since(now),
         };
         let within = deadline::after_call(self.request.remaining());
         match self.request.ports.scratchpad().write(&pad, within).await {

@@ -15,7 +15,7 @@ use super::attempts::Granted;
 use super::context::TaskContext;
 use super::recovery::recovered;
 use super::run::{Progress, Ready, TaskRun, Turn, not_reached, run};
-use crate::budget::purse::{Purse, Taken};
+use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::guard::guarded;
 use crate::outcome::Reason;
@@ -126,13 +126,11 @@ impl<'t, P: Ports> SeveralRuns<'t, P> {
             let only_below = Some(self.request.policy.session.degrade_at);
             let error = match Purse(self.request).take_all(&wanted, only_below, within).await {
                 Ok(taken) => {
-                    starts.extend(begun.into_iter().zip(taken).map(
-                        |(begun, Taken { lane, .. })| {
-                            // From the share on from which cheaper agents answer, nothing is taken here.
-                            let granted = Ok(begun.0.granted(&begun.1, lane, false));
-                            (place_of(&begun), Start::Granted(Box::new((begun, granted))))
-                        },
-                    ));
+                    starts.extend(begun.into_iter().zip(taken).map(|(begun, taken)| {
+                        // From the share on from which cheaper agents answer, nothing is taken here.
+                        let granted = Ok(begun.0.granted(&begun.1, &taken, false));
+                        (place_of(&begun), Start::Granted(Box::new((begun, granted))))
+                    }));
                     break;
                 }
                 Err(error) => error,

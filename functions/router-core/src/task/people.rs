@@ -18,8 +18,8 @@ use crate::ledger::{Account, ReserveError};
 use crate::outcome::Reason;
 use crate::policy::PadKey;
 use crate::ports::Ports;
-use crate::request::{Request, TaskEnd};
-use crate::units::MicroUsd;
+use crate::request::{Request, TaskEnd, Waiting};
+use crate::units::{MicroUsd, Timestamp};
 use crate::views::{self, body, messages};
 use crate::wire::tools::Task;
 
@@ -49,11 +49,11 @@ pub(crate) struct NotAsked {
     pub(crate) message: String,
 }
 
-/// Asks a person, unless the task waits for one already. The answer is found by the ticket.
+/// Asks a person, unless the task waits for one already.
 pub(crate) async fn ask_person<P: Ports>(
     request: Request<'_, P>,
     question: Question<'_>,
-) -> Result<Ticket, NotAsked> {
+) -> Result<Waiting, NotAsked> {
     let note = |fact| {
         let (at, task) = (request.now(), question.place);
         request.journal.push(Entry { at, task, fact });
@@ -67,14 +67,14 @@ pub(crate) async fn ask_person<P: Ports>(
             return Err(NotAsked::of(&refused));
         }
     };
-    let Opened { ticket, account, expired_holds } = opened;
-    let escalation = escalation(request, &question, &ticket, account);
+    let Opened { ticket, due, account, expired_holds } = opened;
+    let escalation = escalation(request, &question, &ticket, due, account);
     let within = deadline::before_call(request.remaining());
     match request.ports.escalations().open(&escalation, within).await {
         Ok(is_new) => {
             let known = ticket.clone();
             note(Fact::Escalated { ticket: known, is_new, account, expired_holds });
-            Ok(ticket)
+            Ok(Waiting { ticket, is_new })
         }
         Err(failure) => {
             error!(error = chain(&failure), "no person is asked");
@@ -89,6 +89,7 @@ fn escalation<P: Ports>(
     request: Request<'_, P>,
     question: &Question<'_>,
     ticket: &Ticket,
+    due: Timestamp,
     account: Option<Account>,
 ) -> Escalation {
     let Request { policy, caller, journal, .. } = request;
@@ -111,7 +112,7 @@ fn escalation<P: Ports>(
         pad_keys: policy.pad_keys().map(|PadKey { name, .. }| name.clone()).collect(),
         left,
         opened: now,
-        due: now.after(policy.escalation.answer_within),
+        due,
         idle_ttl: policy.session.idle_ttl,
     }
 }
@@ -133,7 +134,7 @@ impl NotAsked {
             ReserveError::OtherTenant => (Reason::BadRequest, messages::not_yours("tenant")),
             ReserveError::OtherUser => (Reason::BadRequest, messages::not_yours("user")),
             ReserveError::Repeated { .. }
-            | ReserveError::Waiting(_)
+            | ReserveError::Waiting { .. }
             | ReserveError::AlreadySettled(_)
             | ReserveError::Unusable(_)
             | ReserveError::Unavailable(_) => {
@@ -151,7 +152,7 @@ impl<P: Ports> TaskRun<'_, P> {
         &self,
         source: Source,
         reason: &str,
-    ) -> Result<Ticket, NotAsked> {
+    ) -> Result<Waiting, NotAsked> {
         let Task { specialist, prompt, task_id, .. } = self.context.task;
         let task = match task_id {
             Some(task_id) => TaskMark::of_id(task_id),
@@ -179,7 +180,7 @@ impl<P: Ports> TaskRun<'_, P> {
             return end;
         }
         match self.ask_person(Source::Failure, reason.as_str()).await {
-            Ok(ticket) => TaskEnd::Escalated { by: self.last_invoked(), ticket },
+            Ok(waiting) => TaskEnd::Escalated { by: self.last_invoked(), waiting },
             Err(_) => end,
         }
     }

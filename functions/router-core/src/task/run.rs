@@ -13,13 +13,13 @@ use crate::circuit::Admission;
 use crate::deadline;
 use crate::error::chain;
 use crate::escalation::Source;
-use crate::ids::{HoldId, Ticket};
+use crate::ids::HoldId;
 use crate::journal::Fact;
 use crate::metrics::intent_class;
 use crate::outcome::Reason;
 use crate::policy::Specialist;
 use crate::ports::Ports;
-use crate::request::{Request, TaskEnd};
+use crate::request::{Request, TaskEnd, Waiting};
 use crate::routing::{Ask, Decision, decide};
 use crate::units::Timestamp;
 use crate::views::messages;
@@ -65,7 +65,7 @@ pub(super) enum Progress {
     /// Another one is to be asked.
     TryNext,
     /// A person is asked.
-    Escalated { ticket: Ticket },
+    Escalated { waiting: Waiting },
     /// None is to be asked any more.
     Stop,
     /// A rule forbids every call that might follow.
@@ -165,9 +165,9 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                 Some(TaskEnd::Answered { by, text, generation })
             }
             Progress::TryNext => None,
-            Progress::Escalated { ticket } => {
+            Progress::Escalated { waiting } => {
                 let by = Some(candidate.specialist.name.clone());
-                Some(TaskEnd::Escalated { by, ticket })
+                Some(TaskEnd::Escalated { by, waiting })
             }
             Progress::Stop => Some(self.stopped()),
             Progress::Refused { reason, message } => Some(self.without_answer(reason, message)),
@@ -279,7 +279,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
         granted: Granted,
         window_end: Timestamp,
     ) -> Progress {
-        let mut pads = self.context.read_pads(specialist).await;
+        let mut pads = self.context.read_pads(specialist, granted.at).await;
         let given = std::mem::take(&mut pads.given);
         let mut invocation = Invocation::begin(granted, window_end, given);
         self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
@@ -302,7 +302,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                 self.context.note(Fact::InvocationEnded { failure });
                 let source = Source::Specialist(specialist.name.clone());
                 return match self.ask_person(source, &reason).await {
-                    Ok(ticket) => Progress::Escalated { ticket },
+                    Ok(waiting) => Progress::Escalated { waiting },
                     Err(_) => Progress::TryNext,
                 };
             }

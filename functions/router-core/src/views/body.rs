@@ -75,9 +75,9 @@ pub(crate) fn of_task(
                 ..TaskBody::new(if reason.is_none() { Status::Answered } else { Status::FellBack })
             }
         }
-        TaskEnd::Escalated { by, ticket } => TaskBody {
+        TaskEnd::Escalated { by, waiting } => TaskBody {
             specialist: by.map(|by| by.to_string()),
-            ..TaskBody::escalated(&ticket, messages::escalated(&ticket))
+            ..TaskBody::escalated(&waiting.ticket, messages::escalated(&waiting))
         },
         TaskEnd::Failed => {
             let reason = first_reason(entries, place).unwrap_or(Reason::AgentError);

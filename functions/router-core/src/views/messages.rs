@@ -10,6 +10,7 @@ use crate::journal::NotWritten;
 use crate::ledger::{Account, Exhausted, Limit};
 use crate::outcome::Reason;
 use crate::policy::Policy;
+use crate::request::Waiting;
 use crate::units::MicroUsd;
 use crate::wire::reply::{TaskBody, echo};
 use crate::wire::tools::{Task, names};
@@ -157,7 +158,14 @@ pub(crate) fn does_not_fit(mistakes: &[String]) -> String {
 }
 
 /// A person has the task.
-pub(crate) fn escalated(ticket: &Ticket) -> String {
+pub(crate) fn escalated(waiting: &Waiting) -> String {
+    let ticket = &waiting.ticket;
+    if !waiting.is_new {
+        return format!(
+            "A person was asked for this task before and answers later, under ticket `{ticket}`. What \
+             you ask now was not added: for another question, give another `task_id`."
+        );
+    }
     format!(
         "A person has been asked and answers later, under ticket `{ticket}`. Tell the user so; do not \
          ask again."

@@ -1,5 +1,7 @@
 //! Questions to people, the desk at which they answer, and what the supervisor hears of it.
 
+mod odds;
+
 use serde_json::{Value, json};
 use stand_ins::events::Form;
 use stand_ins::lambda::Outcome;

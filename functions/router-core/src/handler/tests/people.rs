@@ -206,3 +206,32 @@ async fn a_ticket_whose_time_is_over_does_not_keep_its_task() {
     assert!(!expired.is_delivered, "the session waits for the second");
     house.ledger.act(&second, &answer("Yes."), house.clock.now()).unwrap();
 }
+
+#[tokio::test]
+async fn a_ticket_that_an_earlier_request_left_behind_is_kept_with_the_time_that_it_was_given() {
+    let mut house = House { ledger: InMemoryLedger::that_is_mute(), ..House::new() };
+    let due = house.clock.now().after(house.policy.escalation.answer_within);
+    assert_eq!(escalate(&house, "t1").await.whole().1, Some(Reason::LedgerUnavailable));
+    house.clock.advance(house.policy.escalation.answer_within / 2);
+    house.ledger.is_mute = false;
+    let completed = escalate(&house, "t1").await;
+    assert_eq!((completed.whole(), completed.count("Escalations")), (ESCALATED, 1.0));
+    assert!(completed.body.whole.message.as_ref().unwrap().contains("A person has been asked"));
+    let [(escalation, _)] = &house.ledger.escalations()[..] else { panic!("not one") };
+    assert_eq!(escalation.due, due, "the session's item says the same");
+    assert_eq!(house.ledger.account().handoffs, 1);
+}
+
+#[tokio::test]
+async fn a_question_that_people_do_not_get_is_told_so() {
+    let house = House::new();
+    escalate(&house, "t1").await;
+    let again = escalate(&house, "t1").await;
+    assert!(again.body.whole.message.unwrap().contains("What you ask now was not added"));
+    house
+        .ledger
+        .act(&ticket(&escalate(&house, "t2").await), &answer("Yes."), house.clock.now())
+        .unwrap();
+    let told = escalate(&house, "t1").await.body.whole.message.unwrap();
+    assert!(told.contains("A person has answered"), "the other one: {told}");
+}

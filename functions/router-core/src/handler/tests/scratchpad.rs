@@ -182,3 +182,15 @@ fn an_item_that_an_operator_has_spoilt_is_read_as_text_or_as_nothing() {
     let item = Item::from([("value", Stored::number(7)), ("expires_at", Stored::number(9))]);
     assert_eq!(crate::scratchpad::Seen::of(&item, Timestamp(0)).pad, None);
 }
+
+#[tokio::test]
+async fn a_key_ends_with_the_session_that_it_was_written_in() {
+    let house = house();
+    let before_the_second = 1_995 - house.clock.now().0 % 1_000;
+    house.clock.advance(Duration::from_millis(before_the_second));
+    let asked = house.clock.now();
+    ask(&house, "orders", "ORDERS", Does::Say("there", 0)).await;
+    assert!(house.clock.now().epoch_seconds() > asked.epoch_seconds(), "it takes its time");
+    let end = asked.after(house.policy.session.idle_ttl).epoch_seconds();
+    assert_eq!(pad(&house).unwrap().expires_at, end);
+}

@@ -107,8 +107,7 @@ impl Reserving {
 
     /// How long to wait before the request, so that those who met at the session do not meet again.
     pub fn pause(&self, reservation: &Reservation<'_>) -> Option<Duration> {
-        let first = reservation.holds.first().filter(|_| self.is_begun_again)?;
-        Some(backoff(first.id, self.round - 1))
+        self.is_begun_again.then(|| backoff(reservation.spread(), self.round - 1))
     }
 
     /// What follows an answer to [`Self::request`]. `reservation` is the one that was begun.

@@ -34,7 +34,7 @@ impl Settling {
     /// How long to wait before the request, so that those who met at an item do not meet again.
     pub fn pause(&self) -> Option<Duration> {
         let first = self.due.first().filter(|_| self.contended > 0)?;
-        Some(backoff(first, self.contended))
+        Some(backoff(first.spread(), self.contended))
     }
 
     /// What the table is asked now.

@@ -12,7 +12,7 @@ use super::*;
 use crate::charge::Charge;
 use crate::doubles::policy;
 use crate::error::Cause;
-use crate::ids::{Fingerprint, RootSession, SpecialistName, Tenant, UserMark};
+use crate::ids::{Fingerprint, HoldId, RootSession, SpecialistName, Tenant, UserMark};
 use crate::ledger::{Counted, Hour, Limit, Purpose};
 use crate::ledger::{Exhausted, HoldRequest, Holds, Payer, Reservation, ReserveError, Settlement};
 use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
@@ -465,7 +465,7 @@ fn those_who_met_at_a_session_wait_before_they_begin_again() {
     let contended =
         |number: usize, _: &Request| matches!(number, 1 | 3).then_some(Answer::Contended);
     book.take_for(&[&id(0)], charge(1_000, 10_000), Purpose::Invocation, contended).unwrap();
-    let wait = |round| Some(backoff(&id(0), round));
+    let wait = |round| Some(backoff(id(0).spread(), round));
     assert_eq!(book.pauses, [None, None, wait(0), wait(0), wait(1), wait(1)]);
 }
 
@@ -498,9 +498,9 @@ fn expired_holds_that_another_router_moves_keep_no_reservation_waiting() {
 fn a_further_round_waits_longer_and_each_hold_in_its_own_way() {
     for round in 0..9 {
         let most = Duration::from_micros(5_000 << round.min(5));
-        assert!(backoff(&id(0), round) < most);
-        assert!((0..64).any(|number| backoff(&id(number), round) > most / 2), "{round}");
+        assert!(backoff(id(0).spread(), round) < most);
+        assert!((0..64).any(|number| backoff(id(number).spread(), round) > most / 2), "{round}");
     }
-    assert_ne!(backoff(&id(0), 1), backoff(&id(1), 1));
-    assert_ne!(backoff(&id(0), 1), backoff(&id(0), 2));
+    assert_ne!(backoff(id(0).spread(), 1), backoff(id(1).spread(), 1));
+    assert_ne!(backoff(id(0).spread(), 1), backoff(id(0).spread(), 2));
 }

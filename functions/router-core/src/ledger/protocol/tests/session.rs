@@ -249,7 +249,7 @@ fn a_settlement_that_met_others_is_sent_again_and_one_without_an_answer_is_given
     let on = |answer| begin().on(&book.payer(), &settlements, answer);
     let Next::Send(again) = on(Answer::Contended) else { panic!("given up") };
     assert_eq!(again.request(), begin().request());
-    assert_eq!((begin().pause(), again.pause()), (None, Some(backoff(&ids[0], 1))));
+    assert_eq!((begin().pause(), again.pause()), (None, Some(backoff(ids[0].spread(), 1))));
     for answer in [Answer::Unavailable("silent".into()), Answer::Unusable("odd".into())] {
         assert!(matches!(on(answer), Next::Done(Err(_))));
     }
