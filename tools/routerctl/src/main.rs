@@ -3,6 +3,7 @@
 mod budget;
 mod circuits;
 mod close;
+mod compare_cost;
 mod cost;
 mod day;
 mod erase;
@@ -52,6 +53,7 @@ enum Command {
     Escalations(escalations::Arguments),
     Labels(labels::Arguments),
     Cost(cost::Arguments),
+    CompareCost(compare_cost::Arguments),
     Close(close::Arguments),
     Erase(erase::Arguments),
     Schema(schema::Arguments),
@@ -64,6 +66,7 @@ enum Command {
 const AFTER_HELP: &str = "\
 Examples (cargo run -p routerctl -- …):
   routerctl cost --by tenant --date yesterday       the most expensive tenant comes first
+  routerctl compare-cost --rounds 3                 one large agent, or a supervisor
   routerctl budget                                  which sessions there are
   routerctl budget 5f1c0a52-orders --raise steps=20
   routerctl circuits force billing open --for 600   no request asks billing for ten minutes
@@ -160,6 +163,7 @@ async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
         Command::Escalations(arguments) => escalations::run(&arguments, json).await?,
         Command::Labels(arguments) => labels::run(&arguments, json).await?,
         Command::Cost(arguments) => cost::run(&arguments, json).await?,
+        Command::CompareCost(arguments) => compare_cost::run(&arguments, json)?,
         Command::Close(arguments) => close::run(&arguments, json).await?,
         Command::Erase(arguments) => erase::run(&arguments, json).await?,
         Command::Schema(arguments) => schema::run(&arguments).await?,

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod compare_cost;
 mod labels;
 mod operator;
 mod people;
