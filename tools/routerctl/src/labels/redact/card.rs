@@ -1,4 +1,5 @@
-//! Card numbers: 13 to 19 digits with spaces or dashes between them, whose check digit is right.
+//! Card numbers: 13 to 19 digits with spaces or dashes between them, or groups of four with another sign, whose
+//! check digit is right.
 
 use std::ops::Range;
 
@@ -24,10 +25,13 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
 /// How many groups after the first one belong to the longest card number that begins there.
 fn last_group(text: &str, groups: &[Group]) -> Option<usize> {
     let mut digits = groups.first()?.digits.clone();
-    let mut longest = None;
+    let (mut longest, mut are_fours) = (None, true);
     for more in 0..groups.len() {
         if more > 0 {
-            if !is_separator(&between(text, &groups[more - 1], &groups[more])) {
+            let between = between(text, &groups[more - 1], &groups[more]);
+            are_fours &= groups[more - 1].len() == 4;
+            let is_joined = is_separator(&between) || are_fours && is_other_separator(&between);
+            if !is_joined {
                 break;
             }
             digits.extend(&groups[more].digits);
@@ -46,6 +50,11 @@ fn last_group(text: &str, groups: &[Group]) -> Option<usize> {
 fn is_separator(between: &[char]) -> bool {
     let is_allowed = between.iter().all(|char| is_space(*char) || is_dash(*char));
     is_allowed && (1..=3).contains(&between.len())
+}
+
+/// What stands between groups of four, where it can be nothing but a card's number.
+fn is_other_separator(between: &[char]) -> bool {
+    matches!(between, ['.' | '/' | '_' | '\t'])
 }
 
 /// The check of ISO/IEC 7812-1, annex B: every second digit from the right is doubled.

@@ -84,13 +84,17 @@ impl<'a> Run<'a> {
             // `0.12345678` is a decimal number.
             (1, [1, ..]) if self.separator(1).contains(&'.') => None,
             (1, [8]) if is_compact_date(&self.groups[0]) => None,
-            (1, _) => self.window(14, 8),
+            // Pairs are a French number, which has five, or days with months.
+            (1, _) => self.window(14, 8).filter(|more| *more > 3 || !self.are_pairs(*more)),
             (0, [1..=5, ..]) if is_in_parentheses && self.separator(1).contains(&')') => {
                 self.window(13, 9)
             }
             (0, [1, ..]) if self.separator(1).contains(&'(') => self.window(11, 11),
             (0, [3, 3, 4, ..]) => self.fixed(2),
             (0, [1, 3, 3, 4]) if self.digit(0) == Some(1) => self.fixed(3),
+            // With spaces, as with dots, these could be thousands.
+            (0, [3, 3, 3]) if self.is_dashed(1) && self.is_dashed(2) => self.fixed(2),
+            (0, [5, 5]) if self.digit(0).is_some_and(|digit| digit > 5) => self.fixed(1),
             (0, [3, 4, 4, ..]) if self.is_chinese_mobile() => self.fixed(2),
             (0, [10, ..]) if self.is_american(0) => self.fixed(0),
             (0, [11, ..]) if self.is_chinese_mobile() => self.fixed(0),
@@ -160,6 +164,14 @@ impl<'a> Run<'a> {
 
     fn digit(&self, place: usize) -> Option<u8> {
         self.groups.iter().flat_map(|group| &group.digits).nth(place).copied()
+    }
+
+    fn are_pairs(&self, more: usize) -> bool {
+        self.groups[..=more].iter().all(|group| group.len() == 2)
+    }
+
+    fn is_dashed(&self, group: usize) -> bool {
+        matches!(self.separator(group)[..], [dash] if is_dash(dash))
     }
 
     /// Neither an area code nor an exchange begins with 0 or 1.

@@ -9,79 +9,30 @@ const LOOK_BACK: usize = 60;
 const WORDS: usize = 4;
 
 /// Words that a phone number follows.
-const PHONE: [&str; 30] = [
-    "call",
-    "calling",
-    "called",
-    "calls",
-    "cell",
-    "cellphone",
-    "celular",
-    "dial",
-    "fax",
-    "fon",
-    "handy",
-    "hotline",
-    "mobil",
-    "mobile",
-    "movil",
-    "móvil",
-    "natel",
-    "ph",
-    "phone",
-    "phones",
-    "portable",
-    "ring",
-    "sms",
-    "tel",
-    "tél",
-    "telno",
-    "telnr",
-    "tlf",
-    "whatsapp",
-    "wsp",
-];
+const PHONE: &str = "\
+    call callback called calling calls cell cellphone celular contact dial erreichbar fax fon handy \
+    hotline mobil mobile movil móvil natel ph phone phones portable reach ring sms tel telno telnr tlf \
+    tél wa whatsapp wsp";
 
 /// How words begin that a phone number follows.
-const PHONE_STEMS: [&str; 10] =
-    ["phonen", "telef", "telep", "téléph", "teléf", "handyn", "mobiln", "rufn", "anruf", "тел"];
+const PHONE_STEMS: &str = "phonen telef telep téléph teléf handyn mobiln rufn anruf тел";
 
 /// Words that another number follows.
-const REFERENCE: [&str; 23] = [
-    "account",
-    "ean",
-    "gtin",
-    "iban",
-    "id",
-    "imei",
-    "invoice",
-    "isbn",
-    "item",
-    "order",
-    "orders",
-    "parcel",
-    "po",
-    "ref",
-    "reference",
-    "serial",
-    "shipment",
-    "sku",
-    "ticket",
-    "tracking",
-    "upc",
-    "article",
-    "version",
-];
+const REFERENCE: &str = "\
+    account ean gtin iban id imei invoice isbn item order orders parcel po ref reference serial shipment \
+    sku ticket tracking upc article version";
 
 /// How words begin that another number follows.
-const REFERENCE_STEMS: [&str; 12] = [
-    "artikel", "auftrag", "bestell", "commande", "factur", "fattura", "konto", "kundenn", "ordine",
-    "pedido", "rechnung", "sendung",
-];
+const REFERENCE_STEMS: &str = "\
+    artikel auftrag bestell commande factur fattura konto kundenn ordine pedido rechnung sendung";
+
+/// A number is a person's after these words: `my number`.
+const NUMBER: &str = "number nummer numero número numéro num";
+const PERSONS: &str = "my our your his her their meine unsere deine mi mon mio";
 
 /// The same in scripts that put no spaces between words.
-const PHONE_PARTS: [&str; 5] = ["电话", "手机", "電話", "携帯", "전화"];
-const REFERENCE_PARTS: [&str; 4] = ["订单", "訂單", "注文", "주문"];
+const PHONE_PARTS: &str = "电话 手机 電話 携帯 전화";
+const REFERENCE_PARTS: &str = "订单 訂單 注文 주문";
 
 /// What a number is by the words before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,18 +54,24 @@ impl Context {
         let mut word = String::new();
         let (mut words, mut has_digits, mut follows) = (0, false, None);
         let mut said = Self::Unknown;
-        let chars = before.chars().rev().filter(|char| !is_invisible(*char)).take(LOOK_BACK);
-        for char in chars.chain([' ']) {
+        let mut is_number = false;
+        let chars = before.chars().rev().filter(|char| !is_invisible(*char));
+        for char in chars.chain([' ']).take(LOOK_BACK) {
             if char.is_alphabetic() || matches!(char, '\u{300}'..='\u{36f}') {
                 word.insert(0, char);
                 continue;
             }
             if !word.is_empty() {
-                match Self::of_word(&word.to_lowercase()) {
+                let lower = word.to_lowercase();
+                if is_number && is_one_of(PERSONS, &lower) {
+                    return Self::Phone;
+                }
+                is_number = is_one_of(NUMBER, &lower);
+                match Self::of_word(&lower) {
                     Self::Phone => return Self::Phone,
                     Self::Reference if !has_digits => return Self::Reference,
                     Self::Reference => return said,
-                    Self::Unknown if !has_digits && is_number_sign(&word, follows) => {
+                    Self::Unknown if !has_digits && is_number_sign(&lower, follows) => {
                         said = Self::Reference;
                     }
                     Self::Unknown => {}
@@ -132,11 +89,15 @@ impl Context {
     }
 
     fn of_word(word: &str) -> Self {
-        let begins = |stems: &[&str]| stems.iter().any(|stem| word.starts_with(stem));
-        let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
-        if PHONE.contains(&word) || begins(&PHONE_STEMS) || has(&PHONE_PARTS) {
+        let begins = |stems: &str| stems.split(' ').any(|stem| word.starts_with(stem));
+        let has = |parts: &str| parts.split(' ').any(|part| word.contains(part));
+        if is_one_of(PHONE, word) || begins(PHONE_STEMS) || has(PHONE_PARTS) {
             Self::Phone
-        } else if REFERENCE.contains(&word) || begins(&REFERENCE_STEMS) || has(&REFERENCE_PARTS) {
+        } else if is_one_of(REFERENCE, word)
+            || begins(REFERENCE_STEMS)
+            || has(REFERENCE_PARTS)
+            || word.strip_suffix("nummer").is_some_and(|kind| !kind.is_empty())
+        {
             Self::Reference
         } else {
             Self::Unknown
@@ -144,11 +105,14 @@ impl Context {
     }
 }
 
+fn is_one_of(words: &str, word: &str) -> bool {
+    words.split(' ').any(|one| one == word)
+}
+
 /// Whether a word says that a number comes, of which the word before it may say more: `Nr.`, `No.`. An
 /// English `no` without its dot is an answer.
 fn is_number_sign(word: &str, follows: Option<char>) -> bool {
-    let word = word.to_lowercase();
-    ["n", "nr", "num"].contains(&word.as_str()) || (word == "no" && follows == Some('.'))
+    ["n", "nr", "num"].contains(&word) || (word == "no" && follows == Some('.'))
 }
 
 /// Whether a number goes on a word or a longer number: `A0301234567`, `INV-0301234567`, `4711-0301234567`.
@@ -157,12 +121,11 @@ pub(super) fn is_part_of_a_word(before: &str) -> bool {
     let mut before = before.chars().rev().filter(|char| !is_invisible(*char));
     let Some(last) = before.next() else { return false };
     match last {
-        '_' => true,
         '/' => {
             before.next().is_some_and(|char| is_letter(char) || char.is_numeric() || char == '/')
         }
         '.' => before.next().is_some_and(char::is_numeric),
-        dash if is_dash(dash) => {
+        joint if joint == '_' || is_dash(joint) => {
             before.next().is_some_and(|char| is_letter(char) || char.is_numeric())
         }
         other => is_letter(other) || other.is_numeric(),
@@ -171,18 +134,19 @@ pub(super) fn is_part_of_a_word(before: &str) -> bool {
 
 /// Whether a currency or a percent sign stands directly before or after a number.
 pub(super) fn is_money(before: &str, after: &str) -> bool {
-    const CODES: [&str; 20] = [
-        "usd", "eur", "gbp", "chf", "jpy", "cny", "inr", "cad", "aud", "pln", "sek", "nok", "dkk",
-        "euro", "euros", "dollar", "dollars", "pounds", "yen", "rs",
-    ];
-    let is_sign = |char: char| matches!(char, '$' | '%' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}' | '\u{ff04}' | '\u{ffe1}' | '\u{ffe5}');
+    const CODES: &str = "\
+        usd eur gbp chf jpy cny inr cad aud pln sek nok dkk euro euros dollar dollars \
+        pounds yen rs";
+    let is_wide = |char: char| matches!(char, '\u{ff04}' | '\u{ffe1}' | '\u{ffe5}');
+    let is_narrow = |char: char| matches!(char, '$' | '%' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}');
+    let is_sign = |char: char| is_narrow(char) || is_wide(char);
     let is_not_seen = |char: char| is_space(char) || is_invisible(char);
     let before = before.trim_end_matches(is_not_seen);
     let after = after.trim_start_matches(is_not_seen);
     if before.ends_with(is_sign) || after.starts_with(is_sign) {
         return true;
     }
-    let is_code = |word: String| CODES.contains(&word.to_lowercase().as_str());
+    let is_code = |word: String| is_one_of(CODES, &word.to_lowercase());
     let last: Vec<char> = before.chars().rev().take(8).take_while(|c| c.is_alphabetic()).collect();
     let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
     is_code(last.into_iter().rev().collect()) || is_code(first)
