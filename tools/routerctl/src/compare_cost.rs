@@ -209,7 +209,7 @@ mod tests {
         // with 250 and 250 of specialists, at either; then 450 and 50 with 250 and 250.
         let models = [9_000, 3_000, 8_100 + 4_500, 2_700 + 4_500, 8_100 + 1_500, 2_700 + 1_500];
         let models = [&models[..], &[2_100 + 4_500, 700 + 4_500]].concat();
-        let functions = |place| if place < 2 { 0 } else { 62_400_000 };
+        let functions = |place| if place < 2 { 0 } else { 62_500_000 };
         let expected = (0..).zip(models).map(|(place, usd)| usd * 1_000_000 + functions(place));
         assert_eq!(micro_usd.collect::<Vec<_>>(), expected.collect::<Vec<u64>>());
     }

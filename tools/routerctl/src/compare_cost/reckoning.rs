@@ -232,11 +232,11 @@ mod tests {
             (0, 0, 16_870_000),
             (0, 0, 5_630_000),
             (0, 0, 10_500_000),
-            (0, 0, 29_400_000),
+            (0, 0, 29_500_000),
         ];
         assert_eq!(parts(&supervised), of_supervised);
-        assert_eq!(supervised.functions_micro_usd(), 62_400_000);
-        assert_eq!(supervised.micro_usd(), 12_929_700_000);
+        assert_eq!(supervised.functions_micro_usd(), 62_500_000);
+        assert_eq!(supervised.micro_usd(), 12_929_800_000);
         assert_eq!(counted_once(&assumed), 1_200, "as the claim has it");
     }
 
@@ -259,7 +259,7 @@ mod tests {
             (supervised.input_tokens(), supervised.output_tokens()),
             (700_000_000, 300_000_000)
         );
-        assert_eq!(supervised.micro_usd(), 2_100_000_000 + 4_500_000_000 + 62_400_000);
+        assert_eq!(supervised.micro_usd(), 2_100_000_000 + 4_500_000_000 + 62_500_000);
         assert_eq!(counted_once(&assumed), 950);
     }
 
@@ -281,7 +281,7 @@ mod tests {
             way("--requests 1 --single-agent-input 1 --single-agent-output 0");
         assert_eq!(parts(&single), [(1, 0, 3), (0, 0, 0), (1, 0, 1)]);
         // Three parts of 16.87, 5.63 and 10.5 micro-dollars.
-        assert_eq!(supervised.functions_micro_usd(), 17 + 6 + 11 + 29_400_000);
+        assert_eq!(supervised.functions_micro_usd(), 17 + 6 + 11 + 29_500_000);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn all_sums_are_there_for_programs() {
         }
     }
     assert_eq!(said["single_agent"]["cost_micro_usd"], 9_180_000_000_u64);
-    assert_eq!(said["difference_micro_usd"], 3_749_700_000_u64);
+    assert_eq!(said["difference_micro_usd"], 3_749_800_000_u64);
     assert_eq!(said["claim"]["saved_by_fewer_tokens_micro_usd"], 1_280_000_000_u64);
     let own =
         ["compare-cost", "--price", "own=0.5,0.5", "--single-agent-model", "own", "--rounds", "1"];
