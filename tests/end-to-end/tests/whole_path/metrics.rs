@@ -115,7 +115,7 @@ async fn every_event_publishes_one_batch_in_exactly_the_contracts_dimension_sets
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 18, "today's metrics all occur in the event files: {names:?}");
+    assert_eq!(names.len(), 19, "today's metrics all occur in the event files: {names:?}");
 }
 
 #[tokio::test]
