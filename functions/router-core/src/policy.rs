@@ -9,6 +9,7 @@ mod levels;
 mod reader;
 mod schema;
 mod scratchpad;
+mod supervisor;
 mod tables;
 mod value;
 
@@ -22,6 +23,8 @@ use reader::{Mistakes, Section};
 pub use schema::{Schema, SchemaError};
 pub use scratchpad::PadKey;
 use scratchpad::read_scratchpad;
+use supervisor::{read_split, read_supervisor};
+pub use supervisor::{Current, SUPERVISOR, Split, SupervisorRules};
 use tables::{
     Known, read_escalation, read_gateway_hour, read_session, read_several, read_specialists,
     read_tenant_day, read_user_day,
@@ -85,6 +88,9 @@ pub struct Policy {
     pub several: SeveralTasks,
     /// When people are asked.
     pub escalation: Escalation,
+    /// How sessions are shared with what was there before the supervisor; `None`: they are not.
+    pub split: Option<Split>,
+    supervisor: Option<SupervisorRules>,
     /// Always a key of `specialists`.
     fallback: SpecialistName,
     /// Those that have an agent.
@@ -336,6 +342,9 @@ impl Policy {
         let escalation = read_escalation(&root.section("escalation"));
         let scratchpad = read_scratchpad(&root.section("scratchpad"), &names, files);
         let known = Known { agents, names, fallback: &fallback, files };
+        let supervisor = root.optional_section("supervisor");
+        let supervisor = supervisor.and_then(|section| read_supervisor(&section, &known));
+        let split = root.optional_section("split").as_ref().and_then(read_split);
         let (specialists, routers) = read_specialists(&root, &known);
         root.finish();
 
@@ -349,6 +358,8 @@ impl Policy {
             gateway_hour,
             several,
             escalation,
+            split,
+            supervisor,
             fallback,
             specialists,
             routers,
@@ -356,6 +367,7 @@ impl Policy {
         };
         policy.check_across(&mistakes);
         policy.check_scratchpad(&mistakes);
+        policy.check_supervisor(&mistakes);
         if !mistakes.concern("routing.fallback") {
             policy.check_levels(&mistakes);
         }
@@ -433,7 +445,9 @@ impl Policy {
         agents: &BTreeMap<String, String>,
         mistakes: &Mistakes,
     ) {
-        for name in agents.keys().filter(|name| self.find(name).is_none()) {
+        let is_supervisor = |name: &str| name == SUPERVISOR && self.supervisor.is_some();
+        let is_known = |name: &str| self.find(name).is_some() || is_supervisor(name);
+        for name in agents.keys().filter(|name| !is_known(name)) {
             mistakes.add(
                 "SPECIALIST_AGENTS".to_owned(),
                 format!("an agent for `{}`", name.escape_debug()),

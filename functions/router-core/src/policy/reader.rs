@@ -277,6 +277,16 @@ impl<'t> Section<'t> {
         )
     }
 
+    /// The same, where the key may be absent.
+    pub(super) fn optional_specialist(
+        &self,
+        key: &'static str,
+        names: &BTreeSet<SpecialistName>,
+    ) -> Option<SpecialistName> {
+        self.get(key)?;
+        Some(self.specialist(key, names))
+    }
+
     /// A list of such names; `None` when the key is absent.
     pub(super) fn specialists(
         &self,

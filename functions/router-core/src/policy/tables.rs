@@ -255,7 +255,7 @@ fn read_specialist(name: SpecialistName, section: &Section<'_>, known: &Known<'_
     specialist
 }
 
-fn read_retry(section: &Section<'_>) -> Retry {
+pub(super) fn read_retry(section: &Section<'_>) -> Retry {
     let max_delay = section.millis("max_delay_ms", 1..=900_000, 2_000);
     let retry = Retry {
         max_attempts: section.integer("max_attempts", 1..=10, Some(3)),
@@ -266,7 +266,7 @@ fn read_retry(section: &Section<'_>) -> Retry {
     retry
 }
 
-fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
+pub(super) fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
     let rules = CircuitRules {
         failures: section.integer("failures", 1..=10_000, Some(5)),
         // Each is kept in the circuit's item, which has to stay small.
@@ -279,7 +279,7 @@ fn read_circuit(section: &Section<'_>, timeout: Duration) -> CircuitRules {
     rules
 }
 
-fn read_price(section: &Section<'_>) -> Price {
+pub(super) fn read_price(section: &Section<'_>) -> Price {
     let usual =
         Price::new(section.price("input_usd_per_mtok"), section.price("output_usd_per_mtok"));
     let cache_read = section.optional_price("cache_read_usd_per_mtok");
