@@ -59,6 +59,23 @@ pub struct Done {
     pub budget: Option<BudgetLeft>,
 }
 
+impl Done {
+    /// The answer to what is no request.
+    pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            session_id: None,
+            status: Status::Refused,
+            answer: None,
+            reason: Some(reason),
+            message: Some(message.into()),
+            rounds: 0,
+            steps: 0,
+            truncated: false,
+            budget: None,
+        }
+    }
+}
+
 impl Told<'_> {
     /// The event as the stream has it: its name, and its data as JSON on one line.
     pub fn event(&self) -> (&'static str, String) {
