@@ -10,6 +10,7 @@ mod page;
 mod paint;
 mod play;
 mod report;
+mod serve;
 
 use std::error::Error;
 use std::io;
@@ -25,6 +26,7 @@ use crate::elsewhere::Elsewhere;
 use crate::page::ReportFile;
 use crate::paint::Paint;
 use crate::play::PlayError;
+use crate::serve::ServeError;
 
 /// Runs the supervisor router on this machine, without an AWS account.
 ///
@@ -89,6 +91,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Arguments),
+    Serve(serve::Arguments),
 }
 
 /// The function's timeout in seconds, in the sandbox.
@@ -96,7 +99,8 @@ const USUAL_TIMEOUT: &str = "30";
 
 const USAGE: &str = "\
 sandbox [OPTIONS] [EVENT.json]...
-       sandbox bench [--short | --floor [--rounds N]] [--json] [--env NAME=VALUE]... [--function FILE]";
+       sandbox bench [--short | --floor [--rounds N]] [--json] [--env NAME=VALUE]... [--function FILE]
+       sandbox serve [--supervisor KIND] [--port PORT] [--agents FILE] [--policy FILE]";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -108,6 +112,7 @@ Examples:
   cargo run -p sandbox -- --fail '*=hang' --timeout 4    nobody answers, and time is short
   cargo run -p sandbox -- --go-on events/NAME.json       after what the last run has left
   cargo run --release -p sandbox -- bench                what a request costs
+  cargo run -p sandbox -- serve --supervisor model       the front door at an HTTP address
 
 Faults (--fail; the option may be repeated):
   SPECIALIST  a name of the script, or * for all that are not named
@@ -213,13 +218,15 @@ enum Failure {
     Play(#[from] PlayError),
     #[error(transparent)]
     Bench(#[from] BenchError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
 }
 
 impl Failure {
     fn is_closed_output(&self) -> bool {
         match self {
             Self::Bench(BenchError::Output(error)) => is_closed_output(error),
-            Self::Play(_) | Self::Bench(_) => false,
+            Self::Play(_) | Self::Bench(_) | Self::Serve(_) => false,
         }
     }
 }
@@ -234,6 +241,7 @@ impl Arguments {
     fn unused(&self) -> Option<(&'static str, &'static str)> {
         let command = match self.command.as_ref()? {
             Command::Bench(_) => "bench",
+            Command::Serve(_) => "serve",
         };
         let unused = [
             ("EVENT.json", !self.events.is_empty()),
@@ -257,6 +265,7 @@ async fn run(arguments: Arguments) -> Result<usize, Failure> {
     match arguments.command {
         None => Ok(play::run(arguments, paint).await?),
         Some(Command::Bench(arguments)) => Ok(bench::run(arguments, paint).await?),
+        Some(Command::Serve(arguments)) => Ok(serve::run(arguments).await?),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::function::{Function, Invoker};
 use crate::identity::{self, REGION};
@@ -76,6 +77,20 @@ impl Functions {
     ) -> Invocation {
         match self.0.get(name) {
             Some(function) => function.invoke(payload, client_context, limit).await,
+            None => not_found(name),
+        }
+    }
+
+    /// Invokes a function whose reply is passed on as it comes. One that runs elsewhere streams nothing.
+    pub(crate) async fn stream(
+        &self,
+        name: &str,
+        payload: Bytes,
+        pieces: mpsc::UnboundedSender<Bytes>,
+    ) -> Invocation {
+        match self.0.get(name) {
+            Some(Function::Here(lambda)) => lambda.invoke_streaming(payload, pieces).await,
+            Some(elsewhere) => elsewhere.invoke(payload, None, None).await,
             None => not_found(name),
         }
     }

@@ -95,6 +95,22 @@ impl Server {
         H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
+        Self::unread_on(listener, move |request: Request<Incoming>| {
+            let handler = handler.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.map_err(|_| HangUp::Close)?.to_bytes();
+                handler(Request::from_parts(parts, body)).await
+            }
+        })
+    }
+
+    /// The same, for a handler that reads the request's body itself, as it comes.
+    pub(crate) fn unread_on<H, F>(listener: TcpListener, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let address = listener.local_addr()?;
         Ok(Self { address, accepting: tokio::spawn(accept(listener, handler)) })
     }
@@ -130,7 +146,7 @@ fn at(address: SocketAddr, error: &io::Error) -> io::Error {
 
 async fn accept<H, F>(listener: TcpListener, handler: H)
 where
-    H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
     // The set ends its connections when this task ends.
@@ -149,20 +165,13 @@ where
 
 async fn serve<H, F>(stream: TcpStream, handler: H)
 where
-    H: Fn(Request<Bytes>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
     // Small frames must not wait for each other's acknowledgement. If the socket refuses, they
     // merely come later.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let handler = handler.clone();
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await.map_err(|_| HangUp::Close)?.to_bytes();
-            handler(Request::from_parts(parts, body)).await
-        }
-    });
+    let service = service_fn(handler);
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // An error is a client that left, or a hang-up on purpose: both are normal here.
     let Err(error) = (&mut connection).await else { return };

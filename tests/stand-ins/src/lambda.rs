@@ -176,6 +176,15 @@ impl Lambda {
         self.send(identity::uuid(), payload, headers, limit).await
     }
 
+    /// Invokes the function with these bytes, and passes the pieces of its reply on as they come.
+    pub async fn invoke_streaming(
+        &self,
+        payload: Bytes,
+        pieces: mpsc::UnboundedSender<Bytes>,
+    ) -> Invocation {
+        self.dispatch(identity::uuid(), payload, Headers::new(), None, Some(pieces)).await
+    }
+
     /// Invokes the function with these bytes and with headers as they are, which override those
     /// that Lambda sends. The request id may be that of an invocation before: Lambda delivers an
     /// asynchronous one again that has failed.
@@ -186,8 +195,19 @@ impl Lambda {
         headers: Headers,
         limit: Option<Duration>,
     ) -> Invocation {
+        self.dispatch(request_id, payload, headers, limit, None).await
+    }
+
+    async fn dispatch(
+        &self,
+        request_id: String,
+        payload: Bytes,
+        headers: Headers,
+        limit: Option<Duration>,
+        pieces: Option<mpsc::UnboundedSender<Bytes>>,
+    ) -> Invocation {
         let (reply, replied) = oneshot::channel();
-        let job = Job { request_id: request_id.clone(), payload, headers, limit, reply };
+        let job = Job { request_id: request_id.clone(), payload, headers, limit, reply, pieces };
         // When no worker is left, the reply's sender is dropped with the job.
         let _ = self.jobs.send(job);
         replied.await.unwrap_or_else(|_| Invocation {

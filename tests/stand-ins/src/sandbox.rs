@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::agents::{Agents, InjectionError, ScriptError};
 use crate::function::Function;
+use crate::function_url::FunctionUrl;
 use crate::functions::Functions;
 use crate::lambda::{FunctionBuildError, Invocation, Outcome, Process, StartError};
 use crate::metrics::Metrics;
@@ -175,6 +177,25 @@ impl Sandbox {
         client_context: Option<serde_json::Value>,
     ) -> Invocation {
         self.functions.invoke(name, payload.into(), client_context.as_ref(), limit).await
+    }
+
+    /// As [`Sandbox::invoke_function`], where the pieces of the reply are passed on as they come.
+    pub async fn stream(
+        &self,
+        name: &str,
+        payload: impl Into<Bytes>,
+        pieces: mpsc::UnboundedSender<Bytes>,
+    ) -> Invocation {
+        self.functions.stream(name, payload.into(), pieces).await
+    }
+
+    /// A URL of a function, at `address`.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can listen there.
+    pub async fn url_of(&self, name: &str, address: SocketAddr) -> io::Result<FunctionUrl> {
+        FunctionUrl::start_at(address, self.functions.clone(), name).await
     }
 
     /// As [`Sandbox::invoke`], with headers as they are. They override those that Lambda sends,

@@ -6,14 +6,20 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::{Body, HangUp, Reply, Server, response};
+use crate::http::{ANY_LOOPBACK, Body, HangUp, Reply, Server, response};
 use crate::{clock, identity};
+
+/// Says whether a reply is sent while it is made.
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
 /// What a function process says.
 #[derive(Debug)]
@@ -26,6 +32,13 @@ pub(super) enum Message {
         request_id: String,
         /// The reply's bytes, or the error it reports.
         result: Result<Bytes, FunctionError>,
+    },
+    /// It has sent a piece of its reply to the invocation with this id.
+    Piece {
+        /// The request id in the path.
+        request_id: String,
+        /// The piece.
+        bytes: Bytes,
     },
     /// It cannot start.
     InitError(FunctionError),
@@ -83,8 +96,44 @@ impl std::fmt::Display for FunctionError {
 /// Starts a Runtime API whose messages arrive at the receiver.
 pub(super) async fn start() -> io::Result<(Server, mpsc::UnboundedReceiver<Message>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let server = Server::start(move |request| answer(sender.clone(), request)).await?;
+    let listener = TcpListener::bind(ANY_LOOPBACK).await?;
+    let server = Server::unread_on(listener, move |request| read(sender.clone(), request))?;
     Ok((server, receiver))
+}
+
+/// Reads a request, which may be a reply that is still being made.
+async fn read(messages: mpsc::UnboundedSender<Message>, request: Request<Incoming>) -> Reply {
+    let (parts, mut body) = request.into_parts();
+    let is_streamed =
+        parts.headers.get(RESPONSE_MODE).is_some_and(|mode| mode.as_bytes() == b"streaming");
+    let id = parts.uri.path().split('/').nth_back(1).unwrap_or_default().to_owned();
+    let (mut whole, mut error) = (BytesMut::new(), None);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| HangUp::Close)?;
+        match frame.into_data() {
+            Ok(bytes) => {
+                whole.extend_from_slice(&bytes);
+                if is_streamed {
+                    let (request_id, messages) = (id.clone(), &messages);
+                    let piece = Message::Piece { request_id, bytes };
+                    messages.send(piece).map_err(|_| HangUp::Close)?;
+                }
+            }
+            Err(frame) => error = frame.into_trailers().ok().as_ref().and_then(in_trailers),
+        }
+    }
+    if let Some(error) = error {
+        let done = Message::Done { request_id: id, result: Err(error) };
+        messages.send(done).map_err(|_| HangUp::Close)?;
+        return Ok(text(StatusCode::ACCEPTED, r#"{"status":"OK"}"#));
+    }
+    answer(messages, Request::from_parts(parts, whole.freeze())).await
+}
+
+/// The error that stands behind a reply that was streamed.
+fn in_trailers(trailers: &HeaderMap) -> Option<FunctionError> {
+    let error_type = trailers.get("lambda-runtime-function-error-type")?.to_str().ok()?.to_owned();
+    Some(FunctionError { error_type, error_message: "behind the reply".to_owned() })
 }
 
 async fn answer(messages: mpsc::UnboundedSender<Message>, request: Request<Bytes>) -> Reply {

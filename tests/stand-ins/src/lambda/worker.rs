@@ -27,6 +27,8 @@ pub(super) struct Job {
     /// How long it may take, where that is not the function's usual limit.
     pub(super) limit: Option<Duration>,
     pub(super) reply: oneshot::Sender<Invocation>,
+    /// Where the pieces of a reply go as they come.
+    pub(super) pieces: Option<mpsc::UnboundedSender<Bytes>>,
 }
 
 /// The invocations that wait, shared by all workers.
@@ -139,7 +141,7 @@ impl Worker {
                     Some(message) = self.messages.recv() => match message {
                         Message::Next(poll) => return Ok(poll),
                         Message::InitError(error) => reported = Some(error),
-                        Message::Done { .. } => {}
+                        Message::Done { .. } | Message::Piece { .. } => {}
                     },
                     status = child.wait() => return Err(status),
                 }
@@ -184,7 +186,7 @@ impl Worker {
             let _ = process.poll.send(dispatch);
             let (outcome, alive) = tokio::select! {
                 biased;
-                result = done(&mut self.messages, &request_id) => (result.into(), true),
+                result = done(&mut self.messages, &request_id, job.pieces.as_ref()) => (result.into(), true),
                 status = process.child.wait() => (exited(&request_id, status), false),
                 () = sleep(limit) => (Outcome::TimedOut, false),
             };
@@ -234,10 +236,15 @@ impl Worker {
 async fn done(
     messages: &mut mpsc::UnboundedReceiver<Message>,
     awaited: &str,
+    pieces: Option<&mpsc::UnboundedSender<Bytes>>,
 ) -> Result<Bytes, FunctionError> {
     loop {
         match messages.recv().await {
             Some(Message::Done { request_id, result }) if request_id == awaited => return result,
+            Some(Message::Piece { request_id, bytes }) if request_id == awaited => {
+                // Whoever listened may have gone.
+                let _ = pieces.map(|pieces| pieces.send(bytes));
+            }
             Some(_) => {}
             None => std::future::pending().await,
         }
