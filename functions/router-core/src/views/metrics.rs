@@ -4,6 +4,8 @@
 //! dimension sets in which it is watched. Dimensions come from closed sets: names of the policy,
 //! its intents, limits.
 
+mod paths;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -46,6 +48,7 @@ pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datu
         of_invocation(invocation, policy, &mut data);
     }
     counts(entries, &mut data);
+    paths::compare(entries, &mut data);
     if let Some(account) = account(entries) {
         let percent = account.utilization_percent();
         let spent = account.spent.cost.to_usd();
