@@ -66,13 +66,13 @@ pub fn agent_session_id(agent: &AgentRef, session: &RootSession) -> String {
     hex_digest(&format!("current/{name}"))
 }
 
-/// A request to the predecessor.
+/// A request as it is handed to the predecessor.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct Inquiry<'a> {
     /// What was there before.
     pub current: &'a Current,
     /// The request's JSON as it came, which a function gets.
-    pub request: &'a str,
+    pub request: &'a [u8],
     /// What the user wrote, which an agent gets.
     pub input: &'a str,
     /// The session that the request belongs to.
@@ -95,7 +95,7 @@ pub struct Answer {
 /// Asks what was there before the supervisor.
 pub trait Predecessor {
     /// Asks once, without retrying: a repeated request is a second run, with a second bill. It ends
-    /// within `question.timeout`.
+    /// within `inquiry.timeout`.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ pub trait Predecessor {
     /// the service refused the request, or the time was up.
     fn ask(
         &self,
-        question: &Question<'_>,
+        inquiry: &Inquiry<'_>,
     ) -> impl Future<Output = Result<Answer, InvokeError>> + Send;
 }
 
@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_sessions_of_a_share_are_not_those_whose_mark_is_low() {
-        let is_low = |n: &usize| session(&format!("s-{n}")).mark().to_string() < "40000000".into();
+        let is_low =
+            |n: &usize| session(&format!("s-{n}")).mark().to_string().as_str() < "40000000";
         let goes = of_10_000(25);
         let both = (0..10_000).filter(is_low).filter(|n| goes[*n]).count();
         // A quarter of a quarter.

@@ -19,12 +19,8 @@ struct Request {
 
 /// Adds the data of the path that the request took, if it took one.
 pub(super) fn compare<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
-    let [first, .., last] = entries else { return };
-    let taken = entries.iter().find_map(|entry| match entry.fact {
-        Fact::PathTaken { path } => Some(path),
-        _ => None,
-    });
-    let Some(path) = taken else { return };
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+    let Some(path) = taken(entries) else { return };
     let request = match path {
         Path::Supervisor => of_supervisor(entries),
         Path::Current => of_predecessor(entries),
@@ -41,6 +37,21 @@ pub(super) fn compare<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
     if let Some(cost) = cost {
         add("RequestCost", Unit::None, cost.to_usd());
     }
+}
+
+/// The path that the request took.
+pub(super) fn taken(entries: &[Entry]) -> Option<Path> {
+    entries.iter().find_map(|entry| match entry.fact {
+        Fact::PathTaken { path } => Some(path),
+        _ => None,
+    })
+}
+
+/// From when until when the predecessor was waited for.
+pub(super) fn wait(entries: &[Entry]) -> Option<(Timestamp, Timestamp)> {
+    let asked = |entry: &&Entry| matches!(entry.fact, Fact::PathTaken { path: Path::Current });
+    let answered = |entry: &&Entry| matches!(entry.fact, Fact::PredecessorAnswered { .. });
+    Some((entries.iter().find(asked)?.at, entries.iter().find(answered)?.at))
 }
 
 /// The supervisor's request ends with the reply, and costs what its attempts were charged: the
@@ -70,17 +81,24 @@ fn of_predecessor(entries: &[Entry]) -> Option<Request> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::overhead;
     use super::*;
     use crate::charge::{Charge, Usage};
+    use crate::doubles::policy;
     use crate::metrics::Datum;
     use crate::outcome::Reason;
     use crate::units::{TokenUse, Tokens};
 
-    fn lines(facts: Vec<(u64, Fact)>) -> Vec<String> {
+    fn entries(facts: Vec<(u64, Fact)>) -> Vec<Entry> {
         let received = Fact::Received { cold_start: None, function_version: Some("7".to_owned()) };
         let all = [(1_000, received)].into_iter().chain(facts);
-        let entry = |(at, fact)| Entry { at: Timestamp(at), task: None, fact };
-        let entries: Vec<Entry> = all.map(entry).collect();
+        all.map(|(at, fact)| Entry { at: Timestamp(at), task: None, fact }).collect()
+    }
+
+    fn lines(facts: Vec<(u64, Fact)>) -> Vec<String> {
+        let entries = entries(facts);
         let mut data = Data::default();
         compare(&entries, &mut data);
         let line = |datum: &Datum<'_>| {
@@ -170,5 +188,17 @@ mod tests {
             ];
             assert_eq!(lines(vec![taken(path), (1_250, Fact::Panicked)]), expected);
         }
+    }
+
+    #[test]
+    fn a_request_of_the_predecessor_is_no_request_of_the_routers_that_an_alarm_would_count() {
+        let answered = Fact::PredecessorAnswered { cost: None, failure: None };
+        let reply = replied(1_950, Status::Answered);
+        let entries = entries(vec![taken(Path::Current), (1_900, answered), reply]);
+        let data = super::super::of(&entries, &policy(), Timestamp(1_960));
+        let names: Vec<&str> = data.iter().map(|datum| datum.name).collect();
+        assert_eq!(names, ["Requests", "RequestErrors", "RequestLatency"]);
+        let own = overhead(&entries, &[], Timestamp(1_960));
+        assert_eq!(own, Duration::from_millis(61), "all but the wait for the predecessor");
     }
 }
