@@ -21,10 +21,9 @@ pub struct AwsPredecessor {
 }
 
 impl AwsPredecessor {
-    /// A predecessor with the region, credentials and endpoints of `config`. Where it is an agent,
-    /// `agents` asks it.
-    pub fn new(config: &SdkConfig, agents: AgentInvoker) -> Self {
-        Self { functions: FunctionInvoker::new(config), agents }
+    /// A predecessor with the region, credentials and endpoints of `config`.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { functions: FunctionInvoker::new(config), agents: AgentInvoker::new(config) }
     }
 
     async fn ask_agent(

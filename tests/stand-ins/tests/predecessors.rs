@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use router_aws::{AgentInvoker, AwsPredecessor, emulator_configuration};
+use router_aws::{AwsPredecessor, emulator_configuration};
 use router_core::ids::RootSession;
 use router_core::invocation::InvokeError;
 use router_core::outcome::Reason;
@@ -28,7 +28,7 @@ async fn ask(
     timeout: u64,
 ) -> Result<Answer, InvokeError> {
     let config = emulator_configuration(url).await;
-    let predecessor = AwsPredecessor::new(&config, AgentInvoker::new(&config));
+    let predecessor = AwsPredecessor::new(&config);
     let inquiry = Inquiry {
         current: &current,
         request: request.as_bytes(),
