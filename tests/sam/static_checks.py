@@ -30,6 +30,7 @@ NOT_SET = {
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_CLOUDWATCH": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_LAMBDA": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_SNS": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_STS": "the SDK finds AWS by itself",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "Lambda sets it",

@@ -4,8 +4,8 @@
 //! [`DynamoCircuits`] the circuits, [`DynamoScratchpad`] what specialists write for each other,
 //! [`DynamoEscalations`] what people are asked, [`DynamoIncidents`] the incidents and [`policy`] the
 //! routing policy, all in one [`Table`];
-//! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor, [`CloudWatchMetrics`]
-//! publishes, [`OtlpTraces`] exports,
+//! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor,
+//! [`AwsPredecessor`] what was there before it, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
 //! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
 
@@ -28,6 +28,7 @@ pub mod otlp;
 pub mod output;
 pub mod policy;
 mod ports;
+mod predecessor;
 pub mod scratchpad;
 pub mod settings;
 mod supervisor;
@@ -52,6 +53,7 @@ pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
 pub use ports::{AwsPorts, FrontPorts, InvocationPorts};
+pub use predecessor::AwsPredecessor;
 pub use scratchpad::DynamoScratchpad;
 pub use supervisor::AwsSupervisor;
 pub use table::Table;

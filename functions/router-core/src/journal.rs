@@ -15,6 +15,7 @@ use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Ticket};
 use crate::ledger::{Account, Counted, Limit, Purpose};
 use crate::metrics::ColdStart;
 use crate::outcome::{Reason, Status};
+use crate::split::Path;
 use crate::trace::Step;
 use crate::units::{MicroUsd, Timestamp};
 
@@ -42,6 +43,18 @@ pub enum Fact {
         cold_start: Option<ColdStart>,
         /// The published version of the function that serves it, if it is one.
         function_version: Option<String>,
+    },
+    /// The sessions are shared, and this one takes this path.
+    PathTaken {
+        /// The path.
+        path: Path,
+    },
+    /// What was there before the supervisor answered, or failed to.
+    PredecessorAnswered {
+        /// What it says that it cost, if it says so.
+        cost: Option<MicroUsd>,
+        /// Why it brought no answer, if it brought none.
+        failure: Option<Reason>,
     },
     /// The router read whom the supervisor asks for; `None`: the policy has no such name.
     Asked {

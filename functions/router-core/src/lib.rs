@@ -32,6 +32,7 @@ mod request;
 pub mod retry;
 pub mod routing;
 pub mod scratchpad;
+pub mod split;
 pub mod stop;
 pub mod store;
 pub mod supervisor;

@@ -8,6 +8,7 @@
 //!   ([`table_faults`]),
 //! - [`metrics`] CloudWatch,
 //! - [`topic`] SNS,
+//! - [`foreign_function`] a Lambda function that is not of this project,
 //! - [`traces`] X-Ray, or a collector, for who asks for it,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
@@ -29,6 +30,7 @@
 pub mod agents;
 pub mod clock;
 pub mod events;
+pub mod foreign_function;
 mod function;
 mod function_url;
 mod functions;

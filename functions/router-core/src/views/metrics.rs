@@ -4,6 +4,8 @@
 //! dimension sets in which it is watched. Dimensions come from closed sets: names of the policy,
 //! its intents, limits.
 
+mod paths;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::ledger::Purpose;
 use crate::metrics::{ColdStart, Datum, Unit};
 use crate::outcome::Reason;
 use crate::policy::Policy;
+use crate::split::Path;
 use crate::units::{MicroUsd, Timestamp};
 
 /// What a new version of the function is judged by while it is rolled out; the overhead, of which
@@ -46,6 +49,7 @@ pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datu
         of_invocation(invocation, policy, &mut data);
     }
     counts(entries, &mut data);
+    paths::compare(entries, &mut data);
     if let Some(account) = account(entries) {
         let percent = account.utilization_percent();
         let spent = account.spent.cost.to_usd();
@@ -53,18 +57,23 @@ pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datu
         data.add("SessionCost", Unit::None, spent, Vec::new());
         data.add("SessionSteps", Unit::Count, account.steps as f64, Vec::new());
     }
-    let overhead = overhead(entries, &invocations, now);
-    data.add("RouterOverhead", Unit::Milliseconds, in_milliseconds(overhead), Vec::new());
+    // The alarms count the router's requests by it, and one for the predecessor is none of those.
+    if paths::taken(entries) != Some(Path::Current) {
+        let overhead = overhead(entries, &invocations, now);
+        data.add("RouterOverhead", Unit::Milliseconds, in_milliseconds(overhead), Vec::new());
+    }
     if let Some(version) = version {
         data.judge(version);
     }
     data.0
 }
 
-/// The time that the router itself took, up to `now`: that in which no specialist was waited for.
+/// The time that the router itself took, up to `now`: that in which no specialist was waited for,
+/// nor what was there before them.
 pub fn overhead(entries: &[Entry], invocations: &[Invocation<'_>], now: Timestamp) -> Duration {
     let began = entries.first().map_or(now, |entry| entry.at);
-    let mut waits: Vec<_> = invocations.iter().map(|wait| (wait.began, wait.ended)).collect();
+    let invocations = invocations.iter().map(|wait| (wait.began, wait.ended));
+    let mut waits: Vec<_> = invocations.chain(paths::wait(entries)).collect();
     waits.sort_unstable();
     let mut until = began;
     let mut waited = Duration::ZERO;

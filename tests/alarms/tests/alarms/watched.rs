@@ -6,19 +6,58 @@ use alarms::alarm::Source;
 use alarms::dashboard::Shown;
 use alarms::data::Published;
 use alarms::metric::MetricId;
+use router_core::journal::{Entry, Fact};
+use router_core::metrics::Datum;
+use router_core::outcome::Status;
+use router_core::policy::Policy;
+use router_core::split::Path;
+use router_core::units::{MicroUsd, Timestamp};
+use router_core::views::metrics;
 
-use crate::support::{Timeline, Traffic, alarms, recordings, template, widgets};
+use crate::support::{SPECIALISTS, Timeline, Traffic, alarms, recordings, root, template, widgets};
 
 /// What Lambda publishes of a function by itself, in the dimension `FunctionName`: the AWS Lambda
 /// Developer Guide, "Types of metrics for Lambda functions".
 const LAMBDA: [&str; 6] =
     ["Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions", "DeadLetterErrors"];
 
-/// All that the function was seen to publish, and all that Lambda publishes of it.
+/// All that the function was seen to publish, what the front door publishes where it shares the
+/// sessions with what was there before, and all that Lambda publishes of it.
 async fn published() -> Published {
     let requests: Vec<_> = recordings().await.all().cloned().collect();
     let count = requests.len();
-    Timeline::default().then(1, &Traffic::of(requests, count)).published
+    let namespace = requests[0].metrics[0].metric.namespace.clone();
+    let mut published = Timeline::default().then(1, &Traffic::of(requests, count)).published;
+    for (metric, unit) in side_by_side(&namespace) {
+        published.series(&metric, unit);
+    }
+    published
+}
+
+/// What the core makes of a request on each of the two paths.
+fn side_by_side(namespace: &str) -> Vec<(MetricId, &'static str)> {
+    let toml = std::fs::read_to_string(root().join("functions/supervisor-router/routing.toml"));
+    let agents = SPECIALISTS.map(|name| (name.to_owned(), "AGENT/LIVE".to_owned()));
+    let policy = Policy::parse(&toml.unwrap(), Some(&agents.into())).unwrap();
+    let status = Status::Answered;
+    let replied = Fact::Replied { status, reason: None, specialist: None };
+    let answered = Fact::PredecessorAnswered { cost: Some(MicroUsd(1)), failure: None };
+    let ends = [(Path::Supervisor, replied), (Path::Current, answered)];
+    let metrics = ends.into_iter().flat_map(|(path, end)| {
+        let facts = [Fact::PathTaken { path }, end];
+        let entries = facts.map(|fact| Entry { at: Timestamp(0), task: None, fact });
+        let data = metrics::of(&entries, &policy, Timestamp(1));
+        let id = |datum: &Datum<'_>| {
+            let dimensions = datum.dimensions.iter();
+            let owned =
+                |(name, value): &(&str, _)| ((*name).to_owned(), ToString::to_string(value));
+            let (namespace, name) = (namespace.to_owned(), datum.name.to_owned());
+            let dimensions = dimensions.map(owned).collect();
+            (MetricId { namespace, name, dimensions }, datum.unit.as_str())
+        };
+        data.iter().map(id).collect::<Vec<_>>()
+    });
+    metrics.collect()
 }
 
 fn is_of_lambda(metric: &MetricId) -> bool {

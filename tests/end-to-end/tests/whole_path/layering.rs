@@ -41,7 +41,7 @@ const FLOORS: [&[&str]; 14] = [
     &["budget", "views"],
     &["request"],
     &["deadline", "journal", "ports"],
-    &["supervisor"],
+    &["split", "supervisor"],
     &["incident", "invocation", "ledger", "routing"],
     &["charge", "circuit", "metrics", "retry", "wire"],
     &["escalation", "policy", "trace"],
