@@ -8,8 +8,9 @@ use router_core::front;
 use crate::policy::PolicyStore;
 use crate::settings::{EscalationSettings, MetricsSettings, TableSettings};
 use crate::{
-    AgentInvoker, AwsSupervisor, CloudWatchMetrics, DynamoCircuits, DynamoEscalations,
-    DynamoIncidents, DynamoLedger, DynamoScratchpad, DynamoTurns, InvocationClock, Table,
+    AgentInvoker, AwsPredecessor, AwsSupervisor, CloudWatchMetrics, DynamoCircuits,
+    DynamoEscalations, DynamoIncidents, DynamoLedger, DynamoScratchpad, DynamoTurns,
+    InvocationClock, Table,
 };
 
 /// What a function keeps of its ports from one invocation to the next: budgets, circuits,
@@ -69,13 +70,15 @@ impl AwsPorts {
 pub struct FrontPorts {
     supervisor: AwsSupervisor,
     memory: DynamoTurns,
+    predecessor: AwsPredecessor,
 }
 
 impl FrontPorts {
     /// The ports over a table, with the region, credentials and endpoints of `config`.
     pub fn new(config: &SdkConfig, table: &TableSettings) -> Self {
         let memory = DynamoTurns::new(Table::new(config, &table.name));
-        Self { supervisor: AwsSupervisor::new(config), memory }
+        let predecessor = AwsPredecessor::new(config);
+        Self { supervisor: AwsSupervisor::new(config), memory, predecessor }
     }
 }
 
@@ -90,6 +93,7 @@ pub struct InvocationPorts<'a, M = ()> {
 impl front::FrontPorts for InvocationPorts<'_, FrontPorts> {
     type Supervisor = AwsSupervisor;
     type Memory = DynamoTurns;
+    type Predecessor = AwsPredecessor;
 
     fn supervisor(&self) -> &AwsSupervisor {
         &self.more.supervisor
@@ -97,6 +101,10 @@ impl front::FrontPorts for InvocationPorts<'_, FrontPorts> {
 
     fn memory(&self) -> &DynamoTurns {
         &self.more.memory
+    }
+
+    fn predecessor(&self) -> &AwsPredecessor {
+        &self.more.predecessor
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use cast::{Cast, Does};
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
 pub(crate) use ledger::InMemoryLedger;
 pub(crate) use supervisor::{
-    Decides, FIRST_WORD, FrontDoubles, InMemoryTurns, RoundSent, ScriptedSupervisor, ask,
+    Before, Decides, FIRST_WORD, FrontDoubles, InMemoryTurns, RoundSent, ScriptedSupervisor, ask,
 };
 
 use crate::charge::{Charge, Usage};

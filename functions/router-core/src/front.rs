@@ -4,6 +4,7 @@
 //! and under the same budget. Each of its rounds is reserved and settled as an invocation is, without
 //! a step. The request has one journal; what a tool does is taken over into it.
 
+mod before;
 mod calls;
 mod memory;
 mod prompt;
@@ -30,10 +31,11 @@ use crate::handler::finish::Ending as Finish;
 use crate::ids::SpecialistName;
 use crate::journal::{Entry, Fact, Journal};
 use crate::outcome::{Reason, Status};
-use crate::policy::{Policy, SUPERVISOR, SupervisorRules};
+use crate::policy::{Policy, SUPERVISOR, Split, SupervisorRules};
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::retry::RetryBudget;
+use crate::split::{self, Predecessor};
 use crate::supervisor::{Message, Supervisor, Turn};
 use crate::task;
 use crate::units::Clock;
@@ -47,11 +49,15 @@ pub trait FrontPorts: Ports<Clock: Sync> {
     type Supervisor: Supervisor;
     /// Keeps what a plain model is given again.
     type Memory: Memory;
+    /// Asks what was there before the supervisor.
+    type Predecessor: Predecessor;
 
     /// How the supervisor is called.
     fn supervisor(&self) -> &Self::Supervisor;
     /// What sessions were about.
     fn memory(&self) -> &Self::Memory;
+    /// How what was there before the supervisor is asked.
+    fn predecessor(&self) -> &Self::Predecessor;
 }
 
 /// Answers an application's requests.
@@ -149,16 +155,19 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         let next_place = AtomicUsize::new(round::FIRST_TASK);
         let shared = Shared { request, told, next_place };
         let mut talk = Talk::default();
-        let (end, by) = match policy.supervisor() {
-            Some(rules) => self.talk(&shared, rules, &question.input, &mut talk).await,
-            None => (End::failed(Reason::AgentError, "No supervisor is set up."), None),
+        let (end, by) = match (before_of(request), policy.supervisor()) {
+            (Some(split), _) => {
+                let asking = guarded("the predecessor", before::ask(&shared, split, question));
+                (asking.await.unwrap_or_else(End::of_panic), None)
+            }
+            (None, Some(rules)) => self.talk(&shared, rules, &question.input, &mut talk).await,
+            (None, None) => (End::failed(Reason::AgentError, "No supervisor is set up."), None),
         };
         let done = end.done(Some(caller.root.id().to_owned()), &talk, journal);
         told(Told::Done(&done));
         rounds::leave(&shared, &talk);
         let settling = guarded("the settlement", async {
-            let within = deadline::time_to_finish(request.remaining());
-            Purse(request).settle(None, within).await;
+            rounds::settle(&shared).await;
             remember(request, &talk.messages, &done).await;
         });
         let settling = async {
@@ -260,6 +269,10 @@ impl End {
         Self { status: Status::Failed, ..Self::refused(reason, message.into()) }
     }
 
+    fn of_panic() -> Self {
+        Self::failed(Reason::AgentError, views::messages::failed(Reason::AgentError))
+    }
+
     /// The end with what had been found out until then.
     fn with(self, talk: &Talk) -> Self {
         if talk.answers.is_empty() {
@@ -279,6 +292,14 @@ impl End {
         let (rounds, truncated) = (talk.rounds, is_partial);
         Done { session_id, status, answer, reason, message, rounds, steps, truncated, budget }
     }
+}
+
+/// The split, where it sends the request's session to what was there before the supervisor.
+fn before_of<'r, P: Ports>(request: Request<'r, P>) -> Option<&'r Split> {
+    let split = request.policy.split.as_ref()?;
+    let path = split::path_of(split, &request.caller.root);
+    request.journal.add(request.now(), Fact::PathTaken { path });
+    (path == split::Path::Current).then_some(split)
 }
 
 /// The end as the request's log line, metrics and spans have it.

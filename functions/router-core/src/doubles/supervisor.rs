@@ -14,8 +14,9 @@ use crate::front::{FrontPorts, Memory, NewTurn};
 use crate::ids::RootSession;
 use crate::invocation::{InvokeError, Outcome, SpecialistInvoker};
 use crate::ports::Ports;
+use crate::split::{Answer, Inquiry, Predecessor};
 use crate::supervisor::{Decided, Heard, Message, Round, Supervisor, ToolCall, Turn};
-use crate::units::{Timestamp, TokenUse};
+use crate::units::{MicroUsd, Timestamp, TokenUse};
 use crate::wire::caller::Attributes;
 
 /// What the supervisor does in a round.
@@ -154,11 +155,35 @@ impl Memory for InMemoryTurns {
     }
 }
 
+/// What was there before the supervisor: it says this, or fails.
+#[derive(Default)]
+pub(crate) struct Before {
+    pub(crate) says: Option<&'static str>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Before {
+    /// The requests that it got, as they came.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Predecessor for Before {
+    async fn ask(&self, inquiry: &Inquiry<'_>) -> Result<Answer, InvokeError> {
+        let request = String::from_utf8_lossy(inquiry.request).into_owned();
+        self.asked.lock().unwrap().push(request);
+        let text = self.says.ok_or(InvokeError::GaveUp)?.to_owned();
+        Ok(Answer { text, cost: Some(MicroUsd(700)) })
+    }
+}
+
 /// All ports of the front door.
 pub(crate) struct FrontDoubles<'d, I> {
     pub(crate) ports: Doubles<'d, I>,
     pub(crate) supervisor: &'d ScriptedSupervisor<'d>,
     pub(crate) memory: &'d InMemoryTurns,
+    pub(crate) before: &'d Before,
 }
 
 impl<'d, I: SpecialistInvoker> Ports for FrontDoubles<'d, I> {
@@ -207,6 +232,7 @@ impl<'d, I: SpecialistInvoker> Ports for FrontDoubles<'d, I> {
 impl<'d, I: SpecialistInvoker> FrontPorts for FrontDoubles<'d, I> {
     type Supervisor = ScriptedSupervisor<'d>;
     type Memory = InMemoryTurns;
+    type Predecessor = Before;
 
     fn supervisor(&self) -> &ScriptedSupervisor<'d> {
         self.supervisor
@@ -214,5 +240,9 @@ impl<'d, I: SpecialistInvoker> FrontPorts for FrontDoubles<'d, I> {
 
     fn memory(&self) -> &InMemoryTurns {
         self.memory
+    }
+
+    fn predecessor(&self) -> &Before {
+        self.before
     }
 }

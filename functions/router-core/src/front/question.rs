@@ -15,6 +15,8 @@ const NEW_ID_DIGITS: usize = 32;
 pub struct Question {
     /// What the user says.
     pub input: String,
+    /// The request as it came.
+    payload: Vec<u8>,
     caller: Caller,
     /// Whether the request names no session, so that one begins.
     is_new: bool,
@@ -58,7 +60,12 @@ impl Question {
         let id = || RootSession::parse("session_id", session.unwrap_or("new"));
         let caller = Caller::from_attributes(attributes, id)
             .map_err(|error| bad(format!("The request cannot be served: {error}.")))?;
-        Ok(Self { input, caller, is_new: session.is_none() })
+        Ok(Self { input, payload: payload.to_vec(), caller, is_new: session.is_none() })
+    }
+
+    /// The request's JSON as it came.
+    pub fn as_it_came(&self) -> &[u8] {
+        &self.payload
     }
 
     /// The session that the request names.

@@ -6,7 +6,8 @@ use super::Shared;
 use super::calls::{self, Carried};
 use super::memory::{Memory, remembered};
 use super::prompt::{of_round, prompt_of};
-use super::round::{self, NoRound, ROUNDS, Said, Seat};
+use super::round::{self, NoRound, ROUNDS, SEAT, Said, Seat};
+use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::error::chain;
 use crate::ids::Lane;
@@ -97,6 +98,7 @@ pub(super) async fn run<F: FrontPorts>(
         talk.messages.push(Message::Assistant(turn));
         if calls.is_empty() {
             talk.is_open = false;
+            look_again(shared, rules).await;
             return Ending::Answered(text);
         }
         if is_last {
@@ -152,6 +154,33 @@ fn news<F: FrontPorts>(shared: &Shared<'_, F>) -> Vec<String> {
         _ => None,
     };
     shared.request.journal.read(|entries| entries.iter().filter_map(told).collect())
+}
+
+/// Looks at what a Bedrock agent's action group has used of the session meanwhile.
+async fn look_again<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRules) {
+    if matches!(rules.callee.agent, AgentRef::Bedrock(_)) {
+        let within = deadline::time_to_finish(shared.request.remaining());
+        let purse = Purse(shared.request);
+        purse.settle(Some(ROUNDS), within).await;
+        if let Err(error) = purse.look(within).await {
+            warn!(error = chain(&error), "what is left of the budget is not known");
+        }
+    }
+}
+
+/// Settles what the rounds held. A Bedrock agent hears of people's answers from its action group, any
+/// other supervisor in its rounds.
+pub(super) async fn settle<F: FrontPorts>(shared: &Shared<'_, F>) {
+    let request = shared.request;
+    let purse = Purse(request);
+    let within = || deadline::time_to_finish(request.remaining());
+    let rules = request.policy.supervisor();
+    if rules.is_some_and(|rules| matches!(rules.callee.agent, AgentRef::Bedrock(_))) {
+        purse.settle(Some(ROUNDS), within()).await;
+        purse.settle(Some(SEAT), within()).await;
+    } else {
+        purse.settle(None, within()).await;
+    }
 }
 
 /// Ends the rounds, so that what they held is settled.

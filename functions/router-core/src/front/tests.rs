@@ -1,4 +1,5 @@
 mod house;
 mod people;
+mod splits;
 mod supervisors;
 mod turns;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::circuit::Circuits;
 use crate::doubles::{
-    Cast, Decides, Does, Doubles, FrontDoubles, InMemoryCircuits, InMemoryLedger, InMemoryTurns,
-    ManualClock, Published, RecordingLog, RecordingSink, RoundSent, ScriptedSupervisor, Sent,
-    policy_with,
+    Before, Cast, Decides, Does, Doubles, FrontDoubles, InMemoryCircuits, InMemoryLedger,
+    InMemoryTurns, ManualClock, Published, RecordingLog, RecordingSink, RoundSent,
+    ScriptedSupervisor, Sent, policy_with,
 };
 use crate::front::{Answered, Done, FrontDoor, Question, Told};
 use crate::handler::LambdaRequest;
@@ -27,6 +27,7 @@ pub(super) struct House {
     pub(super) circuits: Circuits<InMemoryCircuits>,
     pub(super) clock: ManualClock,
     pub(super) memory: InMemoryTurns,
+    pub(super) before: Before,
     requests: AtomicU64,
 }
 
@@ -59,6 +60,7 @@ impl House {
             circuits: Circuits::default(),
             clock: ManualClock::default(),
             memory: InMemoryTurns::default(),
+            before: Before::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -104,6 +106,7 @@ impl House {
             },
             supervisor,
             memory: &self.memory,
+            before: &self.before,
         };
         let retries = RetryBudget::default();
         let door = FrontDoor { policy: &self.policy, ports: &ports, retries: &retries };

@@ -236,4 +236,5 @@ async fn a_bedrock_agent_is_one_round_and_charges_the_same_session() {
     assert_eq!(round.attributes["router_hops"], "1");
     assert_eq!((came.done.rounds, came.done.steps), (1, 0));
     assert_eq!(house.ledger.account().spent, ROUND_USES);
+    assert_eq!(came.done.budget.unwrap().tokens_left, 80_000 - 560);
 }
