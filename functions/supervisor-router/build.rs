@@ -1,11 +1,12 @@
-//! Makes the JSON Schemas in `schemas/` a part of the function, so that `routing.toml` may name them.
+//! Makes the JSON Schemas in `schemas/` a part of the function, so that `routing.toml` may name them; also
+//! of other functions that go by this policy, whose manifests name this script.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    println!("cargo::rerun-if-changed=schemas");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../supervisor-router/schemas");
+    println!("cargo::rerun-if-changed={}", folder.display());
     let mut files: Vec<PathBuf> = match fs::read_dir(&folder) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

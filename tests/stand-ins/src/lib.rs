@@ -8,6 +8,7 @@
 //!   ([`table_faults`]),
 //! - [`metrics`] CloudWatch,
 //! - [`topic`] SNS,
+//! - [`deployments`] CodeDeploy, for who asks for it,
 //! - [`traces`] X-Ray, or a collector, for who asks for it,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
@@ -28,6 +29,7 @@
 
 pub mod agents;
 pub mod clock;
+pub mod deployments;
 pub mod events;
 mod function;
 mod functions;
