@@ -99,6 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn the_repositorys_events_are_what_they_are_named() {
+        let read = |text: &str| Event::read(text.as_bytes()).unwrap();
+        let hook = read(include_str!("../../../events/routing-gate/hook.json"));
+        assert!(matches!(hook, Event::Hook(_)), "{hook:?}");
+        let night = read(include_str!("../../../events/routing-gate/night.json"));
+        assert_eq!(night, Event::Schedule);
+        let report = read(include_str!("../../../events/routing-gate/report.json"));
+        assert_eq!(report, Event::Direct { cases: Some(CasesAt::Example), texts: false });
+    }
+
+    #[test]
     fn an_event_that_asks_for_nothing_is_told_what_it_must_be() {
         let found = Event::read(b"{").unwrap_err().to_string();
         assert_eq!(found, "the event is not JSON; it must be a JSON object");
