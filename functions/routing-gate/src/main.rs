@@ -40,9 +40,6 @@ const DEFAULT_POLICY: CompiledIn =
 // The schemas beside that policy, by the names that it has for them.
 include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
-/// The cases of the example's roster.
-const EXAMPLE: &str = include_str!("../cases/example.jsonl");
-
 /// Kept back from Lambda's deadline: for the last settlements, and for whoever waits for the verdict.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -227,7 +224,7 @@ impl RoutingGate {
 
 fn read_cases(at: &CasesAt, policy: &Policy) -> Result<Vec<Case>, NotReplayed> {
     let bytes = match at {
-        CasesAt::Example => EXAMPLE.as_bytes().to_vec(),
+        CasesAt::Example => cases::EXAMPLE.as_bytes().to_vec(),
         CasesAt::File(path) => fs::read(path).map_err(|error| NotReplayed::NoFile(error.kind()))?,
     };
     cases::parse(&bytes, &Names::of(policy)).map_err(|mistakes| {
