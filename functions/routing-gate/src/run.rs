@@ -16,7 +16,7 @@ use router_core::charge::Charge;
 use router_core::ids::{HoldId, Lane, RootSession, specialist_session_id};
 use router_core::invocation::InvokeError;
 use router_core::ledger::Limit;
-use router_core::policy::{Policy, Retry, Specialist, SupervisorRules};
+use router_core::policy::{AgentRef, Policy, Retry, Specialist, SupervisorRules};
 use router_core::retry::backoff;
 use router_core::stop::Stop;
 use router_core::supervisor::{Heard, Message, Round, Supervisor, Turn};
@@ -114,6 +114,15 @@ impl fmt::Display for Stopped {
             Self::LedgerUnavailable => "the budget could not be checked",
             Self::TooManyUndecided => "too many requests got no decision",
         })
+    }
+}
+
+/// Whether a replay of this agent's decisions calls nobody else. A Bedrock agent has an action group and
+/// carries its calls out by itself, so that specialists would answer, and be paid.
+pub fn leaves_its_calls(agent: &AgentRef) -> bool {
+    match agent {
+        AgentRef::Harness(_) | AgentRef::Model(_) => true,
+        AgentRef::Bedrock(_) | AgentRef::Runtime(_) => false,
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
 
-    /// The supervisor's agent, where the policy does not name it: a harness, a model, an alias
+    /// The supervisor's agent in place of the policy's: a harness or a model
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
 
@@ -106,6 +106,13 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<Said, Failu
                 .to_owned(),
         )
     })?;
+    if !run::leaves_its_calls(&supervisor.callee.agent) {
+        return Err(Failure::Usage(
+            "the supervisor is a Bedrock agent, which would call specialists: only a harness's and a \
+             model's decisions can be replayed"
+                .to_owned(),
+        ));
+    }
     let file = arguments.cases.as_deref().map(read_file).transpose()?;
     let text = file.as_deref().unwrap_or(cases::EXAMPLE);
     let cases = cases::parse(text.as_bytes(), &Names::of(&policy)).map_err(|mistakes| {

@@ -105,6 +105,9 @@ async fn what_cannot_be_evaluated_is_told_before_anything_is_asked() {
     assert_eq!(code, 2);
     assert!(said.contains("line 1: found `sales` as `specialist`"), "{said}");
     assert!(!said.contains("SECRET"), "{said}");
+    let alias = ["evaluate", &policy, "--agent", "SUPER00001/LIVE000001"];
+    let (code, said) = run(&place, &agents, &alias).await;
+    assert_eq!((code, said.contains("which would call specialists")), (2, true), "{said}");
     let none = ["evaluate", crate::SHIPPED, "--agent", AGENT];
     assert_eq!(run(&place, &agents, &none).await.0, 2, "it has no table [supervisor]");
     assert!(agents.calls().is_empty());
