@@ -16,7 +16,7 @@ use router_aws::{CloudWatchMetrics, DynamoEscalations, InvocationClock, Table};
 use router_core::escalation::{Change, Changed, NotChanged, Refused, State};
 use router_core::policy::Mistake;
 use router_core::units::{Clock, Timestamp};
-use router_lambda::{Diagnostic, Environment, Function, Invocation, SdkConfig};
+use router_lambda::{Diagnostic, Environment, Function, Invocation, Reply, SdkConfig, Streaming};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
@@ -61,7 +61,8 @@ impl Function for EscalationDesk {
         &self,
         invocation: &Invocation,
         environment: &Environment,
-    ) -> Result<String, Diagnostic> {
+        _streaming: &Streaming,
+    ) -> Result<Reply, Diagnostic> {
         let request = environment.request(invocation, false);
         let author = format!("{}-{:x}", request.id, request.execution);
         let clock = InvocationClock::start();
@@ -69,11 +70,11 @@ impl Function for EscalationDesk {
             Event::Schedule => {
                 let within = invocation.deadline.since(clock.now());
                 let done = round::make(&self.escalations, &self.metrics, &author, within).await;
-                done.map_err(|error| unavailable(error.to_string()))
+                done.map(Reply::from).map_err(|error| unavailable(error.to_string()))
             }
             Event::Direct(asked) => {
                 let said = self.act(asked, &author, clock.now()).await?;
-                Ok(said.to_string())
+                Ok(said.to_string().into())
             }
             Event::Topic(all) => {
                 for (place, asked) in all.into_iter().enumerate() {
@@ -86,7 +87,7 @@ impl Function for EscalationDesk {
                         );
                     }
                 }
-                Ok(json!({}).to_string())
+                Ok(json!({}).to_string().into())
             }
         }
     }

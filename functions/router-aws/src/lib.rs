@@ -35,6 +35,7 @@ mod supervisor;
 pub mod table;
 mod timer;
 pub mod topic;
+mod turns;
 mod usage;
 pub mod xray_header;
 
@@ -52,10 +53,11 @@ pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
 pub use otlp::OtlpTraces;
-pub use ports::{AwsPorts, InvocationPorts};
+pub use ports::{AwsPorts, FrontPorts, InvocationPorts};
 pub use scratchpad::DynamoScratchpad;
 pub use supervisor::AwsSupervisor;
 pub use table::Table;
+pub use turns::DynamoTurns;
 
 /// What every client shares: region, credentials, endpoints.
 ///

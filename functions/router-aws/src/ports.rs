@@ -3,12 +3,13 @@
 use aws_config::SdkConfig;
 use router_core::Ports;
 use router_core::circuit::Circuits;
+use router_core::front;
 
 use crate::policy::PolicyStore;
 use crate::settings::{EscalationSettings, MetricsSettings, TableSettings};
 use crate::{
-    AgentInvoker, CloudWatchMetrics, DynamoCircuits, DynamoEscalations, DynamoIncidents,
-    DynamoLedger, DynamoScratchpad, InvocationClock, Table,
+    AgentInvoker, AwsSupervisor, CloudWatchMetrics, DynamoCircuits, DynamoEscalations,
+    DynamoIncidents, DynamoLedger, DynamoScratchpad, DynamoTurns, InvocationClock, Table,
 };
 
 /// What a function keeps of its ports from one invocation to the next: budgets, circuits,
@@ -54,18 +55,52 @@ impl AwsPorts {
 
     /// The ports of an invocation that begins now.
     pub fn of_invocation(&self) -> InvocationPorts<'_> {
-        InvocationPorts { kept: self, clock: InvocationClock::start() }
+        self.of_invocation_with(&())
+    }
+
+    /// The ports of an invocation that begins now, with those that only its function has.
+    pub fn of_invocation_with<'a, M>(&'a self, more: &'a M) -> InvocationPorts<'a, M> {
+        InvocationPorts { kept: self, more, clock: InvocationClock::start() }
+    }
+}
+
+/// What the front door keeps beside them: its supervisor, and what sessions were about.
+#[derive(Debug)]
+pub struct FrontPorts {
+    supervisor: AwsSupervisor,
+    memory: DynamoTurns,
+}
+
+impl FrontPorts {
+    /// The ports over a table, with the region, credentials and endpoints of `config`.
+    pub fn new(config: &SdkConfig, table: &TableSettings) -> Self {
+        let memory = DynamoTurns::new(Table::new(config, &table.name));
+        Self { supervisor: AwsSupervisor::new(config), memory }
     }
 }
 
 /// The ports of one invocation, which has a clock of its own.
 #[derive(Debug)]
-pub struct InvocationPorts<'a> {
+pub struct InvocationPorts<'a, M = ()> {
     kept: &'a AwsPorts,
+    more: &'a M,
     clock: InvocationClock,
 }
 
-impl Ports for InvocationPorts<'_> {
+impl front::FrontPorts for InvocationPorts<'_, FrontPorts> {
+    type Supervisor = AwsSupervisor;
+    type Memory = DynamoTurns;
+
+    fn supervisor(&self) -> &AwsSupervisor {
+        &self.more.supervisor
+    }
+
+    fn memory(&self) -> &DynamoTurns {
+        &self.more.memory
+    }
+}
+
+impl<M> Ports for InvocationPorts<'_, M> {
     type Ledger = DynamoLedger;
     type Invoker = AgentInvoker;
     type Circuits = DynamoCircuits;

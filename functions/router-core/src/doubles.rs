@@ -3,6 +3,7 @@
 mod cast;
 mod circuits;
 mod ledger;
+mod supervisor;
 mod table;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +14,9 @@ use std::time::Duration;
 pub(crate) use cast::{Cast, Does};
 pub(crate) use circuits::{InMemoryCircuits, RecordingLog};
 pub(crate) use ledger::InMemoryLedger;
+pub(crate) use supervisor::{
+    Decides, FIRST_WORD, FrontDoubles, InMemoryTurns, RoundSent, ScriptedSupervisor, ask,
+};
 
 use crate::charge::{Charge, Usage};
 use crate::circuit::Circuits;

@@ -3,40 +3,29 @@
 //! Whatever the event says and whatever happens on the way, there is a reply in the event's
 //! own form: Bedrock ends the user's turn over an action group that fails.
 
+pub(crate) mod call;
+pub(crate) mod finish;
 mod people;
 mod scratchpad;
 mod work;
 
-use std::future::Future;
-use std::time::Duration;
-
-use futures_util::future::{join, join_all, join3};
+use finish::Ending;
 use tracing::{Instrument, Span, field, info_span};
-use work::{Kept, Worked};
 
-use crate::budget::purse::Purse;
-use crate::deadline;
-use crate::guard::guarded;
-use crate::ids::SpecialistName;
-use crate::incident::{Incident, IncidentLog};
 use crate::journal::{Entry, Fact, Journal};
-use crate::metrics::{Batch, ColdStart, MetricsSink};
+use crate::metrics::ColdStart;
 use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::retry::RetryBudget;
 use crate::routing;
-use crate::task;
 use crate::units::{Clock, Timestamp};
-use crate::views::{self, messages};
+use crate::views::messages;
 use crate::wire::caller::{Caller, ROOT_SESSION_ID};
 use crate::wire::event::Event;
 use crate::wire::reply::{Body, Reply, TaskBody};
 use crate::wire::tools::ToolRequest;
-
-/// The longest that publishing metrics and keeping incidents may hold a reply up.
-const PUBLISHING: Duration = Duration::from_millis(500);
 
 /// Answers the events of the action group.
 #[derive(Debug)]
@@ -124,79 +113,22 @@ impl<P: Ports> Handler<'_, P> {
             Work::Call(caller, call) => (caller, call),
             Work::Reject { body, reprompt } => {
                 let settled = std::future::ready(());
-                self.finish(&body, journal, deadline, Vec::new, settled).await;
+                self.ending(journal, deadline).finish(&body, Vec::new, settled).await;
                 return (body, reprompt);
             }
         };
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
         let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
-        let Worked { body, tasks, kept } =
-            match guarded("the tasks", work::carry_out(request, &call)).await {
-                Some(worked) => worked,
-                None => {
-                    guarded("the recovery", task::recover(request, None)).await;
-                    let (tasks, kept) = (call.tasks().to_vec(), Vec::new());
-                    Worked { body: panicked(event), tasks, kept }
-                }
-            };
-        for place in 0..tasks.len() {
-            let told = body.results.as_ref().and_then(|results| results.get(place));
-            let told = told.unwrap_or(&body.whole);
-            let (status, reason, specialist) = (told.status, told.reason, self.specialist_of(told));
-            request.note(place, Fact::TaskEnded { status, reason, specialist });
-        }
-        let incidents = || {
-            let view = |entries: &[Entry]| {
-                views::incidents::of(entries, id, request.caller, &tasks, policy)
-            };
-            journal.read(view)
-        };
-        let within = deadline::time_to_finish(request.remaining());
-        let purse = Purse(request);
-        let settling = guarded("the settlement", purse.settle(None, within));
-        let keeping = guarded("keeping answers", async {
-            let keep = async |Kept { place, specialist, generation, answer }: &Kept| {
-                let prompt = &tasks[*place].prompt;
-                purse.keep(specialist, prompt, *generation, answer, within).await;
-            };
-            join_all(kept.iter().map(keep)).await;
-        });
-        let settling = async {
-            join(settling, keeping).await;
-        };
-        self.finish(&body, journal, deadline, incidents, settling).await;
-        (body, false)
+        let served = call::serve(request, &call, || panicked(event)).await;
+        let settling = served.settle(request);
+        self.ending(journal, deadline)
+            .finish(&served.body, || served.incidents(request), settling)
+            .await;
+        (served.body, false)
     }
 
-    /// Does what is left to be done before the reply is sent, all at once.
-    async fn finish(
-        &self,
-        body: &Body,
-        journal: &Journal,
-        deadline: Timestamp,
-        incidents: impl FnOnce() -> Vec<Incident>,
-        settling: impl Future<Output = ()>,
-    ) {
-        let clock = self.ports.clock();
-        let now = clock.now();
-        let TaskBody { status, reason, .. } = body.whole;
-        let specialist = self.specialist_of(&body.whole);
-        journal.add(now, Fact::Replied { status, reason, specialist });
-        let entries = journal.read(<[Entry]>::to_vec);
-        views::log::write(&entries, body, now);
-        let within = deadline::time_to_finish(deadline.since(now)).min(PUBLISHING);
-        let recording = guarded("the incidents", async {
-            self.ports.incidents().record(&incidents(), within).await;
-        });
-        let publishing = guarded("the metrics", async {
-            let batch =
-                Batch { timestamp: now, data: views::metrics::of(&entries, self.policy, now) };
-            journal.add(clock.now(), Fact::Publishing { data: batch.data.len() });
-            self.ports.metrics().publish(&batch, within).await;
-            journal.add(clock.now(), Fact::Published);
-        });
-        join3(settling, recording, publishing).await;
-        journal.add(clock.now(), Fact::Finished);
+    fn ending<'r>(&'r self, journal: &'r Journal, deadline: Timestamp) -> Ending<'r, P> {
+        Ending { policy: self.policy, ports: self.ports, journal, deadline }
     }
 
     /// Reads what is asked.
@@ -231,12 +163,6 @@ impl<P: Ports> Handler<'_, P> {
             Span::current().record("specialist.asked", named);
         }
         Work::Call(caller, call)
-    }
-
-    /// The specialist that is named to the supervisor.
-    fn specialist_of(&self, told: &TaskBody) -> Option<SpecialistName> {
-        let named = told.specialist.as_deref().and_then(|name| self.policy.find(name));
-        named.map(|specialist| specialist.name.clone())
     }
 }
 

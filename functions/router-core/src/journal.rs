@@ -8,6 +8,7 @@
 //! No fact holds text that a user, a model or an agent wrote.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::charge::{Charge, Usage};
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, Ticket};
@@ -203,6 +204,11 @@ pub enum Fact {
         /// The agent, as the trace names it.
         agent: String,
     },
+    /// The supervisor has said the first of its answer, or called its first tool.
+    Decided {
+        /// The time since its round began.
+        after: Duration,
+    },
     /// An attempt ended.
     AttemptEnded {
         /// The tokens that it used.
@@ -338,6 +344,13 @@ impl Journal {
     /// Adds a fact of a task.
     pub fn add_to(&self, task: usize, at: Timestamp, fact: Fact) {
         self.push(Entry { at, task: Some(task), fact });
+    }
+
+    /// Adds the facts of a part that had a journal of its own, whose first task is the `first` here.
+    pub fn take_over(&self, part: Journal, first: usize) {
+        let entries = part.into_entries().into_iter();
+        let placed = |entry: Entry| Entry { task: entry.task.map(|task| first + task), ..entry };
+        self.lock().extend(entries.map(placed));
     }
 
     /// What a view makes of the entries so far.

@@ -39,7 +39,7 @@ use crate::error::Cause;
 use crate::ids::{
     Fingerprint, HoldId, Lane, RootSession, SpecialistName, TaskMark, Tenant, Ticket, UserMark,
 };
-use crate::policy::{GatewayHour, SessionLimits, TenantDay, UserDay};
+use crate::policy::{GatewayHour, SessionLimits, Specialist, TenantDay, UserDay};
 use crate::units::{Learnt, Share, Timestamp};
 
 /// A hold that its invocation has not settled this long after the deadline of the function
@@ -158,6 +158,11 @@ pub enum Purpose {
     Handoff,
     /// A further attempt of an invocation that has its step already.
     Retry,
+    /// A round of the supervisor, which takes neither a step nor a turn.
+    Round,
+    /// A place in the supervisor's conversation for as long as a request is in it: others that come
+    /// meanwhile have a lane of their own. It takes nothing.
+    Seat,
 }
 
 impl Purpose {
@@ -165,8 +170,18 @@ impl Purpose {
     pub fn steps(self) -> u64 {
         match self {
             Self::Invocation | Self::Handoff => 1,
-            Self::Retry => 0,
+            Self::Retry | Self::Round | Self::Seat => 0,
         }
+    }
+
+    /// What is held for one call of `specialist`.
+    pub fn ask_of(self, specialist: &Specialist) -> Charge {
+        if self == Self::Seat { Charge::default() } else { Charge::hold(specialist) }
+    }
+
+    /// Whether what is asked counts as a repetition where it was asked before.
+    pub fn repeats(self) -> bool {
+        matches!(self, Self::Invocation | Self::Handoff)
     }
 
     /// The hand-offs that come with the hold.

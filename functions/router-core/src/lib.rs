@@ -15,6 +15,7 @@ pub mod circuit;
 pub mod deadline;
 pub mod error;
 pub mod escalation;
+pub mod front;
 mod guard;
 pub mod handler;
 pub mod ids;

@@ -95,6 +95,8 @@ pub enum Reason {
     LedgerUnavailable,
     /// A person is asked in the specialist's place.
     Escalated,
+    /// The supervisor still wanted a tool when it had to answer.
+    MaxRounds,
     /// The function may not invoke the specialist.
     AccessDenied,
     /// The request was malformed.
@@ -136,6 +138,7 @@ impl Reason {
             Self::BudgetGateway => "budget_gateway",
             Self::LedgerUnavailable => "ledger_unavailable",
             Self::Escalated => "escalated",
+            Self::MaxRounds => "max_rounds",
             Self::AccessDenied => "access_denied",
             Self::BadRequest => "bad_request",
         }

@@ -23,8 +23,8 @@ use reader::{Mistakes, Section};
 pub use schema::{Schema, SchemaError};
 pub use scratchpad::PadKey;
 use scratchpad::read_scratchpad;
-use supervisor::{read_split, read_supervisor};
 pub use supervisor::{Current, SUPERVISOR, Split, SupervisorRules};
+use supervisor::{read_split, read_supervisor};
 use tables::{
     Known, read_escalation, read_gateway_hour, read_session, read_several, read_specialists,
     read_tenant_day, read_user_day,

@@ -95,7 +95,7 @@ impl<P: Ports> Request<'_, P> {
     /// Reads all circuits again, if that is due. Several that come at once must not: those who come
     /// while it goes on do not wait for it.
     pub(crate) async fn refresh_circuits(&self) {
-        let names = self.policy.specialists().map(|specialist| &specialist.name);
+        let names = self.policy.all_called().map(|called| &called.name);
         let within = deadline::before_call(self.remaining());
         self.ports.circuits().refresh(names, self.ports.clock(), within).await;
     }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod attempts;
+mod callee;
 mod candidates;
 mod context;
 mod holds;
@@ -17,7 +18,10 @@ mod pipeline;
 mod recovery;
 mod run;
 
-pub(crate) use context::TaskContext;
+pub(crate) use attempts::{Granted, Invocation};
+pub(crate) use callee::{Call, Callee};
+pub(crate) use context::{TaskContext, owner};
+pub(crate) use holds::refusal;
 pub(crate) use parallel::parallel;
 pub(crate) use people::{NotAsked, Question, ask_person};
 pub(crate) use pipeline::pipeline;

@@ -8,6 +8,7 @@
 mod environment;
 mod invocation;
 mod runtime_api;
+mod streaming;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use environment::Environment;
 use futures_util::FutureExt;
+use futures_util::future::join;
 pub use invocation::Invocation;
 pub use lambda_runtime::Diagnostic;
 pub use router_aws::SdkConfig;
@@ -26,6 +28,7 @@ use router_core::deadline;
 use router_core::policy::Mistake;
 use router_core::units::Clock;
 use runtime_api::{RuntimeApi, RuntimeApiError};
+pub use streaming::{Pieces, Reply, Streaming};
 use tracing::{Instrument, error};
 
 /// How long lines may wait for their reader when the reply is out. Lambda is paid for it.
@@ -49,13 +52,14 @@ pub trait Function: Sized {
         config: &SdkConfig,
     ) -> impl Future<Output = Result<Self, Vec<Mistake>>>;
 
-    /// Answers an invocation with the text of a reply, or with an error whose type is fixed, so
-    /// that it can be looked for. The error's message is logged.
+    /// Answers an invocation with a reply, which may be `streaming`, or with an error whose type is
+    /// fixed, so that it can be looked for. The error's message is logged.
     fn answer(
         &self,
         invocation: &Invocation,
         environment: &Environment,
-    ) -> impl Future<Output = Result<String, Diagnostic>>;
+        streaming: &Streaming,
+    ) -> impl Future<Output = Result<Reply, Diagnostic>>;
 
     /// Does what an answer need not wait for, within `within`, when the reply is out.
     fn after_reply(&self, within: Duration) -> impl Future<Output = ()>;
@@ -103,16 +107,32 @@ async fn serve(
         let clock = InvocationClock::start();
         xray_header::set(invocation.xray_trace.as_deref());
         let span = environment.span(&invocation);
-        let answering = Box::pin(function.answer(&invocation, environment));
-        let answering = AssertUnwindSafe(answering).catch_unwind();
-        let result = answering.instrument(span.clone()).await.unwrap_or_else(|_| {
-            let error_message = "the function panicked".to_owned();
-            Err(Diagnostic { error_type: "Panic".to_owned(), error_message })
-        });
+        let (streaming, begun) = Streaming::new();
+        let answering = async {
+            let answering = Box::pin(function.answer(&invocation, environment, &streaming));
+            let answering = AssertUnwindSafe(answering).catch_unwind();
+            let result = answering.instrument(span.clone()).await.unwrap_or_else(|_| {
+                let error_message = "the function panicked".to_owned();
+                Err(Diagnostic { error_type: "Panic".to_owned(), error_message })
+            });
+            streaming.end(result.as_ref().err());
+            result
+        };
+        let sending = async {
+            // It begins, or there is none.
+            let body = begun.await.ok()?;
+            Some(runtime_api.stream(&invocation, body).await)
+        };
+        let (result, sent) = join(answering, sending).await;
         if let Err(Diagnostic { error_message, .. }) = &result {
             span.in_scope(|| error!("{error_message}"));
         }
-        let status = runtime_api.end(&invocation, result).await?;
+        let status = match (sent, result) {
+            (Some(sent), _) => sent?,
+            (None, Ok(Reply::Whole(text))) => runtime_api.end(&invocation, Ok(text)).await?,
+            (None, Ok(Reply::Streamed)) => runtime_api.end(&invocation, Ok(String::new())).await?,
+            (None, Err(diagnostic)) => runtime_api.end(&invocation, Err(diagnostic)).await?,
+        };
         if !(200..300).contains(&status) {
             span.in_scope(|| error!(status, "Lambda did not take the reply"));
         }

@@ -13,6 +13,7 @@
 
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, TRAILER};
 use hyper::http::request::Builder;
 use hyper::{Response, Uri};
 use hyper_util::client::legacy;
@@ -25,6 +26,7 @@ use router_core::units::Clock;
 use serde_json::json;
 
 use crate::invocation::{INVOCATION_ID, Invocation};
+use crate::streaming::{ERROR_BODY, ERROR_TYPE, WITH_HEAD};
 
 /// Headers may have this many bytes. A client context has at most 3,583.
 const MAX_HEADER_BYTES: usize = 1 << 20;
@@ -82,15 +84,25 @@ impl RuntimeApi {
             Ok(reply) => ("response", reply),
             Err(diagnostic) => ("error", json!(diagnostic).to_string()),
         };
-        let path = format!("{INVOCATIONS}/{}/{end}", invocation.request_id);
-        let mut request = build_request().method("POST").uri(path);
+        let mut request = post(invocation, end);
         if end == "error" {
-            request = request.header("lambda-runtime-function-error-type", "unhandled");
-        }
-        if let Some(id) = &invocation.invocation_id {
-            request = request.header(INVOCATION_ID, id);
+            request = request.header(ERROR_TYPE, "unhandled");
         }
         Ok(self.send(request, body.into()).await?.status().as_u16())
+    }
+
+    /// Sends a reply as it is made, and gives the HTTP status with which Lambda took it or did not.
+    pub(crate) async fn stream(
+        &self,
+        invocation: &Invocation,
+        body: Body,
+    ) -> Result<u16, RuntimeApiError> {
+        let request = post(invocation, "response")
+            .header("lambda-runtime-function-response-mode", "streaming")
+            .header(CONTENT_TYPE, WITH_HEAD)
+            .header(TRAILER, ERROR_TYPE.as_str())
+            .header(TRAILER, ERROR_BODY.as_str());
+        Ok(self.send(request, body).await?.status().as_u16())
     }
 
     /// Sends a request and reads its answer to the end, so that the connection is free again.
@@ -100,6 +112,16 @@ impl RuntimeApi {
         let (parts, body) = response.map_err(|_| RuntimeApiError::Unreachable)?.into_parts();
         let body = body.collect().await.map_err(|_| RuntimeApiError::Unreachable)?;
         Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+}
+
+/// The request that ends an invocation.
+fn post(invocation: &Invocation, end: &str) -> Builder {
+    let path = format!("{INVOCATIONS}/{}/{end}", invocation.request_id);
+    let request = build_request().method("POST").uri(path);
+    match &invocation.invocation_id {
+        Some(id) => request.header(INVOCATION_ID, id),
+        None => request,
     }
 }
 

@@ -15,7 +15,7 @@ use event::Event;
 use futures_util::FutureExt;
 use router_aws::deployments::Hook;
 use router_aws::policy::CurrentPolicy;
-use router_aws::settings::routing::{self, CompiledIn, PolicySettings};
+use router_aws::settings::routing::{self, PolicySettings};
 use router_aws::settings::{EscalationSettings, Lookup, MetricsSettings, Mistakes, TableSettings};
 use router_aws::{AwsPorts, AwsSupervisor, DeploymentHooks, InvocationPorts};
 use router_core::Ports;
@@ -24,21 +24,15 @@ use router_core::ids::RootSession;
 use router_core::metrics::{Batch, Datum, MetricsSink, Unit};
 use router_core::policy::{Mistake, Policy};
 use router_core::units::{Clock, Timestamp};
-use router_lambda::{Diagnostic, Environment, Function, Invocation, SdkConfig};
+use router_lambda::{Diagnostic, Environment, Function, Invocation, Reply, SdkConfig, Streaming};
 use routing_gate::cases::{self, Case, Names};
 use routing_gate::purse::SessionPurse;
 use routing_gate::report::Report;
 use routing_gate::run::{self, Plan};
 use routing_gate::score::Verdict;
 use routing_gate::settings::{CasesAt, GateSettings};
+use shipped_policy::SHIPPED;
 use tracing::{error, info};
-
-/// The policy of a function whose `ROUTING_POLICY` is not set: the router's.
-const DEFAULT_POLICY: CompiledIn =
-    CompiledIn { toml: include_str!("../../supervisor-router/routing.toml"), schemas: SCHEMAS };
-
-// The schemas beside that policy, by the names that it has for them.
-include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
 /// Kept back from Lambda's deadline: for the last settlements, and for whoever waits for the verdict.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -99,7 +93,7 @@ impl Function for RoutingGate {
         let read_file = |path: &str| fs::read_to_string(path);
         let table = mistakes.take(TableSettings::from_vars(var));
         let metrics = mistakes.take(MetricsSettings::from_vars(var));
-        let policy = mistakes.take(routing::policy(var, read_file, DEFAULT_POLICY));
+        let policy = mistakes.take(routing::policy(var, read_file, SHIPPED));
         let gate = mistakes.take(GateSettings::from_vars(var));
         Some(Settings { table: table?, metrics: metrics?, policy: policy?, gate: gate? })
     }
@@ -116,7 +110,8 @@ impl Function for RoutingGate {
         &self,
         invocation: &Invocation,
         environment: &Environment,
-    ) -> Result<String, Diagnostic> {
+        _: &Streaming,
+    ) -> Result<Reply, Diagnostic> {
         let request = environment.request(invocation, false);
         let event = Event::read(&invocation.payload)
             .map_err(|mistake| diagnostic("BadRequest", mistake.to_string()))?;
@@ -132,7 +127,7 @@ impl Function for RoutingGate {
             Ok(Replayed { report, .. }) => told(report),
             Err(not_replayed) => error!("no replay: {not_replayed}"),
         }
-        match event {
+        let said = match event {
             Event::Hook(hook) => self.tell(&hook, replayed.as_ref().ok()).await,
             Event::Schedule => self.nightly(&ports, replayed).await,
             Event::Direct { texts, .. } => match replayed {
@@ -141,7 +136,8 @@ impl Function for RoutingGate {
                 }
                 Err(not_replayed) => Err(diagnostic("NotReplayed", not_replayed.to_string())),
             },
-        }
+        };
+        said.map(Reply::Whole)
     }
 
     async fn after_reply(&self, within: Duration) {

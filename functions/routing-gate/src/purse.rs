@@ -18,9 +18,6 @@ use router_core::units::{Clock, Learnt, MicroUsd, Timestamp, Tokens};
 /// The tenant that all runs of a gate belong to, whose day is nobody else's.
 const TENANT: &str = "routing-gate";
 
-/// A round takes no step and is no repetition.
-const PURPOSE: Purpose = Purpose::Retry;
-
 /// A write of the ledger's takes some milliseconds, and has three attempts of a second.
 const WITHIN: Duration = Duration::from_secs(4);
 
@@ -113,7 +110,7 @@ impl<L: Ledger, C: Clock> Purse for SessionPurse<'_, L, C> {
             specialist: &self.supervisor.name,
             fingerprint: None,
             ask: Charge::hold(self.supervisor),
-            purpose: PURPOSE,
+            purpose: Purpose::Round,
         };
         let reservation = Reservation {
             payer: self.payer(),

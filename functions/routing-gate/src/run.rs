@@ -13,10 +13,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use router_core::charge::Charge;
+use router_core::front::prompt_of;
 use router_core::ids::{HoldId, Lane, RootSession, specialist_session_id};
 use router_core::invocation::InvokeError;
 use router_core::ledger::Limit;
-use router_core::policy::{AgentRef, Policy, Retry, Specialist, SupervisorRules};
+use router_core::policy::{AgentRef, Policy, Retry, SupervisorRules};
 use router_core::retry::backoff;
 use router_core::stop::Stop;
 use router_core::supervisor::{Heard, Message, Round, Supervisor, Turn};
@@ -126,15 +127,6 @@ pub fn leaves_its_calls(agent: &AgentRef) -> bool {
     }
 }
 
-/// What a supervisor is told before the request.
-pub fn prompt(policy: &Policy, supervisor: &Specialist) -> String {
-    let departments = catalog::departments(policy);
-    match &supervisor.model.instruction {
-        Some(instruction) => format!("{}\n\n{departments}", instruction.trim_end()),
-        None => departments,
-    }
-}
-
 /// Has the supervisor decide on all cases of a plan.
 pub async fn run<S, P, C>(plan: &Plan<'_>, supervisor: &S, purse: &P, clock: &C) -> Ran
 where
@@ -148,7 +140,7 @@ where
         supervisor,
         purse,
         clock,
-        prompt: prompt(policy, &plan.supervisor.callee),
+        prompt: prompt_of(policy, plan.supervisor),
         tools: catalog::tools(policy),
         progress: Mutex::default(),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use router_aws::AwsPorts;
 use router_aws::policy::CurrentPolicy;
-use router_aws::settings::routing::{self, CompiledIn, PolicySettings};
+use router_aws::settings::routing::{self, PolicySettings};
 use router_aws::settings::{
     EscalationSettings, GatewaySettings, Lookup, MetricsSettings, Mistakes, TableSettings,
 };
@@ -18,14 +18,8 @@ use router_core::policy::Mistake;
 use router_core::retry::RetryBudget;
 use router_core::views::spans;
 use router_core::wire::event::Event;
-use router_lambda::{Diagnostic, Environment, Function, Invocation, SdkConfig};
-
-/// The policy of a function whose `ROUTING_POLICY` is not set.
-const DEFAULT_POLICY: CompiledIn =
-    CompiledIn { toml: include_str!("../routing.toml"), schemas: SCHEMAS };
-
-// The schemas in `schemas/`, by the names that a policy has for them.
-include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
+use router_lambda::{Diagnostic, Environment, Function, Invocation, Reply, SdkConfig, Streaming};
+use shipped_policy::SHIPPED;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -58,7 +52,7 @@ impl Function for SupervisorRouter {
         let metrics = mistakes.take(MetricsSettings::from_vars(var));
         let escalations = mistakes.take(EscalationSettings::from_vars(var));
         let gateway = mistakes.take(GatewaySettings::from_vars(var));
-        let policy = mistakes.take(routing::policy(var, read_file, DEFAULT_POLICY));
+        let policy = mistakes.take(routing::policy(var, read_file, SHIPPED));
         Some(Settings {
             table: table?,
             metrics: metrics?,
@@ -79,7 +73,8 @@ impl Function for SupervisorRouter {
         &self,
         invocation: &Invocation,
         environment: &Environment,
-    ) -> Result<String, Diagnostic> {
+        _streaming: &Streaming,
+    ) -> Result<Reply, Diagnostic> {
         let context = invocation.client_context.as_ref().map(|context| context.as_bytes());
         let event = Event::read(&invocation.payload, context, self.gateway.injects_session);
         let event = event.map_err(|unknown| Diagnostic {
@@ -98,7 +93,7 @@ impl Function for SupervisorRouter {
             environment
                 .keep_trace(spans::of(&entries, session, &invocation.request_id), invocation);
         }
-        Ok(reply.render(&event.form))
+        Ok(reply.render(&event.form).into())
     }
 
     async fn after_reply(&self, within: Duration) {

@@ -26,6 +26,8 @@ pub struct Cast {
     gateway_hour: Option<GatewayHour>,
     specialist: SpecialistName,
     holds: Vec<HoldId>,
+    /// Which of the holds are of rounds of a supervisor.
+    rounds: Vec<bool>,
 }
 
 /// What a reservation asks for: a hold for each of a request's branches.
@@ -85,6 +87,7 @@ impl Cast {
             }),
             specialist: SpecialistName::parse("billing").expect("a specialist's name"),
             holds: (0..setup.hold_ids()).map(|id| hold_id(id, setup)).collect(),
+            rounds: (0..setup.hold_ids()).map(|id| setup.is_round(id)).collect(),
         }
     }
 
@@ -115,12 +118,16 @@ impl Cast {
 
     /// Does something with the reservation.
     pub fn reserving<T>(&self, ask: &Ask, work: impl FnOnce(&Reservation<'_>) -> T) -> T {
+        let purpose = |id: u8| match self.rounds[usize::from(id)] {
+            true => Purpose::Round,
+            false => Purpose::Invocation,
+        };
         let request = |id| HoldRequest {
             id: self.hold(id),
             specialist: &self.specialist,
             fingerprint: None,
             ask: charge(ask.amount),
-            purpose: Purpose::Invocation,
+            purpose: purpose(id),
         };
         let holds: Vec<HoldRequest<'_>> = ask.ids().map(request).collect();
         work(&Reservation {

@@ -25,6 +25,9 @@ pub struct Setup {
     /// How many invocations all gateway sessions may have in the hour, and what they may spend, if the
     /// session is one of them.
     pub gateway_limits: Option<(u8, u8)>,
+    /// Whether the routers are front doors: every other request of one is a round of its supervisor,
+    /// which takes no step.
+    pub front_doors: bool,
     /// What the requests ask for, in turn.
     pub asks: Vec<u8>,
     /// What a call uses more than its hold (or less), each possible one.
@@ -69,6 +72,7 @@ impl Default for Setup {
             block: 1,
             user_limit: None,
             gateway_limits: None,
+            front_doors: false,
             asks: vec![2, 1],
             overruns: vec![-1, 0, 1],
             hold_lives: vec![2],
@@ -96,6 +100,11 @@ impl Setup {
     /// How many holds there can be, one more than the routers' for [`crate::properties`].
     pub(crate) fn hold_ids(&self) -> u8 {
         (self.routers * self.requests + self.redeliveries + 1) * self.branches
+    }
+
+    /// Whether the hold `id` is of a round of a supervisor.
+    pub(crate) fn is_round(&self, id: u8) -> bool {
+        self.front_doors && (id / self.branches / self.routers).is_multiple_of(2)
     }
 
     /// The hold for the second execution of the very first request, when as many as

@@ -103,7 +103,7 @@ impl<P: Ports> Purse<'_, P> {
         let fingerprints: Vec<Option<Fingerprint>> = wanted
             .iter()
             .map(|Wanted { specialist, prompt, purpose, .. }| {
-                let counts = counts_repeats && *purpose != Purpose::Retry;
+                let counts = counts_repeats && purpose.repeats();
                 counts.then(|| Fingerprint::of(&specialist.name, prompt))
             })
             .collect();
@@ -114,7 +114,7 @@ impl<P: Ports> Purse<'_, P> {
                 id,
                 specialist: &specialist.name,
                 fingerprint: fingerprint.as_ref(),
-                ask: Charge::hold(specialist),
+                ask: purpose.ask_of(specialist),
                 purpose: *purpose,
             })
             .collect();

@@ -6,6 +6,8 @@ mod scratchpad;
 mod several;
 mod traces;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -15,8 +17,10 @@ use crate::doubles::{
     ScriptedInvoker, Sent, account, answers, fails, policy,
 };
 use crate::ids::UserMark;
+use crate::incident::Incident;
 use crate::invocation::InvokeError;
 use crate::ledger::Account;
+use crate::views;
 
 const REQUEST: LambdaRequest<'_> = LambdaRequest {
     id: "r-1",

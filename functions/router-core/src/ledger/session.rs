@@ -120,7 +120,9 @@ impl SessionItem {
             step += purpose.steps();
             match purpose {
                 Purpose::Invocation | Purpose::Handoff => step,
-                Purpose::Retry => without_a_step(reservation.holds[place].id),
+                Purpose::Retry | Purpose::Round | Purpose::Seat => {
+                    without_a_step(reservation.holds[place].id)
+                }
             }
         })
     }

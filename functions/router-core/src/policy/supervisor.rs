@@ -1,7 +1,6 @@
 //! The supervisor that the front door runs, and what was there before it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use super::reader::{Mistakes, Section};
 use super::tables::{Known, read_circuit, read_price, read_retry};
@@ -51,6 +50,17 @@ impl Policy {
     /// The supervisor that the front door runs; `None` where none has an agent here.
     pub fn supervisor(&self) -> Option<&SupervisorRules> {
         self.supervisor.as_ref()
+    }
+
+    /// Whom an invocation of this name calls: a specialist, or the supervisor.
+    pub fn called(&self, name: &str) -> Option<&Specialist> {
+        let supervisor = self.supervisor.as_ref().map(|rules| &rules.callee);
+        self.find(name).or_else(|| supervisor.filter(|callee| callee.name.as_str() == name))
+    }
+
+    /// All who may be called.
+    pub fn all_called(&self) -> impl Iterator<Item = &Specialist> {
+        self.specialists().chain(self.supervisor.as_ref().map(|rules| &rules.callee))
     }
 
     /// Reports what is said of the supervisor and cannot be.
@@ -146,12 +156,17 @@ fn is_lambda_arn(arn: &str) -> bool {
         let is_part = |c: char| c.is_ascii_alphanumeric() || "-_$".contains(c);
         !text.is_empty() && text.chars().all(is_part)
     };
-    matches!(parts[..], ["arn", _, "lambda", _, _, "function", _] | ["arn", _, "lambda", _, _, "function", _, _])
-        && parts[1..].iter().all(|part| is_word(part))
+    matches!(
+        parts[..],
+        ["arn", _, "lambda", _, _, "function", _] | ["arn", _, "lambda", _, _, "function", _, _]
+    ) && parts[1..].iter().all(|part| is_word(part))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
     use super::*;
     use crate::doubles::policy_with;
 
@@ -172,13 +187,18 @@ mod tests {
         assert_eq!((callee.name.as_str(), callee.unknown_usage), (SUPERVISOR, Tokens(8_000)));
         let ten_seconds = Duration::from_secs(10);
         assert_eq!((callee.timeout, callee.idle_timeout), (ten_seconds * 2, ten_seconds));
-        assert!(policy.find(SUPERVISOR).is_none(), "no supervisor may be asked for as a specialist");
+        assert!(
+            policy.find(SUPERVISOR).is_none(),
+            "no supervisor may be asked for as a specialist"
+        );
     }
 
     #[test]
     fn without_an_agent_there_is_no_supervisor_here_and_the_rest_is_checked_all_the_same() {
         assert!(supervisor("").unwrap().supervisor().is_none());
-        assert!(supervisor("max_rounds = 0").unwrap_err()[0].starts_with("`supervisor.max_rounds`"));
+        assert!(
+            supervisor("max_rounds = 0").unwrap_err()[0].starts_with("`supervisor.max_rounds`")
+        );
     }
 
     #[test]
@@ -244,7 +264,10 @@ mod tests {
     #[test]
     fn a_split_that_cannot_be_is_told() {
         for (table, expected) in [
-            ("current = \"lambda:old\"\npercent = 5", "`split.current` is no agent and no function"),
+            (
+                "current = \"lambda:old\"\npercent = 5",
+                "`split.current` is no agent and no function",
+            ),
             ("current = \"old\"\npercent = 5", "`split.current` is no agent and no function"),
             ("current = \"OLD/LIVE\"\npercent = 101", "`split.percent`"),
             ("current = \"OLD/LIVE\"", "`split.percent` is missing"),

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::ids::{Fingerprint, RootSession, SpecialistName, Ticket, UserMark};
+use crate::units::Timestamp;
 
 /// How the partition keys of all circuits begin.
 const CIRCUIT: &str = "CIRCUIT#";
@@ -10,6 +11,8 @@ const CIRCUIT: &str = "CIRCUIT#";
 const ALL: &str = "*";
 /// How the sort keys of all scratchpad items begin.
 const PAD: &str = "PAD#";
+/// How the sort keys of all turns of a supervisor begin.
+const TURN: &str = "TURN#supervisor#";
 
 /// The key of an item: partition key and sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +51,18 @@ impl ItemKey {
     /// The key of the scratchpad that the item with this sort key is of; `None`: it is of none.
     pub fn pad_key_of(sk: &str) -> Option<&str> {
         sk.strip_prefix(PAD)
+    }
+
+    /// A turn of the session's supervisor that ended `at` this time, in the request of this id.
+    pub fn turn(session: &RootSession, at: Timestamp, id: &str) -> Self {
+        // As many digits as any time has, so that they are in its order.
+        Self::new(format!("SESSION#{session}"), format!("{TURN}{:020}#{id}", at.0))
+    }
+
+    /// The partition of all turns of the session's supervisor, and how their sort keys begin. They
+    /// are in the order in which the turns ended.
+    pub fn turns(session: &RootSession) -> (String, &'static str) {
+        (format!("SESSION#{session}"), TURN)
     }
 
     /// What a person is asked.

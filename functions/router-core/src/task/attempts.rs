@@ -1,21 +1,20 @@
 //! The attempts of one invocation: each limited in time, covered by a hold, charged, and weighed
 //! for the circuit.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::future::join;
 use tracing::{Instrument, Span, error, field, info_span, warn};
 
-use super::answer::Answer;
+use super::callee::{Call, Callee};
 use super::context::{TaskContext, owner};
 use crate::budget::purse::{Taken, Wanted};
 use crate::charge::Charge;
 use crate::circuit::{Admission, Verdict};
 use crate::deadline;
 use crate::error::chain;
-use crate::ids::{HoldId, Lane, specialist_session_id};
-use crate::invocation::{Attempt, InvokeError, Outcome, SpecialistInvoker};
+use crate::ids::{HoldId, Lane};
+use crate::invocation::{InvokeError, Outcome};
 use crate::journal::Fact;
 use crate::ledger::{Purpose, ReserveError};
 use crate::outcome::Reason;
@@ -24,27 +23,27 @@ use crate::ports::Ports;
 use crate::retry;
 use crate::trace::{SpanId, TraceId, TraceParent};
 use crate::units::{Clock, Timestamp, TokenUse};
-use crate::views::messages;
-use crate::wire::caller::Attributes;
 
 /// The right to invoke a specialist once.
-pub(super) struct Granted {
+#[derive(Debug)]
+pub(crate) struct Granted {
     /// The identity of the hold, whether there is one or not.
-    pub(super) id: HoldId,
+    pub(crate) id: HoldId,
     /// What is held; `None` when the policy lets invocations go uncounted.
-    pub(super) held: Option<Charge>,
+    pub(crate) held: Option<Charge>,
     /// When the hold was asked for; `None` when there is none, and so no session that is known to be
     /// the caller's.
-    pub(super) at: Option<Timestamp>,
-    pub(super) lane: Lane,
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) lane: Lane,
     /// When the first attempt must have ended; see [`Admission::Pass`].
-    pub(super) probe_deadline: Timestamp,
+    pub(crate) probe_deadline: Timestamp,
     /// Whether so much of the budget is used that the cheaper agent is to answer.
-    pub(super) is_degraded: bool,
+    pub(crate) is_degraded: bool,
 }
 
 /// An invocation that is under way.
-pub(super) struct Invocation {
+#[derive(Debug)]
+pub(crate) struct Invocation {
     /// The identity of the hold that pays for the next attempt.
     id: HoldId,
     /// What is held; `None` when the ledger does not count, or had no room for another hold.
@@ -60,10 +59,8 @@ pub(super) struct Invocation {
     /// Attempts made.
     attempts: u64,
     tried: Tried,
-    /// What the specialist is told of an answer that does not fit.
-    correction: Option<String>,
-    /// What the specialist is given of the scratchpad.
-    scratchpad: Attributes,
+    /// Whether all attempts are made in the lane in which the first is.
+    keeps_lane: bool,
     /// What all attempts cost, and the tokens that they reported, for the log.
     cost: Charge,
     reported: TokenUse,
@@ -71,7 +68,7 @@ pub(super) struct Invocation {
 
 /// What was tried already, as far as it decides what is tried next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tried {
+pub(crate) struct Tried {
     /// Attempts that were made again for an error that may pass.
     pub(super) retries: u64,
     /// Whether the invocation has moved to the lane beside its own.
@@ -116,7 +113,7 @@ pub(super) fn after_failure(
 }
 
 impl Invocation {
-    pub(super) fn begin(granted: Granted, window_end: Timestamp, scratchpad: Attributes) -> Self {
+    pub(crate) fn begin(granted: Granted, window_end: Timestamp) -> Self {
         let Granted { id, held, lane, probe_deadline, is_degraded, .. } = granted;
         Self {
             id,
@@ -128,11 +125,17 @@ impl Invocation {
             probe_deadline,
             attempts: 0,
             tried: Tried::default(),
-            correction: None,
-            scratchpad,
+            keeps_lane: false,
             cost: Charge::default(),
             reported: TokenUse::default(),
         }
+    }
+
+    /// The same in a conversation that the request has a seat in, and stays in where it `has_begun`.
+    pub(crate) fn in_conversation(mut self, has_begun: bool) -> Self {
+        self.keeps_lane = true;
+        self.tried.has_switched = has_begun;
+        self
     }
 
     /// The attempt that is under way, as its circuit knows it.
@@ -144,43 +147,43 @@ impl Invocation {
 impl Invocation {
     /// Invokes the specialist until it answers or another attempt would not help, and notes what
     /// it used, whatever comes of it.
-    pub(super) async fn run<P: Ports>(
+    pub(crate) async fn run<P: Ports, C: Callee<P>>(
         &mut self,
         context: &TaskContext<'_, P>,
         specialist: &Specialist,
-    ) -> Result<Answer, InvokeError> {
-        let result = self.attempt_until_final(context, specialist).await;
+        callee: &mut C,
+    ) -> Result<C::Answer, InvokeError> {
+        let result = self.attempt_until_final(context, specialist, callee).await;
         if let Some(held) = self.held.take() {
             let is_left = result.as_ref().is_err_and(InvokeError::may_still_run);
             let left = is_left.then_some(self.lane);
             context.purse().charge(context.place, &self.id, held, self.used, left);
         }
-        if let Ok(Answer::Text(_)) = &result {
-            context.request.retries.succeeded(&specialist.name, self.tried.retries);
-        }
         let failure = match &result {
-            Ok(Answer::Text(_)) => None,
-            Ok(Answer::OutOfScope { .. }) => Some(Reason::OutOfScope),
-            Ok(Answer::Escalate { .. }) => Some(Reason::Escalated),
+            Ok(answer) => C::failure(answer),
             Err(error) => Some(error.reason()),
         };
+        if failure.is_none() {
+            context.request.retries.succeeded(&specialist.name, self.tried.retries);
+        }
         let span = Span::current();
         span.record("attempts", self.attempts);
         record(&span, self.reported, self.cost, failure);
         result
     }
 
-    /// The generation of the specialist's session in which it answered.
-    pub(super) fn generation(&self) -> u64 {
-        self.lane.generation
+    /// The specialist's session in which it answered.
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// Makes attempts until the last one's result is the invocation's.
-    async fn attempt_until_final<P: Ports>(
+    async fn attempt_until_final<P: Ports, C: Callee<P>>(
         &mut self,
         context: &TaskContext<'_, P>,
         specialist: &Specialist,
-    ) -> Result<Answer, InvokeError> {
+        callee: &mut C,
+    ) -> Result<C::Answer, InvokeError> {
         loop {
             self.attempts += 1;
             let span = info_span!(
@@ -193,7 +196,7 @@ impl Invocation {
                 cost_micro_usd = field::Empty,
                 outcome = field::Empty,
             );
-            let attempting = self.attempt(context, specialist);
+            let attempting = self.attempt(context, specialist, callee);
             let error = match attempting.instrument(span.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -202,15 +205,17 @@ impl Invocation {
             if !preparing.instrument(span).await {
                 return Err(error);
             }
+            callee.learn(&error);
         }
     }
 
     /// Makes one attempt, and notes what it came to.
-    async fn attempt<P: Ports>(
+    async fn attempt<P: Ports, C: Callee<P>>(
         &mut self,
         context: &TaskContext<'_, P>,
         specialist: &Specialist,
-    ) -> Result<Answer, InvokeError> {
+        callee: &mut C,
+    ) -> Result<C::Answer, InvokeError> {
         let (caller, clock) = (context.request.caller, context.request.ports.clock());
         let cheaper = specialist.degraded_agent.as_ref().filter(|_| self.is_degraded);
         let agent = cheaper.unwrap_or(&specialist.agent);
@@ -227,28 +232,9 @@ impl Invocation {
             trace: TraceId::of(Some(&caller.root), context.request.id),
             span: SpanId::of_attempt(&self.id, self.attempts),
         });
-        let attempt = Attempt {
-            agent,
-            session_id: &specialist_session_id(&caller.root, &specialist.name, self.lane),
-            root_session: &caller.root,
-            attributes: &caller.forwarded_attributes(),
-            scratchpad: &self.scratchpad,
-            model: &specialist.model,
-            request: &self.request(context),
-            timeout,
-            idle_timeout: specialist.idle_timeout,
-            max_tokens: specialist.max_tokens_per_call,
-            trace,
-            stop: context.stop,
-        };
-        let Outcome { result, usage, steps } =
-            context.request.ports.invoker().invoke(&attempt).await;
+        let call = Call { specialist, agent, lane: self.lane, timeout, trace };
+        let Outcome { result, usage, steps } = callee.call(context, &call).await;
         let took = clock.now().since(started);
-        let schemas = context.request.policy.schemas_of(specialist);
-        let result = result.and_then(|text| {
-            let answer = Answer::read(text).ok_or(InvokeError::EmptyAnswer)?;
-            answer.fit(schemas).map_err(|mistakes| InvokeError::OutputInvalid { mistakes })
-        });
         let failure = result.as_ref().err().map(InvokeError::reason);
         let charge = Charge::of(specialist, &usage);
         self.used = charge;
@@ -295,9 +281,8 @@ impl Invocation {
                 }
                 self.tried.is_corrected = true;
                 let goes = self.make_ready(context, specialist, Duration::ZERO).await;
-                if let (true, InvokeError::OutputInvalid { mistakes }) = (goes, error) {
+                if goes {
                     warn!(error = chain(error), "asking for an answer that fits");
-                    self.correction = Some(messages::does_not_fit(mistakes));
                 }
                 goes
             }
@@ -353,15 +338,6 @@ impl Invocation {
         goes
     }
 
-    /// What the specialist is asked in the next attempt.
-    fn request<'r, P>(&self, context: &'r TaskContext<'_, P>) -> Cow<'r, str> {
-        let prompt = &context.task.prompt;
-        match &self.correction {
-            None => Cow::Borrowed(prompt),
-            Some(correction) => Cow::Owned(format!("{prompt}\n\n{correction}")),
-        }
-    }
-
     fn is_time_for_another<P: Ports>(&self, context: &TaskContext<'_, P>, delay: Duration) -> bool {
         let end = self.window_end.min(self.probe_deadline);
         let left = end.since(context.request.now()).saturating_sub(delay);
@@ -395,8 +371,9 @@ impl Invocation {
             Ok(Taken { lane, .. }) => {
                 self.id = id;
                 // Another invocation may have taken the lane while nothing was held.
-                let has_switched = self.tried.has_switched;
-                self.lane = if has_switched { lane.sibling() } else { lane };
+                if !self.keeps_lane {
+                    self.lane = if self.tried.has_switched { lane.sibling() } else { lane };
+                }
                 self.held = Some(Charge::hold(specialist));
                 true
             }
@@ -417,11 +394,7 @@ impl Invocation {
 
 /// What an attempt that took `took` says of the specialist's health. An answer that came too
 /// late is one all the same, and yet a sign of trouble.
-fn verdict(
-    specialist: &Specialist,
-    result: &Result<Answer, InvokeError>,
-    took: Duration,
-) -> Verdict {
+fn verdict<T>(specialist: &Specialist, result: &Result<T, InvokeError>, took: Duration) -> Verdict {
     let slow_call = specialist.circuit.slow_call;
     match result {
         Ok(_) if took > slow_call => Verdict::Failing,
@@ -490,10 +463,13 @@ mod tests {
     fn an_answer_above_the_slow_call_speaks_against_the_specialist_and_one_at_it_does_not() {
         let policy = crate::doubles::policy();
         let orders = policy.find("orders").unwrap();
-        let answer = || Ok(Answer::Text("there".to_owned()));
+        let answer = || Ok("there");
         let slow = orders.circuit.slow_call;
         assert_eq!(verdict(orders, &answer(), slow), Verdict::Healthy);
         assert_eq!(verdict(orders, &answer(), slow + Duration::from_millis(1)), Verdict::Failing);
-        assert_eq!(verdict(orders, &Err(InvokeError::Guardrail), slow * 2), Verdict::Healthy);
+        assert_eq!(
+            verdict(orders, &Err::<(), _>(InvokeError::Guardrail), slow * 2),
+            Verdict::Healthy
+        );
     }
 }

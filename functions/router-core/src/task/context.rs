@@ -22,11 +22,11 @@ use crate::wire::tools::Task;
 /// One task of a request.
 #[derive(Debug)]
 pub(crate) struct TaskContext<'r, P> {
-    pub(super) request: Request<'r, P>,
+    pub(crate) request: Request<'r, P>,
     /// The place of the task among those of the request.
-    pub(super) place: usize,
+    pub(crate) place: usize,
     pub(super) task: &'r Task,
-    pub(super) stop: &'r Stop,
+    pub(crate) stop: &'r Stop,
     /// How many tasks wait for this one, and get a share of the time.
     pub(super) to_come: usize,
     /// The share of a limit of the session from which on the first invocation is refused.
@@ -36,7 +36,7 @@ pub(crate) struct TaskContext<'r, P> {
 }
 
 /// The attempt as its circuit knows it.
-pub(super) fn owner(hold: &HoldId, attempt: u64) -> String {
+pub(crate) fn owner(hold: &HoldId, attempt: u64) -> String {
     format!("{}/{attempt}", hold.as_str())
 }
 
@@ -57,11 +57,11 @@ impl<'r, P: Ports> TaskContext<'r, P> {
         Self { only_below: Some(share), ..self }
     }
 
-    pub(super) fn note(&self, fact: Fact) {
+    pub(crate) fn note(&self, fact: Fact) {
         self.request.note(self.place, fact);
     }
 
-    pub(super) fn purse(&self) -> Purse<'r, P> {
+    pub(crate) fn purse(&self) -> Purse<'r, P> {
         Purse(self.request)
     }
 
@@ -72,12 +72,12 @@ impl<'r, P: Ports> TaskContext<'r, P> {
     }
 
     /// The identity of the next hold.
-    pub(super) fn next_hold(&self) -> HoldId {
+    pub(crate) fn next_hold(&self) -> HoldId {
         HoldId::new(self.request.id, self.place, self.holds.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether `attempt` may go.
-    pub(super) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
+    pub(crate) async fn admit(&self, specialist: &Specialist, attempt: &str) -> Admission {
         let Request { ports, deadline, .. } = self.request;
         let (circuits, clock) = (ports.circuits(), ports.clock());
         self.request.refresh_circuits().await;
@@ -102,7 +102,7 @@ impl<'r, P: Ports> TaskContext<'r, P> {
     }
 
     /// Frees the place of a probe that is not made after all.
-    pub(super) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
+    pub(crate) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
         self.report(specialist, attempt, Verdict::Unknown).await;
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::Lane;
 use crate::journal::Fact;
 use crate::ledger::{Limit, Purpose, ReserveError};
 use crate::outcome::Reason;
-use crate::policy::OnLedgerFailure;
+use crate::policy::{OnLedgerFailure, Specialist};
 use crate::ports::Ports;
 use crate::views::messages;
 
@@ -80,21 +80,10 @@ impl<'t, P: Ports> TaskRun<'t, P> {
         error: &ReserveError,
     ) -> Result<Granted, Progress> {
         let session = &self.context.request.policy.session;
-        let specialist = ready.candidate.specialist;
         match error {
-            ReserveError::Exhausted(exhausted) => {
+            ReserveError::Exhausted(exhausted) if exhausted.limit == Limit::Handoffs => {
                 warn!(error = chain(error), limit = %exhausted.limit, "no room in the budget");
-                if exhausted.limit == Limit::Handoffs {
-                    return Err(Progress::TryNext);
-                }
-                let ask = Charge::hold(specialist);
-                let message = messages::exhausted(exhausted, &specialist.name, ask);
-                Err(refused(budget_reason(exhausted.limit), message))
-            }
-            ReserveError::NearlyExhausted(exhausted) => {
-                warn!(error = chain(error), limit = %exhausted.limit, "several tasks refused");
-                let message = messages::one_at_a_time();
-                Err(refused(budget_reason(exhausted.limit), message))
+                Err(Progress::TryNext)
             }
             ReserveError::Unavailable(_) if session.on_ledger_failure == OnLedgerFailure::Allow => {
                 error!(error = chain(error), "the invocation goes uncounted");
@@ -109,23 +98,43 @@ impl<'t, P: Ports> TaskRun<'t, P> {
                     is_degraded: false,
                 })
             }
-            ReserveError::OtherTenant | ReserveError::OtherUser => {
-                error!(error = chain(error), "refused");
-                let is_tenant = matches!(error, ReserveError::OtherTenant);
-                let owner = if is_tenant { "tenant" } else { "user" };
-                Err(refused(Reason::BadRequest, messages::not_yours(owner)))
+            _ => {
+                let (reason, message) = refusal(error, ready.candidate.specialist);
+                Err(refused(reason, message))
             }
-            ReserveError::Repeated { .. } => {
-                warn!(error = chain(error), "refused");
-                Err(refused(Reason::LoopDetected, messages::repeated(&specialist.name)))
-            }
-            ReserveError::Unavailable(_)
-            | ReserveError::Unusable(_)
-            | ReserveError::Waiting { .. }
-            | ReserveError::AlreadySettled(_) => {
-                error!(error = chain(error), "the budget cannot be checked");
-                Err(refused(Reason::LedgerUnavailable, messages::ledger_unavailable()))
-            }
+        }
+    }
+}
+
+/// Why nothing is called without a hold, in words for the model too.
+pub(crate) fn refusal(error: &ReserveError, specialist: &Specialist) -> (Reason, String) {
+    match error {
+        ReserveError::Exhausted(exhausted) => {
+            warn!(error = chain(error), limit = %exhausted.limit, "no room in the budget");
+            let ask = Charge::hold(specialist);
+            let message = messages::exhausted(exhausted, &specialist.name, ask);
+            (budget_reason(exhausted.limit), message)
+        }
+        ReserveError::NearlyExhausted(exhausted) => {
+            warn!(error = chain(error), limit = %exhausted.limit, "several tasks refused");
+            (budget_reason(exhausted.limit), messages::one_at_a_time())
+        }
+        ReserveError::OtherTenant | ReserveError::OtherUser => {
+            error!(error = chain(error), "refused");
+            let is_tenant = matches!(error, ReserveError::OtherTenant);
+            let owner = if is_tenant { "tenant" } else { "user" };
+            (Reason::BadRequest, messages::not_yours(owner))
+        }
+        ReserveError::Repeated { .. } => {
+            warn!(error = chain(error), "refused");
+            (Reason::LoopDetected, messages::repeated(&specialist.name))
+        }
+        ReserveError::Unavailable(_)
+        | ReserveError::Unusable(_)
+        | ReserveError::Waiting { .. }
+        | ReserveError::AlreadySettled(_) => {
+            error!(error = chain(error), "the budget cannot be checked");
+            (Reason::LedgerUnavailable, messages::ledger_unavailable())
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn recover<P: Ports>(request: Request<'_, P>, only: Option<usiz
         journal.push(Entry { at: request.now(), task, fact });
     }
     for (owner, specialist) in unreported(&entries) {
-        if let Some(specialist) = policy.find(specialist.as_str()) {
+        if let Some(specialist) = policy.called(specialist.as_str()) {
             let within = deadline::after_call(request.remaining());
             let (circuits, clock) = (ports.circuits(), ports.clock());
             let session = request.caller.root.mark();
@@ -76,7 +76,7 @@ fn missing(entries: &[Entry], policy: &Policy) -> Vec<(Option<usize>, Fact)> {
     }
     let mut missing = Vec::new();
     for (task, open) in &tasks {
-        let specialist = open.invocation.and_then(|name| policy.find(name.as_str()));
+        let specialist = open.invocation.and_then(|name| policy.called(name.as_str()));
         if let (Some(hold), Some(specialist)) = (open.attempt, specialist) {
             let usage = Usage::UNKNOWN;
             let charge = Charge::of(specialist, &usage);

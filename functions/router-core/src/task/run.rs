@@ -6,6 +6,7 @@ use tracing::{Instrument, Span, debug, field, info_span, warn};
 
 use super::answer::Answer;
 use super::attempts::{Granted, Invocation};
+use super::callee::AskSpecialist;
 use super::candidates::{Candidate, Candidates, Role};
 use super::context::{TaskContext, owner};
 use crate::charge::Charge;
@@ -281,13 +282,14 @@ impl<'t, P: Ports> TaskRun<'t, P> {
     ) -> Progress {
         let mut pads = self.context.read_pads(specialist, granted.at).await;
         let given = std::mem::take(&mut pads.given);
-        let mut invocation = Invocation::begin(granted, window_end, given);
+        let mut callee = AskSpecialist::new(given);
+        let mut invocation = Invocation::begin(granted, window_end);
         self.context.note(Fact::InvocationStarted { specialist: specialist.name.clone() });
-        let result = invocation.run(&self.context, specialist).await;
+        let result = invocation.run(&self.context, specialist, &mut callee).await;
         let (progress, failure) = match result {
             Ok(Answer::Text(text)) => {
                 self.context.write_pad(specialist, &pads, &text).await;
-                let generation = Some(invocation.generation());
+                let generation = Some(invocation.lane().generation);
                 (Progress::Answered { text, generation }, None)
             }
             Ok(Answer::OutOfScope { suggest }) => {

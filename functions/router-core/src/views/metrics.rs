@@ -157,7 +157,7 @@ fn accuracy<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
 }
 
 fn of_invocation<'e>(invocation: &Invocation<'e>, policy: &Policy, data: &mut Data<'e>) {
-    let specialist = policy.find(invocation.specialist.as_str());
+    let specialist = policy.called(invocation.specialist.as_str());
     let is_slow = specialist.is_some_and(|it| invocation.latency() > it.circuit.slow_call);
     let cost = invocation.reported_cost;
     let beyond = MicroUsd(invocation.charge.cost.0.saturating_sub(cost.0));
@@ -212,6 +212,10 @@ fn counts<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
             Fact::NotHeld { why: NotHeld::Repeated, .. }
             | Fact::Declined { reason: Reason::LoopDetected, .. } => {
                 data.add("LoopsDetected", Unit::Count, 1.0, Vec::new());
+            }
+            Fact::Decided { after } => {
+                let took = in_milliseconds(*after);
+                data.add("DecisionLatency", Unit::Milliseconds, took, Vec::new());
             }
             Fact::Escalated { is_new: true, .. } => {
                 data.add("Escalations", Unit::Count, 1.0, Vec::new());

@@ -1,5 +1,5 @@
-//! Makes the JSON Schemas in `schemas/` a part of the function, so that `routing.toml` may name them; also
-//! of other functions that go by this policy, whose manifests name this script.
+//! Makes the JSON Schemas beside the shipped `routing.toml` a part of the functions, so that it may name
+//! them.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

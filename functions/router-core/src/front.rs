@@ -1,0 +1,318 @@
+//! The front door: an application's request, answered by a supervisor that runs here.
+//!
+//! What the supervisor asks for is carried out as the action group's calls are, in the same process
+//! and under the same budget. Each of its rounds is reserved and settled as an invocation is, without
+//! a step. The request has one journal; what a tool does is taken over into it.
+
+mod calls;
+mod memory;
+mod prompt;
+mod question;
+mod round;
+mod rounds;
+mod told;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use memory::{Memory, NewTurn, written};
+pub use prompt::prompt_of;
+pub use question::{BadQuestion, Question};
+use rounds::{Ending, Talk};
+pub use told::{Done, Told};
+use tracing::{Instrument, Span, field, info_span, warn};
+
+use crate::budget::purse::Purse;
+use crate::deadline;
+use crate::error::chain;
+use crate::guard::guarded;
+use crate::handler::LambdaRequest;
+use crate::handler::finish::Ending as Finish;
+use crate::ids::SpecialistName;
+use crate::journal::{Entry, Fact, Journal};
+use crate::outcome::{Reason, Status};
+use crate::policy::{Policy, SUPERVISOR, SupervisorRules};
+use crate::ports::Ports;
+use crate::request::Request;
+use crate::retry::RetryBudget;
+use crate::supervisor::{Message, Supervisor, Turn};
+use crate::task;
+use crate::units::Clock;
+use crate::views;
+use crate::wire::reply::{Body, TaskBody};
+use crate::wire::tools::Task;
+
+/// Everything outside of the core that the front door needs.
+pub trait FrontPorts: Ports<Clock: Sync> {
+    /// Calls the supervisor.
+    type Supervisor: Supervisor;
+    /// Keeps what a plain model is given again.
+    type Memory: Memory;
+
+    /// How the supervisor is called.
+    fn supervisor(&self) -> &Self::Supervisor;
+    /// What sessions were about.
+    fn memory(&self) -> &Self::Memory;
+}
+
+/// Answers an application's requests.
+#[derive(Debug)]
+pub struct FrontDoor<'f, F> {
+    /// What is allowed.
+    pub policy: &'f Policy,
+    /// Everything outside of the core.
+    pub ports: &'f F,
+    /// What retries are paid from.
+    pub retries: &'f RetryBudget,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub done: Done,
+    /// What happened.
+    pub entries: Vec<Entry>,
+}
+
+/// What the parts of a request share.
+struct Shared<'s, P> {
+    request: Request<'s, P>,
+    told: &'s (dyn Fn(Told<'_>) + Sync),
+    next_place: AtomicUsize,
+}
+
+impl<P> Shared<'_, P> {
+    /// The first of so many places among the tasks of the request.
+    fn places(&self, tasks: usize) -> usize {
+        self.next_place.fetch_add(tasks.max(1), Ordering::Relaxed)
+    }
+}
+
+/// How a request ends, as its application is told.
+struct End {
+    status: Status,
+    answer: Option<String>,
+    reason: Option<Reason>,
+    message: Option<String>,
+    is_partial: bool,
+}
+
+impl<F: FrontPorts> FrontDoor<'_, F> {
+    /// Answers a request, and tells of it as it goes: of the end as soon as it is known. What was held
+    /// is settled and the metrics are published when this returns.
+    pub async fn answer(
+        &self,
+        question: &Result<Question, BadQuestion>,
+        request: LambdaRequest<'_>,
+        told: &(dyn Fn(Told<'_>) + Sync),
+    ) -> Answered {
+        let span = info_span!(
+            "request",
+            session.id = field::Empty,
+            specialist.used = field::Empty,
+            status = field::Empty,
+            reason = field::Empty,
+        );
+        let journal = Journal::default();
+        let answering = Box::pin(self.serve(question, request, &journal, told));
+        let done = answering.instrument(span).await;
+        Answered { done, entries: journal.into_entries() }
+    }
+
+    async fn serve(
+        &self,
+        question: &Result<Question, BadQuestion>,
+        request: LambdaRequest<'_>,
+        journal: &Journal,
+        told: &(dyn Fn(Told<'_>) + Sync),
+    ) -> Done {
+        let LambdaRequest { id, execution, deadline, cold_start, function_version, is_traced } =
+            request;
+        let (policy, ports, retries) = (self.policy, self.ports, self.retries);
+        let finish = Finish { policy, ports, journal, deadline };
+        journal.add(ports.clock().now(), Fact::Received { cold_start, function_version });
+        let question = match question {
+            Ok(question) => question,
+            Err(bad) => {
+                let end = End::refused(Reason::BadRequest, bad.message.clone());
+                let done = end.done(None, &Talk::default(), journal);
+                told(Told::Done(&done));
+                let settled = std::future::ready(());
+                finish.finish(&body_of(&done, None), Vec::new, settled).await;
+                return done;
+            }
+        };
+        let id = &format!("{id}-{execution:x}");
+        let caller = &question.caller(id);
+        Span::current().record("session.id", caller.root.as_str());
+        let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
+        let next_place = AtomicUsize::new(round::FIRST_TASK);
+        let shared = Shared { request, told, next_place };
+        let mut talk = Talk::default();
+        let (end, by) = match policy.supervisor() {
+            Some(rules) => self.talk(&shared, rules, &question.input, &mut talk).await,
+            None => (End::failed(Reason::AgentError, "No supervisor is set up."), None),
+        };
+        let done = end.done(Some(caller.root.id().to_owned()), &talk, journal);
+        told(Told::Done(&done));
+        rounds::leave(&shared, &talk);
+        let settling = guarded("the settlement", async {
+            let within = deadline::time_to_finish(request.remaining());
+            Purse(request).settle(None, within).await;
+            remember(request, &talk.messages, &done).await;
+        });
+        let settling = async {
+            settling.await;
+        };
+        let body = body_of(&done, by.as_ref());
+        finish.finish(&body, || std::mem::take(&mut talk.incidents), settling).await;
+        done
+    }
+
+    /// Has the supervisor answer, or who stands in for it.
+    async fn talk(
+        &self,
+        shared: &Shared<'_, F>,
+        rules: &SupervisorRules,
+        input: &str,
+        talk: &mut Talk,
+    ) -> (End, Option<SpecialistName>) {
+        let task = Task {
+            specialist: SUPERVISOR.to_owned(),
+            prompt: input.to_owned(),
+            intent: None,
+            confidence: None,
+            task_id: None,
+        };
+        let ending = match guarded("the rounds", rounds::run(shared, rules, &task, talk)).await {
+            Some(ending) => ending,
+            None => {
+                guarded("the recovery", task::recover(shared.request, None)).await;
+                Ending::Failed { reason: Reason::AgentError, may_fall_back: true }
+            }
+        };
+        match ending {
+            Ending::Answered(text) => (End::answered(text), None),
+            Ending::Failed { reason, may_fall_back: true } => {
+                let specialist = rules.fallback.to_string();
+                let task = Task { specialist, ..task };
+                self.fall_back(shared, reason, task, talk).await
+            }
+            Ending::Failed { reason, .. } => {
+                (End::failed(reason, views::messages::failed(reason)).with(talk), None)
+            }
+            Ending::Refused { reason, message } if talk.rounds == 0 => {
+                (End::refused(reason, message), None)
+            }
+            Ending::Refused { reason, message } => (End::failed(reason, message).with(talk), None),
+            Ending::OutOfRounds => {
+                let message = "The supervisor had no answer when it could ask nothing more.";
+                (End::failed(Reason::MaxRounds, message).with(talk), None)
+            }
+        }
+    }
+
+    /// Asks the specialist that stands in for a supervisor that failed for this reason.
+    async fn fall_back(
+        &self,
+        shared: &Shared<'_, F>,
+        reason: Reason,
+        task: Task,
+        talk: &mut Talk,
+    ) -> (End, Option<SpecialistName>) {
+        let round = talk.rounds.max(1);
+        let input = task.prompt.clone();
+        // What the rounds held is room for it.
+        let within = deadline::time_to_finish(shared.request.remaining());
+        Purse(shared.request).settle(Some(round::ROUNDS), within).await;
+        let (body, incidents) = calls::fall_back(shared, round, task).await;
+        talk.incidents.extend(incidents);
+        let TaskBody { status, specialist, answer, reason: refused, message, .. } = body.whole;
+        let by = specialist.and_then(|name| SpecialistName::parse(&name));
+        match answer.filter(|_| status.is_answer()) {
+            Some(answer) => {
+                (shared.told)(Told::Text(&answer));
+                let turn = Turn { text: answer.clone(), calls: Vec::new() };
+                talk.messages = vec![Message::User(input), Message::Assistant(turn)];
+                let status = Status::FellBack;
+                (End { status, reason: Some(reason), ..End::answered(answer) }, by)
+            }
+            None => {
+                let message = message.unwrap_or_else(|| views::messages::failed(reason));
+                (End::failed(refused.unwrap_or(reason), message).with(talk), by)
+            }
+        }
+    }
+}
+
+impl End {
+    fn answered(answer: String) -> Self {
+        let (status, answer) = (Status::Answered, Some(answer));
+        Self { status, answer, reason: None, message: None, is_partial: false }
+    }
+
+    fn refused(reason: Reason, message: String) -> Self {
+        let (reason, message) = (Some(reason), Some(message));
+        Self { status: Status::Refused, answer: None, reason, message, is_partial: false }
+    }
+
+    fn failed(reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: Status::Failed, ..Self::refused(reason, message.into()) }
+    }
+
+    /// The end with what had been found out until then.
+    fn with(self, talk: &Talk) -> Self {
+        if talk.answers.is_empty() {
+            return self;
+        }
+        Self { answer: Some(talk.answers.join("\n\n")), is_partial: true, ..self }
+    }
+
+    fn done(self, session_id: Option<String>, talk: &Talk, journal: &Journal) -> Done {
+        let Self { status, answer, reason, message, is_partial } = self;
+        let (steps, budget) = journal.read(|entries| {
+            let invocations = views::invocations(entries);
+            let is_step = |it: &&views::Invocation<'_>| it.specialist.as_str() != SUPERVISOR;
+            let steps = invocations.iter().filter(is_step).count();
+            (steps as u64, views::account(entries).map(|account| account.left()))
+        });
+        let (rounds, truncated) = (talk.rounds, is_partial);
+        Done { session_id, status, answer, reason, message, rounds, steps, truncated, budget }
+    }
+}
+
+/// The end as the request's log line, metrics and spans have it.
+fn body_of(done: &Done, by: Option<&SpecialistName>) -> Body {
+    let specialist = by.map(ToString::to_string);
+    let whole = TaskBody { specialist, reason: done.reason, ..TaskBody::new(done.status) };
+    Body { budget: done.budget, ..Body::from(whole) }
+}
+
+/// Keeps the turn for a supervisor that has to be given it again, if there is an answer.
+async fn remember<F: FrontPorts>(request: Request<'_, F>, messages: &[Message], done: &Done) {
+    let is_kept = request.policy.supervisor().is_some_and(rounds::is_given_the_past);
+    let has_hold = |entry: &Entry| matches!(entry.fact, Fact::Held { .. });
+    let is_counted = request.journal.read(|entries| entries.iter().any(has_hold));
+    if !is_kept || !is_counted || !done.status.is_answer() {
+        return;
+    }
+    let Some(text) = written(messages) else {
+        warn!("the turn is too long to be remembered");
+        return;
+    };
+    let now = request.now();
+    let turn = NewTurn {
+        session: &request.caller.root,
+        at: now,
+        id: request.id,
+        text: &text,
+        expires: now.after(request.policy.session.idle_ttl),
+    };
+    let within = deadline::time_to_finish(request.remaining());
+    if let Err(error) = request.ports.memory().keep(&turn, within).await {
+        warn!(error = chain(&error), "the turn is not remembered");
+    }
+}
+
+#[cfg(test)]
+mod tests;

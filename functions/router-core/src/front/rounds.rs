@@ -1,0 +1,160 @@
+//! The supervisor's loop: it decides, its tools are carried out, and it decides again, until it
+//! answers.
+
+use super::FrontPorts;
+use super::Shared;
+use super::calls::{self, Carried};
+use super::memory::{Memory, remembered};
+use super::prompt::{of_round, prompt_of};
+use super::round::{self, NoRound, ROUNDS, Said, Seat};
+use crate::deadline;
+use crate::error::chain;
+use crate::ids::Lane;
+use crate::incident::Incident;
+use crate::journal::{Entry, Fact};
+use crate::outcome::Reason;
+use crate::policy::{AgentRef, SupervisorRules};
+use crate::stop::Stop;
+use crate::supervisor::{Message, Turn};
+use crate::task::TaskContext;
+use crate::views::messages::person_answered;
+use crate::wire::tools::Task;
+use crate::wire::tools::catalog;
+use tracing::warn;
+
+/// What is known of a request's rounds, also where their code panics.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    /// Rounds that took place.
+    pub(super) rounds: u64,
+    /// What was said in this request.
+    pub(super) messages: Vec<Message>,
+    /// What specialists answered.
+    pub(super) answers: Vec<String>,
+    /// What is kept of what did not go well.
+    pub(super) incidents: Vec<Incident>,
+    /// The supervisor's own session.
+    pub(super) lane: Option<Lane>,
+    /// Whether it waits there for what it will not get, or may.
+    pub(super) is_open: bool,
+}
+
+/// How the rounds end.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The supervisor answered.
+    Answered(String),
+    /// The supervisor failed.
+    Failed {
+        reason: Reason,
+        /// Whether another may answer in its place.
+        may_fall_back: bool,
+    },
+    /// A rule forbids the next round.
+    Refused { reason: Reason, message: String },
+    /// It still wanted a tool when it had to answer.
+    OutOfRounds,
+}
+
+/// Has the supervisor answer what the user says.
+pub(super) async fn run<F: FrontPorts>(
+    shared: &Shared<'_, F>,
+    rules: &SupervisorRules,
+    task: &Task,
+    talk: &mut Talk,
+) -> Ending {
+    let request = shared.request;
+    let stop = Stop::default();
+    let context = TaskContext::new(request, ROUNDS, task, &stop, 0);
+    let mut seat = Seat { context, callee: &rules.callee, told: shared.told, lane: None };
+    let prompt = prompt_of(request.policy, rules);
+    let tools = catalog::tools(request.policy);
+    let mut before = Vec::new();
+    talk.messages.push(Message::User(task.prompt.clone()));
+    loop {
+        let ready = match seat.prepare().await {
+            Ok(ready) => ready,
+            Err(no_round) => return no_round.into(),
+        };
+        if talk.rounds == 0 && ready.is_counted() {
+            before = recall(shared, rules).await;
+        }
+        talk.rounds += 1;
+        talk.is_open = true;
+        let is_last = talk.rounds >= rules.max_rounds;
+        let said = Said {
+            prompt: &of_round(&prompt, &news(shared), is_last),
+            messages: &[before.as_slice(), talk.messages.as_slice()].concat(),
+            tools: if is_last { &[] } else { &tools },
+        };
+        let asked = seat.ask(ready, said).await;
+        talk.lane = seat.lane;
+        let turn = match asked {
+            Ok(turn) => turn,
+            Err(no_round) => return no_round.into(),
+        };
+        let Turn { text, calls } = turn.clone();
+        talk.messages.push(Message::Assistant(turn));
+        if calls.is_empty() {
+            talk.is_open = false;
+            return Ending::Answered(text);
+        }
+        if is_last {
+            return Ending::OutOfRounds;
+        }
+        // What the round did not use of its hold is room for what it asks for.
+        let within = deadline::time_to_finish(request.remaining());
+        seat.context.purse().settle(Some(ROUNDS), within).await;
+        let Carried { results, answers, incidents } =
+            calls::carry_out(shared, talk.rounds, &calls).await;
+        talk.messages.push(Message::Results(results));
+        talk.answers.extend(answers);
+        talk.incidents.extend(incidents);
+    }
+}
+
+impl From<NoRound> for Ending {
+    fn from(no_round: NoRound) -> Self {
+        match no_round {
+            NoRound::Failed { reason, may_fall_back } => Self::Failed { reason, may_fall_back },
+            NoRound::Refused { reason, message } => Self::Refused { reason, message },
+        }
+    }
+}
+
+/// Whether the supervisor keeps no conversation itself, so that it is given the session's again.
+pub(super) fn is_given_the_past(rules: &SupervisorRules) -> bool {
+    matches!(rules.callee.agent, AgentRef::Model(_)) && rules.memory_items > 0
+}
+
+/// What the supervisor is given again of the session. Without an answer of the table it is asked
+/// without.
+async fn recall<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRules) -> Vec<Message> {
+    if !is_given_the_past(rules) {
+        return Vec::new();
+    }
+    let request = shared.request;
+    let within = deadline::before_call(request.remaining());
+    let (session, most) = (&request.caller.root, rules.memory_items);
+    match request.ports.memory().turns(session, most, request.now(), within).await {
+        Ok(turns) => remembered(&turns, most),
+        Err(error) => {
+            warn!(error = chain(&error), "the supervisor is asked without what was said before");
+            Vec::new()
+        }
+    }
+}
+
+/// What people have answered, of which the supervisor is told.
+fn news<F: FrontPorts>(shared: &Shared<'_, F>) -> Vec<String> {
+    let told = |entry: &Entry| match &entry.fact {
+        Fact::PersonAnswered { ticket } => Some(person_answered(ticket)),
+        _ => None,
+    };
+    shared.request.journal.read(|entries| entries.iter().filter_map(told).collect())
+}
+
+/// Ends the rounds, so that what they held is settled.
+pub(super) fn leave<F: FrontPorts>(shared: &Shared<'_, F>, talk: &Talk) {
+    round::leave(shared.request, talk.lane, talk.is_open);
+}

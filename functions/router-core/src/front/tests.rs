@@ -1,0 +1,4 @@
+mod house;
+mod people;
+mod supervisors;
+mod turns;
