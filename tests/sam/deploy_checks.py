@@ -76,7 +76,9 @@ def check_rollouts(translated, watching):
     (group,) = resources(translated, "AWS::CodeDeploy::DeploymentGroup").values()
     (alias,) = [one for one in translated["Resources"].values() if one["Type"] == "AWS::Lambda::Alias"]
     shifting = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
-    expect_equal(shifting, ["ApplicationName", "DeploymentGroupName"], "what a deployment asks")
+    asked = ["ApplicationName", "BeforeAllowTrafficHook", "DeploymentGroupName"]
+    expect_equal(shifting, asked, "what a deployment asks")
+    check_the_gates_hook(shifting["BeforeAllowTrafficHook"], translated)
     alarms = resources(watching, "AWS::CloudWatch::Alarm")
     newest = {name for name, alarm in alarms.items() if "FunctionVersion" in list(texts(alarm))}
     expect(newest, "no alarm watches the newest version")
@@ -111,6 +113,21 @@ def check_rollouts(translated, watching):
         names = {name.removeprefix(f"{stack}.Outputs.") for name in named}
         expect_equal(names, newest if watched else [], f"alarms that stop {rollout}")
         expect(asked.get("Enabled", False) == watched, f"alarms of {rollout}: {asked.get('Enabled')}")
+
+
+def check_the_gates_hook(hook, translated):
+    """A new version asks the gate where there is one, and a fix does not; CodeDeploy may invoke it then."""
+    gate = {"Fn::GetAtt": ["RoutingGate", "Outputs.FunctionName"]}
+    role = translated["Resources"]["DeploymentRole"]["Properties"]["Policies"]
+    agents = {"Specialists": ["supervisor"], "SpecialistArns": ["arn"]}
+    for functions in ([], ["routing-gate"], ["escalation-desk", "routing-gate"], ["escalation-desk"]):
+        for rollout in ROLLOUTS:
+            given = {"FurtherFunctions": functions, "Rollout": rollout, **agents}
+            asks = "routing-gate" in functions and rollout != "Emergency"
+            found = resolved(hook, translated, **given)
+            expect((found == gate) == asks, f"{rollout} of {functions}: the hook is {found}")
+            invokes = "AskTheGate" in texts(resolved(role, translated, **given))
+            expect(invokes == asks, f"{rollout} of {functions}: CodeDeploy may invoke the gate: {invokes}")
 
 
 def check_models(template):

@@ -34,6 +34,13 @@ ACCEPTED = {
     ("CKV_AWS_117", "EscalationDeskFunction"): "as SupervisorRouterFunction",
     ("CKV_AWS_173", "EscalationDeskFunction"): "as SupervisorRouterFunction",
     ("CKV_AWS_158", "EscalationDeskLogGroup"): "as SupervisorRouterLogGroup: it has no answers",
+    ("CKV_AWS_115", "RoutingGateFunction"): "as SupervisorRouterFunction; deployments and nights are few",
+    ("CKV_AWS_116", "RoutingGateFunction"): (
+        "a deployment that was not told fails by itself, and the alarm on errors tells of a night"
+    ),
+    ("CKV_AWS_117", "RoutingGateFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_173", "RoutingGateFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_158", "RoutingGateLogGroup"): "as SupervisorRouterLogGroup: it has no texts of requests",
     ("CKV_AWS_27", "LostAnswers"): "SQS encrypts it with a key of its own",
     ("CKV_AWS_119", "BudgetTable"): (
         "it is encrypted with the account's key for DynamoDB; a customer's key costs money and"

@@ -29,6 +29,7 @@ NOT_SET = {
     "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_CLOUDWATCH": "the SDK finds AWS by itself",
+    "AWS_ENDPOINT_URL_CODEDEPLOY": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_DYNAMODB": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_LAMBDA": "the SDK finds AWS by itself",
     "AWS_ENDPOINT_URL_SNS": "the SDK finds AWS by itself",
@@ -67,6 +68,7 @@ WILDCARDS = {
     "bedrock:InvokeModelWithResponseStream": "as bedrock:InvokeModel",
     "cloudwatch:DescribeAlarms": "it is asked of several alarms at once",
     "cloudwatch:PutMetricData": "metrics are no resources; a condition names the namespace",
+    "codedeploy:PutLifecycleEventHookExecutionStatus": "deployments' groups, of one application",
     "lambda:GetProvisionedConcurrencyConfig": "versions' numbers are not known before",
 }
 # What the router may do beyond the calls that its code makes.
@@ -244,6 +246,24 @@ def check_the_desks_permissions(template):
     expect_equal(set(found) - set(NOT_CALLED), asked | others, "actions of the desk")
 
 
+def check_the_gates_permissions(template):
+    """The gate calls the agent that is named first, pays from its own budget, and tells deployments."""
+    first = {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "SpecialistArns"}]}]}
+    called = {"CallTheSupervisor": first, "CallItsEndpoints": {"Fn::Sub": ["${Arn}/*", {"Arn": first}]}}
+    called["CallItsModels"] = {"Fn::Split": [",", {"Ref": "FurtherAgentArns"}]}
+    keys = {"PayFromItsOwnBudget": ["SESSION#gate-*", "TENANT#routing-gate"], "ReadThePolicy": ["POLICY"]}
+    others = {"TellDeployments", "PublishMetrics", "WriteTheLog", "SendLambdasTraces"}
+    found = {statement["Sid"]: statement for _, statement in statements(template)}
+    expect_equal(found, set(called) | set(keys) | others, "statements of the gate")
+    for name, resource in called.items():
+        expect(found[name]["Resource"] == resource, f"the gate's {name} is on other agents")
+    for name, leading in keys.items():
+        (condition,) = found[name]["Condition"].values()
+        expect_equal(condition["dynamodb:LeadingKeys"], leading, f"items of the gate's {name}")
+    told = as_list(found["TellDeployments"]["Action"])
+    expect_equal(told, ["codedeploy:PutLifecycleEventHookExecutionStatus"], "what the gate tells deployments")
+
+
 # --- Tools
 
 # The files with the arguments of tools other than the first.
@@ -368,6 +388,7 @@ def main():
         check_permissions(name, one)
     check_the_routers_permissions(template)
     check_the_desks_permissions(nested["stacks/escalations.yaml"])
+    check_the_gates_permissions(nested["stacks/routing-gate.yaml"])
     check_tools(supervisor, gateway)
     agent_checks.check(template, nested)
     check_alias(template)

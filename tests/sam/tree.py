@@ -47,6 +47,9 @@ def resolved(node, template, **given):
             separator, parts = resolved(argument, template, **given)
             known = all(isinstance(one, str) for one in parts)
             return separator.join(parts) if known else {function: [separator, parts]}
+        if function == "Fn::Split":
+            separator, text = resolved(argument, template, **given)
+            return text.split(separator) if isinstance(text, str) else {function: [separator, text]}
         if function == "Fn::FindInMap":
             names = resolved(argument, template, **given)
             return template["Mappings"][names[0]][names[1]][names[2]]

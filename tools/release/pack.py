@@ -4,7 +4,7 @@ pack.py bootstrap BINARY ZIP
     Lambda's package: the binary as `bootstrap`.
 pack.py archive ARCHITECTURE FOLDER ZIP
     What it takes to deploy without Rust: the template with the functions' code beside it (FOLDER has it, as
-    bootstrap-ARCHITECTURE.zip and escalation-desk-ARCHITECTURE.zip), what is nested in it, the settings of sam, the events, the policy and the documentation.
+    bootstrap-ARCHITECTURE.zip, escalation-desk-ARCHITECTURE.zip and routing-gate-ARCHITECTURE.zip), what is nested in it, the settings of sam, the events, the policy and the documentation.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ WHOLE = ("stacks", "events", "docs", "functions/supervisor-router/routing.toml")
 WHOLE += ("samconfig.toml", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
 
 # The code of the functions, by the names of an archive's files without their ending.
-CODE = ("bootstrap", "escalation-desk")
+CODE = ("bootstrap", "escalation-desk", "routing-gate")
 
 # What is another in an archive's templates than in the repository's: what is named first stands there once.
 OF_ARCHITECTURE = {
@@ -44,6 +44,7 @@ OF_DESK = {
       Code: ../escalation-desk.zip
 """,
 }
+OF_GATE = {old: new.replace("escalation-desk", "routing-gate") for old, new in OF_DESK.items()}
 OF_ROUTER = {
     # `sam build` writes such a path as well, in its copy of the template.
     """\
@@ -57,6 +58,7 @@ OF_ROUTER = {
 CHANGES = {
     "template.yaml": OF_ROUTER | OF_ARCHITECTURE,
     "stacks/escalations.yaml": OF_DESK,
+    "stacks/routing-gate.yaml": OF_GATE,
 }
 
 

@@ -24,6 +24,8 @@ use shipped_policy::SHIPPED;
 
 /// The head of an answer that is one JSON object.
 const AS_JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+/// The same, for who has not posted.
+const ONLY_POST: [(&str, &str); 2] = [("content-type", "application/json"), ("allow", "POST")];
 /// The head of an answer that comes as events. Nothing on the way is to hold it up.
 const AS_EVENTS: [(&str, &str); 2] =
     [("content-type", "text/event-stream"), ("cache-control", "no-cache")];
@@ -153,9 +155,11 @@ fn turn_down(streaming: &Streaming, not_served: NotServed) {
     let (status, message) = match not_served {
         NotServed::Method => (405, "Only POST is served."),
         NotServed::Body => (400, "The body is not the base64 that it is said to be."),
+        NotServed::Event => (400, "The request cannot be read."),
     };
     let done = Done::refused(Reason::BadRequest, message);
-    streaming.begin(status, &AS_JSON).send(written(&done));
+    let head = if status == 405 { &ONLY_POST[..] } else { &AS_JSON };
+    streaming.begin(status, head).send(written(&done));
 }
 
 /// The answer as one JSON object.

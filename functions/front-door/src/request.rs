@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// An event of Lambda's.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum NotServed {
     Method,
     /// Its body is not what it says that it is.
     Body,
+    /// It cannot be read.
+    Event,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +51,19 @@ struct RequestContext {
     http: Http,
 }
 
+/// What only an event of a URL has.
+#[derive(Deserialize)]
+struct Marked {
+    #[serde(rename = "requestContext")]
+    _request_context: MarkedContext,
+}
+
+#[derive(Deserialize)]
+struct MarkedContext {
+    #[serde(rename = "http")]
+    _http: IgnoredAny,
+}
+
 #[derive(Deserialize)]
 struct Http {
     method: String,
@@ -56,12 +72,16 @@ struct Http {
 impl<'e> Event<'e> {
     /// Reads an event. What is none of a URL's is the request itself.
     pub(crate) fn read(payload: &'e [u8]) -> Self {
-        let Ok(event) = serde_json::from_slice::<UrlEvent<'e>>(payload) else {
+        if serde_json::from_slice::<Marked>(payload).is_err() {
             return Self::Direct(payload);
+        }
+        let Ok(event) = serde_json::from_slice::<UrlEvent<'e>>(payload) else {
+            return Self::Url { request: Err(NotServed::Event), streams: false };
         };
-        let streams = event.headers.iter().any(|(name, value)| {
-            name.eq_ignore_ascii_case("accept") && value.contains("text/event-stream")
-        });
+        let streams = event
+            .headers
+            .iter()
+            .any(|(name, value)| name.eq_ignore_ascii_case("accept") && accepts_events(value));
         let request = if event.request_context.http.method == "POST" {
             body(event)
         } else {
@@ -69,6 +89,17 @@ impl<'e> Event<'e> {
         };
         Self::Url { request, streams }
     }
+}
+
+/// Whether a header `Accept` takes server-sent events.
+fn accepts_events(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_events =
+            parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok());
+        is_events && weight.unwrap_or(1.0_f64) > 0.0
+    })
 }
 
 fn body(event: UrlEvent<'_>) -> Result<Cow<'_, [u8]>, NotServed> {
@@ -122,13 +153,22 @@ mod tests {
         for (headers, expected) in [
             (json!({ "accept": "text/event-stream" }), true),
             (json!({ "Accept": "application/json, text/event-stream;q=0.9" }), true),
+            (json!({ "accept": "Text/Event-Stream" }), true),
             (json!({ "accept": "*/*" }), false),
+            (json!({ "accept": "text/event-stream;q=0, application/json" }), false),
             (json!({ "content-type": "text/event-stream" }), false),
         ] {
             let payload = url("POST", headers, json!({ "body": "{}" }));
             let Event::Url { streams, .. } = Event::read(&payload) else { panic!() };
             assert_eq!(streams, expected);
         }
+    }
+
+    #[test]
+    fn an_event_of_a_url_that_cannot_be_read_is_turned_down_as_one() {
+        let payload = url("POST", json!(null), json!({ "body": "{}" }));
+        let expected = Event::Url { request: Err(NotServed::Event), streams: false };
+        assert_eq!(Event::read(&payload), expected);
     }
 
     #[test]

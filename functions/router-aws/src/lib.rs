@@ -4,8 +4,9 @@
 //! [`DynamoCircuits`] the circuits, [`DynamoScratchpad`] what specialists write for each other,
 //! [`DynamoEscalations`] what people are asked, [`DynamoIncidents`] the incidents and [`policy`] the
 //! routing policy, all in one [`Table`];
-//! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor,
-//! [`AwsPredecessor`] what was there before it, [`CloudWatchMetrics`] publishes, [`OtlpTraces`] exports,
+//! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor, [`AwsPredecessor`] what
+//! was there before it, [`CloudWatchMetrics`] publishes, [`DeploymentHooks`] tells deployments whether
+//! they may go on, [`OtlpTraces`] exports,
 //! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
 //! in every AWS SDK.
 
@@ -15,6 +16,7 @@ mod bedrock;
 pub mod circuits;
 mod clock;
 mod converse;
+pub mod deployments;
 pub mod escalations;
 mod failure;
 mod frames;
@@ -47,6 +49,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
 pub use circuits::DynamoCircuits;
 pub use clock::{InvocationClock, SystemClock};
+pub use deployments::DeploymentHooks;
 pub use escalations::DynamoEscalations;
 pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;

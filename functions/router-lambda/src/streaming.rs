@@ -103,7 +103,6 @@ impl Streaming {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
 
     use super::*;
 

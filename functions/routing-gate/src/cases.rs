@@ -11,6 +11,9 @@ use router_core::json::kind as json_kind;
 use router_core::policy::Policy;
 use serde_json::{Map, Value};
 
+/// The cases of the example's roster.
+pub const EXAMPLE: &str = include_str!("../cases/example.jsonl");
+
 /// A file has at most so many lines.
 pub const MOST_LINES: usize = 10_000;
 

@@ -9,6 +9,7 @@
 //! - [`metrics`] CloudWatch,
 //! - [`topic`] SNS,
 //! - [`foreign_function`] a Lambda function that is not of this project,
+//! - [`deployments`] CodeDeploy, for who asks for it,
 //! - [`traces`] X-Ray, or a collector, for who asks for it,
 //! - [`lambda`] Lambda itself, through the Runtime API.
 //!
@@ -29,6 +30,7 @@
 
 pub mod agents;
 pub mod clock;
+pub mod deployments;
 pub mod events;
 pub mod foreign_function;
 mod function;

@@ -8,6 +8,7 @@ mod cost;
 mod day;
 mod erase;
 mod escalations;
+mod evaluate;
 mod incidents;
 mod labels;
 mod place;
@@ -52,6 +53,7 @@ enum Command {
     Scratchpad(scratchpad::Arguments),
     Escalations(escalations::Arguments),
     Labels(labels::Arguments),
+    Evaluate(evaluate::Arguments),
     Cost(cost::Arguments),
     CompareCost(compare_cost::Arguments),
     Close(close::Arguments),
@@ -75,6 +77,7 @@ Examples (cargo run -p routerctl -- …):
   routerctl scratchpad 5f1c0a52-orders              what its specialists have written down
   routerctl escalations --open                      what people are asked
   routerctl labels --corrections corrections.jsonl  cases for a routing gate
+  routerctl evaluate routing.toml --html misses.html  how well the supervisor routes
   routerctl close 5f1c0a52-orders                   its tenant gets back what it did not use
   routerctl erase --user u-17 --dry-run             what would be erased
   routerctl policy diff routing.toml --table shop-budget --region eu-west-1
@@ -83,18 +86,21 @@ Exit codes:
   0  done, or shown, even if there is nothing to show
   1  refused, or not found: no such session, specialist or ticket, a ticket that another person
      has, a limit that is not above the one in force, an open hold; the policy has mistakes, it
-     differs, or another author changed it
-  2  wrong usage, a file that cannot be read, a table that gives no answer";
+     differs, or another author changed it; the supervisor does not route well enough
+  2  wrong usage, a file that cannot be read, a table that gives no answer; a supervisor that decides
+     on too few requests for a verdict";
 
 /// What a command has to say.
 struct Said {
     text: String,
     is_well: bool,
+    /// Whether it could be found out at all what was asked.
+    is_known: bool,
 }
 
 impl Said {
     fn well(text: String) -> Self {
-        Self { text, is_well: true }
+        Self { text, is_well: true, is_known: true }
     }
 }
 
@@ -126,6 +132,12 @@ enum Failure {
     NoPrevious,
     #[error("the policy has mistakes:\n{0}")]
     Mistakes(String),
+    #[error("cannot write {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot write the output")]
     Output(#[source] io::Error),
 }
@@ -139,8 +151,7 @@ impl From<Cause> for Failure {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => code,
         Err(failure) => {
             let is_refused = matches!(failure, Failure::Refused(_));
             eprintln!("error: {failure}");
@@ -154,7 +165,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
+async fn run(Arguments { command, json }: Arguments) -> Result<ExitCode, Failure> {
     let said = match command {
         Command::Budget(arguments) => budget::run(&arguments, json).await?,
         Command::Circuits(arguments) => circuits::run(&arguments, json).await?,
@@ -162,6 +173,7 @@ async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
         Command::Scratchpad(arguments) => scratchpad::run(&arguments, json).await?,
         Command::Escalations(arguments) => escalations::run(&arguments, json).await?,
         Command::Labels(arguments) => labels::run(&arguments, json).await?,
+        Command::Evaluate(arguments) => evaluate::run(&arguments, json).await?,
         Command::Cost(arguments) => cost::run(&arguments, json).await?,
         Command::CompareCost(arguments) => compare_cost::run(&arguments, json)?,
         Command::Close(arguments) => close::run(&arguments, json).await?,
@@ -173,7 +185,11 @@ async fn run(Arguments { command, json }: Arguments) -> Result<bool, Failure> {
     match io::stdout().write_all(said.text.as_bytes()) {
         // The reader has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
-        _ => Ok(said.is_well),
+        _ => Ok(match said {
+            Said { is_known: false, .. } => ExitCode::from(2),
+            Said { is_well: false, .. } => ExitCode::from(1),
+            Said { .. } => ExitCode::SUCCESS,
+        }),
     }
 }
 

@@ -108,9 +108,20 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn policy(&self) -> Result<Policy, Failure> {
+        self.policy_with(Ok).await
+    }
+
+    /// The policy, with a change of its text.
+    pub(crate) async fn policy_with(
+        &self,
+        change: impl FnOnce(String) -> Result<String, Failure>,
+    ) -> Result<Policy, Failure> {
         match &self.file {
-            Some(path) => parse(&read_file(path)?, &schemas_beside(path)),
-            None => parse(&self.place.policy_text(&self.place.open().await?).await?, &inline),
+            Some(path) => parse(&change(read_file(path)?)?, &schemas_beside(path)),
+            None => {
+                let text = self.place.policy_text(&self.place.open().await?).await?;
+                parse(&change(text)?, &inline)
+            }
         }
     }
 }

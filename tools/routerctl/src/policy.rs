@@ -109,7 +109,7 @@ async fn diff(file: &Path, place: &Place, json: bool) -> Result<Said, Failure> {
         Some(_) => String::new(),
     };
     text.extend(changes.iter().map(|change| format!("{change}\n")));
-    Ok(Said { text, is_well: changes.is_empty() })
+    Ok(Said { is_well: changes.is_empty(), ..Said::well(text) })
 }
 
 async fn push(

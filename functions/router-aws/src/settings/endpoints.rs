@@ -11,12 +11,13 @@ use super::{Lookup, mistake, set};
 /// The endpoint of all services, and those of the services that the function calls, itself or for
 /// its credentials:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE",
     "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
     "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     "AWS_ENDPOINT_URL_CLOUDWATCH",
+    "AWS_ENDPOINT_URL_CODEDEPLOY",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_LAMBDA",
     "AWS_ENDPOINT_URL_SNS",

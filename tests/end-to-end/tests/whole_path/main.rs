@@ -22,6 +22,7 @@ mod deadlines;
 mod event_files;
 mod failures;
 mod faults;
+mod gate;
 mod gateway;
 mod graduated;
 mod harnesses;

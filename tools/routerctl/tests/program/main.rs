@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 mod compare_cost;
+mod evaluate;
 mod labels;
 mod operator;
 mod people;
