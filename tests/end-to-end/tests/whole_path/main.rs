@@ -22,6 +22,7 @@ mod deadlines;
 mod event_files;
 mod failures;
 mod faults;
+mod front_door;
 mod gate;
 mod gateway;
 mod graduated;
