@@ -7,6 +7,7 @@
 mod calls;
 mod counts;
 mod document;
+mod front_door;
 mod process;
 mod series;
 mod side_by_side;
@@ -20,6 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use stand_ins::lambda::{FunctionBuildError, StartError, build_function, build_release};
+use stand_ins::supervisors::FRONT_DOOR;
 use stand_ins::table::TableError;
 use stand_ins::{FUNCTION, SandboxError};
 
@@ -45,6 +47,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "short")]
     floor: bool,
 
+    /// Measure what the front door adds to its supervisor's own time
+    #[arg(long, conflicts_with_all = ["short", "floor"])]
+    front_door: bool,
+
     /// Write one JSON document in place of tables
     #[arg(long)]
     json: bool,
@@ -68,6 +74,7 @@ Examples:
   cargo run --release -p sandbox -- bench                 all tables, in about two minutes
   cargo run --release -p sandbox -- bench --json          the same for programs
   cargo run --release -p sandbox -- bench --floor         beside the floors and Python
+  cargo run --release -p sandbox -- bench --front-door    the front door beside its supervisor
   cargo run -p sandbox -- bench --short                   counts of calls only
 
 docs/performance.md has the numbers, and what they mean. --floor makes a virtual environment of
@@ -103,16 +110,19 @@ pub(crate) enum BenchError {
 
 /// Measures what is asked for, and returns how many counts are wrong.
 pub(crate) async fn run(arguments: Arguments, paint: Paint) -> Result<usize, BenchError> {
+    let name = if arguments.front_door { FRONT_DOOR } else { FUNCTION };
     let executable = match &arguments.function {
         Some(file) => file.clone(),
         None if arguments.short => build_function(FUNCTION).await?,
-        None => build_release(FUNCTION, FUNCTION).await?,
+        None => build_release(name, name).await?,
     };
     let env: BTreeMap<String, String> = arguments.env.into_iter().collect();
-    let router = Subject { name: FUNCTION, executable, env };
+    let router = Subject { name, executable, env };
     let mut document = Document::of(&router)?;
     if arguments.short {
         document.counts = counts::check(&router).await?;
+    } else if arguments.front_door {
+        document.front_door = front_door::measure(&router).await?;
     } else if arguments.floor {
         document.side_by_side = side_by_side::measure(router, arguments.rounds.into()).await?;
     } else {

@@ -99,7 +99,7 @@ const USUAL_TIMEOUT: &str = "30";
 
 const USAGE: &str = "\
 sandbox [OPTIONS] [EVENT.json]...
-       sandbox bench [--short | --floor [--rounds N]] [--json] [--env NAME=VALUE]... [--function FILE]
+       sandbox bench [--short | --floor [--rounds N] | --front-door] [--json] [--env NAME=VALUE]... [--function FILE]
        sandbox serve [--supervisor KIND] [--port PORT] [--agents FILE] [--policy FILE]";
 
 const AFTER_HELP: &str = "\

@@ -179,6 +179,11 @@ impl Agents {
         self.stage.action_group.set(function);
     }
 
+    /// The time since they were started, by which calls are told when they arrived.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.stage.log.elapsed()
+    }
+
     /// All calls so far, in the order they arrived.
     pub fn calls(&self) -> Vec<Call> {
         self.stage.log.calls()

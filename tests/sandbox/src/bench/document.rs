@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::BenchError;
 use super::counts::Count;
+use super::front_door::Door;
 use super::series::{Row, Start};
 use super::side_by_side::Beside;
 use super::subject::Subject;
@@ -24,6 +25,8 @@ pub(super) struct Document {
     pub(super) series: Vec<Row>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) side_by_side: Vec<Beside>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) front_door: Vec<Door>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) counts: Vec<Count>,
 }
@@ -45,6 +48,7 @@ impl Document {
             start: None,
             series: Vec::new(),
             side_by_side: Vec::new(),
+            front_door: Vec::new(),
             counts: Vec::new(),
         })
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::document::Document;
+use super::front_door::Door;
 use super::series::Row;
 use super::side_by_side::Beside;
-use super::spread::Spread;
+use super::spread::{Latency, Spread};
 use crate::paint::{Paint, grouped};
 
 pub(super) fn write(mut out: impl Write, paint: Paint, document: &Document) -> io::Result<()> {
@@ -31,6 +32,9 @@ pub(super) fn write(mut out: impl Write, paint: Paint, document: &Document) -> i
     if !document.side_by_side.is_empty() {
         write_side_by_side(&mut out, paint, &document.side_by_side)?;
     }
+    if !document.front_door.is_empty() {
+        write_doors(&mut out, paint, &document.front_door)?;
+    }
     for count in &document.counts {
         let mark = if count.is_right() { paint.good("ok") } else { paint.bad("!!") };
         writeln!(out, "{mark}  {}: {}", count.what, count.found)?;
@@ -39,6 +43,25 @@ pub(super) fn write(mut out: impl Write, paint: Paint, document: &Document) -> i
         }
     }
     out.flush()
+}
+
+fn write_doors(out: &mut impl Write, paint: Paint, doors: &[Door]) -> io::Result<()> {
+    for door in doors {
+        let Door { supervisor, requests, rounds, .. } = door;
+        let heading =
+            format!("\nA {supervisor} as supervisor, {requests} requests of {rounds} rounds (ms)");
+        writeln!(out, "{}", paint.heading(&heading))?;
+        for (what, Latency { p50, p90, p99 }) in [
+            ("overhead of a round", door.overhead_us),
+            ("asked to first text at the client", door.first_text_us),
+        ] {
+            let [p50, p90, p99] = [p50, p90, p99].map(|micros| micros / 1_000.0);
+            writeln!(out, "  {what:<34} p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}")?;
+        }
+        writeln!(out, "  {:<34} {}", "process to first poll", millis(door.start_us))?;
+        writeln!(out, "  {:<34} {:.1} MiB", "peak memory", door.peak_kib as f64 / 1_024.0)?;
+    }
+    Ok(())
 }
 
 const ROW_HEADS: &str = "\

@@ -80,6 +80,11 @@ impl CallLog {
         Self { started: Instant::now(), inner, count }
     }
 
+    /// The time since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Records `call` as running from now on, until the answer is finished or dropped.
     pub(super) fn open(self: &Arc<Self>, call: Call) -> OpenCall {
         let call = Call { began: self.started.elapsed(), ..call };
