@@ -42,6 +42,7 @@ NAMES = {
     "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::Permission": None,
+    "AWS::Lambda::Url": None,
     "AWS::Lambda::Version": None,
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::SNS::Subscription": None,
