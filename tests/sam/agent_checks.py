@@ -81,9 +81,12 @@ def check_example(roster, supervisor, specialist):
 
 
 def check_arns(template):
-    for parameter in ("SpecialistArns", "FurtherAgentArns"):
+    # What was there before the supervisor may be a function; no specialist is.
+    old = ACCOUNT.format("lambda", "function:old-bot")
+    for parameter, is_further in {"SpecialistArns": False, "FurtherAgentArns": True}.items():
         pattern = template["Parameters"][parameter]["AllowedPattern"]
-        for arn, taken in {**ARNS, NO_REGION: parameter == "FurtherAgentArns"}.items():
+        functions = {old: is_further, f"{old}:live": is_further, f"{old}:*": False, f"{old}-*": False}
+        for arn, taken in {**ARNS, **functions, NO_REGION: is_further}.items():
             expect(bool(re.search(pattern, arn)) == taken, f"{parameter} and {arn}: should it be taken?")
 
 

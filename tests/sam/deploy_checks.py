@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import combinations
 
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
@@ -42,6 +43,7 @@ NAMES = {
     "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::Permission": None,
+    "AWS::Lambda::Url": None,
     "AWS::Lambda::Version": None,
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::SNS::Subscription": None,
@@ -62,6 +64,7 @@ UNCHANGEABLE = {"AWS::BedrockAgentCore::Gateway": {"AuthorizerType", "Name", "Pr
 
 def check(template, translated, nested):
     check_rollouts(translated, nested["stacks/alarms.yaml"])
+    check_further_functions(template)
     check_models(nested["stacks/example-agents.yaml"])
     check_names({"as translated": translated, **nested})
     check_replacements({"as translated": translated, **nested})
@@ -113,6 +116,20 @@ def check_rollouts(translated, watching):
         names = {name.removeprefix(f"{stack}.Outputs.") for name in named}
         expect_equal(names, newest if watched else [], f"alarms that stop {rollout}")
         expect(asked.get("Enabled", False) == watched, f"alarms of {rollout}: {asked.get('Enabled')}")
+
+
+def check_further_functions(template):
+    """Each function that the parameter may name has a condition, which holds when it is named, among others too."""
+    pattern = template["Parameters"]["FurtherFunctions"]["AllowedPattern"]
+    named = sorted(re.search(r"\(([a-z|-]+)\)", pattern)[1].split("|"))
+    agents = {"Specialists": ["supervisor"], "SpecialistArns": ["arn"]}
+    for count in range(len(named) + 1):
+        for functions in combinations(named, count):
+            given = {"FurtherFunctions": list(functions), **agents}
+            for name in named:
+                condition = f"Has{name.title().replace('-', '')}"
+                found = holds(condition, template, **given)
+                expect(found == (name in functions), f"{condition} of {functions} is {found}")
 
 
 def check_the_gates_hook(hook, translated):

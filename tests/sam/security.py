@@ -34,6 +34,11 @@ ACCEPTED = {
     ("CKV_AWS_117", "EscalationDeskFunction"): "as SupervisorRouterFunction",
     ("CKV_AWS_173", "EscalationDeskFunction"): "as SupervisorRouterFunction",
     ("CKV_AWS_158", "EscalationDeskLogGroup"): "as SupervisorRouterLogGroup: it has no answers",
+    ("CKV_AWS_115", "FrontDoorFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_116", "FrontDoorFunction"): "applications wait for the answer; asked again, it would cost again",
+    ("CKV_AWS_117", "FrontDoorFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_173", "FrontDoorFunction"): "as SupervisorRouterFunction",
+    ("CKV_AWS_158", "FrontDoorLogGroup"): "as SupervisorRouterLogGroup",
     ("CKV_AWS_115", "RoutingGateFunction"): "as SupervisorRouterFunction; deployments and nights are few",
     ("CKV_AWS_116", "RoutingGateFunction"): (
         "a deployment that was not told fails by itself, and the alarm on errors tells of a night"

@@ -232,6 +232,43 @@ def check_the_routers_permissions(template):
     expect_equal(granted | set(NOT_CALLED), called | set(NOT_CALLED), f"actions of {role}")
 
 
+def check_the_door(template, translated):
+    """The front door does what the router does, remembers sessions, and asks what was there before."""
+    found = {}
+    for _, statement in statements(template):
+        for action in alternatives(statement["Action"]):
+            found.setdefault(action, []).append(statement)
+    routers = {
+        action
+        for of, statement in statements(translated)
+        if of == "SupervisorRouterRole"
+        for action in alternatives(statement["Action"])
+    }
+    expect_equal(found, routers | {"dynamodb:Query", "lambda:InvokeFunction"}, "actions of the front door")
+    for action in ("dynamodb:DeleteItem", "dynamodb:Query"):
+        keys = [one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"] for one in found[action]]
+        expect_equal(keys, ["SESSION#*"], f"items that the front door may {action}")
+    named = [one["Resource"] for one in found["lambda:InvokeFunction"]]
+    expect(named == [{"Ref": "FurtherAgentArns"}], f"functions that the front door may invoke: {named}")
+
+    # The gateway is the router's alone.
+    (function,) = resources(template, "AWS::Lambda::Function").values()
+    router = translated["Resources"]["SupervisorRouterFunction"]["Properties"]
+    variables = set(router["Environment"]["Variables"]) - {"GATEWAY_INJECTS_SESSION"}
+    expect_equal(function["Environment"]["Variables"], variables, "variables of the front door")
+
+    # https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    (url,) = resources(template, "AWS::Lambda::Url").values()
+    expect(url["AuthType"] == "AWS_IAM", "the front door's URL is open to everybody")
+    expect(url["InvokeMode"] == "RESPONSE_STREAM", "the front door's URL does not stream")
+    given = {one["Action"]: one for one in resources(template, "AWS::Lambda::Permission").values()}
+    expect_equal(given, ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"], "what a URL's caller needs")
+    for action, permission in given.items():
+        asked = {"FunctionUrlAuthType": "AWS_IAM"} if action.endswith("Url") else {"InvokedViaFunctionUrl": True}
+        expect(asked.items() <= permission.items(), f"{action} is not given to callers of the URL alone")
+        expect(permission["Principal"] == {"Ref": "AWS::AccountId"}, f"{action} is given to others")
+
+
 def check_the_desks_permissions(template):
     """The desk touches sessions and escalations, and no other item."""
     found = {}
@@ -388,6 +425,7 @@ def main():
         check_permissions(name, one)
     check_the_routers_permissions(template)
     check_the_desks_permissions(nested["stacks/escalations.yaml"])
+    check_the_door(nested["stacks/front-door.yaml"], translated)
     check_the_gates_permissions(nested["stacks/routing-gate.yaml"])
     check_tools(supervisor, gateway)
     agent_checks.check(template, nested)

@@ -3,8 +3,9 @@
 pack.py bootstrap BINARY ZIP
     Lambda's package: the binary as `bootstrap`.
 pack.py archive ARCHITECTURE FOLDER ZIP
-    What it takes to deploy without Rust: the template with the functions' code beside it (FOLDER has it, as
-    bootstrap-ARCHITECTURE.zip, escalation-desk-ARCHITECTURE.zip and routing-gate-ARCHITECTURE.zip), what is nested in it, the settings of sam, the events, the policy and the documentation.
+    What it takes to deploy without Rust: the template with the functions' code beside it (FOLDER has it, each
+    of CODE as NAME-ARCHITECTURE.zip), what is nested in it, the settings of sam, the events, the policy and
+    the documentation.
 """
 
 import subprocess
@@ -22,7 +23,7 @@ WHOLE = ("stacks", "events", "docs", "functions/supervisor-router/routing.toml")
 WHOLE += ("samconfig.toml", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE")
 
 # The code of the functions, by the names of an archive's files without their ending.
-CODE = ("bootstrap", "escalation-desk", "routing-gate")
+CODE = ("bootstrap", "escalation-desk", "front-door", "routing-gate")
 
 # What is another in an archive's templates than in the repository's: what is named first stands there once.
 OF_ARCHITECTURE = {
@@ -35,16 +36,21 @@ OF_ARCHITECTURE = {
     AllowedValues: [{architecture}]
 """,
 }
-OF_DESK = {
-    """\
+
+
+def nested(name):
+    """The same of a nested stack, whose function's code has this name."""
+    workspace = """\
       # The workspace, as in template.yaml.
       Code: ..
-""": """\
+"""
+    built = f"""\
       # Built already, as in template.yaml.
-      Code: ../escalation-desk.zip
-""",
-}
-OF_GATE = {old: new.replace("escalation-desk", "routing-gate") for old, new in OF_DESK.items()}
+      Code: ../{name}.zip
+"""
+    return {workspace: built}
+
+
 OF_ROUTER = {
     # `sam build` writes such a path as well, in its copy of the template.
     """\
@@ -57,8 +63,9 @@ OF_ROUTER = {
 }
 CHANGES = {
     "template.yaml": OF_ROUTER | OF_ARCHITECTURE,
-    "stacks/escalations.yaml": OF_DESK,
-    "stacks/routing-gate.yaml": OF_GATE,
+    "stacks/escalations.yaml": nested("escalation-desk"),
+    "stacks/front-door.yaml": nested("front-door"),
+    "stacks/routing-gate.yaml": nested("routing-gate"),
 }
 
 

@@ -116,6 +116,14 @@ impl Template {
         Ok(template)
     }
 
+    /// The same with these values of parameters, of which a stack that is given more than is known here
+    /// needs some only.
+    #[must_use]
+    pub fn given<const N: usize>(mut self, parameters: [(&str, &str); N]) -> Self {
+        self.parameters.extend(parameters.map(|(name, value)| (name.to_owned(), value.into())));
+        self
+    }
+
     /// The resources of a type, by logical id.
     pub fn of_type<'t>(&'t self, kind: &'t str) -> impl Iterator<Item = (&'t str, &'t Resource)> {
         let is_meant = move |(_, resource): &(&String, &Resource)| resource.kind == kind;

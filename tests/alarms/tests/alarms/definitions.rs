@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use alarms::alarm::Source;
+use alarms::alarm::{MetricAlarm, Source};
 use alarms::insights::MINUTES_BACK;
 use alarms::judge::{MissingData, State};
 use alarms::metric::Statistic;
 use alarms::template::Template;
 
-use crate::support::{alarms, root, template};
+use crate::support::{alarms, alarms_of_front_door, root, template};
+
+/// Those on metrics, the front door's too.
+fn all_metric() -> Vec<MetricAlarm> {
+    [alarms().metric, alarms_of_front_door().metric].concat()
+}
 
 #[test]
 fn every_alarm_notifies_the_topic_and_says_what_to_do() {
-    let alarms = alarms();
-    let metric =
-        alarms.metric.iter().map(|alarm| (&alarm.name, &alarm.description, &alarm.actions));
+    let (alarms, metric) = (alarms(), all_metric());
+    let metric = metric.iter().map(|alarm| (&alarm.name, &alarm.description, &alarm.actions));
     let composite =
         alarms.composite.iter().map(|alarm| (&alarm.name, &alarm.description, &alarm.actions));
     for (name, description, actions) in metric.chain(composite) {
@@ -28,14 +32,14 @@ fn every_alarm_notifies_the_topic_and_says_what_to_do() {
 
 #[test]
 fn no_request_is_no_sickness() {
-    for alarm in alarms().metric {
+    for alarm in all_metric() {
         assert_eq!(alarm.rule.missing, MissingData::NotBreaching, "{}", alarm.name);
     }
 }
 
 #[test]
 fn percentiles_are_judged_from_enough_samples_only() {
-    for alarm in alarms().metric {
+    for alarm in all_metric() {
         let statistics = alarm.watched.inputs().map(|input| input.statistic);
         let needed = statistics.filter_map(Statistic::significant_samples).max();
         assert_eq!(alarm.least_samples, needed, "{}", alarm.name);
@@ -48,7 +52,7 @@ fn percentiles_are_judged_from_enough_samples_only() {
 /// one day at most.
 #[test]
 fn alarms_stay_within_cloudwatchs_limits() {
-    for alarm in alarms().metric {
+    for alarm in all_metric() {
         assert!(alarm.watched.inputs().count() <= 10, "{}", alarm.name);
         let minutes = alarm.watched.period_minutes * alarm.rule.evaluation_periods;
         assert!(minutes <= 24 * 60, "{}", alarm.name);
@@ -71,7 +75,7 @@ fn errors_slow_calls_and_cost_are_watched_specialist_by_specialist() {
 
 #[test]
 fn no_alarm_names_a_specialist() {
-    for alarm in alarms().metric {
+    for alarm in all_metric() {
         for input in alarm.watched.inputs() {
             assert!(!input.metric.dimensions.contains_key("Specialist"), "{}", alarm.name);
         }
@@ -81,8 +85,8 @@ fn no_alarm_names_a_specialist() {
 /// Without a name of its own, an alarm of a nested stack could not be shown by its ARN.
 #[test]
 fn every_alarm_is_named_after_its_stack() {
-    let alarms = alarms();
-    let metric = alarms.metric.iter().map(|alarm| (&alarm.name, &alarm.full_name));
+    let (alarms, metric) = (alarms(), all_metric());
+    let metric = metric.iter().map(|alarm| (&alarm.name, &alarm.full_name));
     let composite = alarms.composite.iter().map(|alarm| (&alarm.name, &alarm.full_name));
     for (name, full_name) in metric.chain(composite) {
         assert_eq!(full_name.as_deref(), Some(&*format!("router-{name}")));
@@ -145,7 +149,7 @@ fn the_documentation_tells_of_every_alarm_and_of_no_other() {
         .map(str::to_owned)
         .collect();
     let mut defined: BTreeSet<String> = alarms().names().into_iter().map(str::to_owned).collect();
-    for stack in ["escalations", "routing-gate"] {
+    for stack in ["escalations", "front-door", "routing-gate"] {
         let further = Template::read(&root().join(format!("stacks/{stack}.yaml"))).unwrap();
         defined.extend(further.of_type("AWS::CloudWatch::Alarm").map(|(name, _)| name.to_owned()));
     }

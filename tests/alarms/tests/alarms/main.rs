@@ -11,6 +11,7 @@
 )]
 
 mod definitions;
+mod front_door;
 mod healthy;
 mod rosters;
 mod sick;

@@ -110,6 +110,11 @@ fn sicknesses(recordings: &Recordings) -> Vec<Sickness> {
             &["Cost"],
         ),
         sickness(
+            "sessions are charged almost all that they may cost",
+            busy.with_every(40, &[answered("orders")[0].with("SessionCost", 0.45)]),
+            &["SessionCost"],
+        ),
+        sickness(
             "the policy in the table is none",
             every(50, std::slice::from_ref(&recordings.rejected)),
             &["PolicyRejected"],

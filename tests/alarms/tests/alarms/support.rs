@@ -32,6 +32,14 @@ pub(crate) fn alarms() -> Alarms {
     Alarms::of(&nested("Alarms")).unwrap()
 }
 
+/// The alarms that the front door's stack brings.
+pub(crate) fn alarms_of_front_door() -> Alarms {
+    let template = Template::read(&root().join("stacks/front-door.yaml")).unwrap();
+    let namespace = ("MetricsNamespace", "BedrockSupervisor");
+    let given = [("Prefix", "router"), ("AlarmTopicArn", "AlarmTopic"), namespace];
+    Alarms::of(&template.given(given)).unwrap()
+}
+
 pub(crate) fn widgets() -> Vec<Widget> {
     Widget::all(&nested("Dashboard")).unwrap()
 }

@@ -23,6 +23,7 @@ mod event_files;
 mod failures;
 mod faults;
 mod front_door;
+mod front_door_events;
 mod gate;
 mod gateway;
 mod graduated;

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use stand_ins::Options;
+use serde_json::json;
+use stand_ins::lambda::Outcome;
+use stand_ins::supervisors::{FRONT_DOOR, Kind, routing, with_front_door};
 use stand_ins::table::{AttributeValue, key};
 use stand_ins::table_faults::Fault;
+use stand_ins::{Options, Sandbox};
 use tokio::sync::OnceCell;
 
 use super::Request;
@@ -47,6 +50,8 @@ pub(crate) struct Recordings {
     pub(crate) unserved: Vec<Request>,
     /// After which a policy in the table was refused.
     pub(crate) rejected: Request,
+    /// Answered by the front door.
+    pub(crate) front_door: Vec<Request>,
     /// What the newest version of the function answers, while an older one answers all others.
     pub(crate) newest: Newest,
 }
@@ -69,9 +74,9 @@ impl Recordings {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Request> {
         let Self { answered, mistaken, unknown, broken, dear, .. } = self;
         let Self { long_session, past_the_limit, looping, down, .. } = self;
-        let Self { expired, uncounted, unserved, newest, .. } = self;
+        let Self { expired, uncounted, unserved, front_door, newest, .. } = self;
         let lists = [mistaken, unknown, long_session, past_the_limit, looping, down];
-        let more = [expired, uncounted, unserved];
+        let more = [expired, uncounted, unserved, front_door];
         let newest_too = [&newest.answered, &newest.broken, &newest.dear];
         answered
             .values()
@@ -191,8 +196,27 @@ async fn record() -> Recordings {
         uncounted,
         unserved,
         rejected: rejected().await,
+        front_door: front_door().await,
         newest,
     }
+}
+
+/// A request for each specialist. What a round took is replaced, as other times are.
+async fn front_door() -> Vec<Request> {
+    let kind = Kind::Harness;
+    let options = with_front_door(kind, &routing(kind), options()).unwrap();
+    let sandbox = Sandbox::start(options).await.expect("the sandbox starts");
+    for asked in ["A refund, please.", "Where is my order?", "My password is lost.", "Hello."] {
+        let attributes = json!({ "identity_verified": "true" });
+        let event = json!({ "input": asked, "attributes": attributes }).to_string();
+        let invocation = sandbox.invoke_function(FRONT_DOOR, None, event, None).await;
+        assert!(matches!(invocation.outcome, Outcome::Response(_)), "{:?}", invocation.outcome);
+    }
+    assert_eq!(sandbox.metrics().refusals(), [""; 0]);
+    let batches = sandbox.metrics().batches();
+    sandbox.stop().await;
+    let request = |batch| Request::of_function("FrontDoorFunction", batch);
+    batches.iter().map(|batch| request(batch).with("DecisionLatency", 1_200.0)).collect()
 }
 
 /// The table has a policy that is none.

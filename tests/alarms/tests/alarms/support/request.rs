@@ -36,13 +36,18 @@ pub(crate) struct Told {
 impl Request {
     /// A request that published this, and that Lambda had no trouble with.
     pub(crate) fn of(batch: &Batch) -> Self {
+        Self::of_function(FUNCTION, batch)
+    }
+
+    /// The same of a function with this logical id.
+    pub(crate) fn of_function(function: &str, batch: &Batch) -> Self {
         let own = [("Invocations", "Count", 1.0), ("Errors", "Count", 0.0)];
         let more = [("Throttles", "Count", 0.0), ("Duration", "Milliseconds", 0.0)];
         let lambda = own.into_iter().chain(more).map(|(name, unit, value)| Told {
             metric: MetricId {
                 namespace: "AWS/Lambda".to_owned(),
                 name: name.to_owned(),
-                dimensions: [("FunctionName".to_owned(), FUNCTION.to_owned())].into(),
+                dimensions: [("FunctionName".to_owned(), function.to_owned())].into(),
             },
             unit: unit.to_owned(),
             values: vec![value],
