@@ -233,8 +233,9 @@ async fn what_cannot_be_replayed_has_not_passed() {
 /// It has an action group of its own, whose router would call specialists and charge them.
 #[tokio::test]
 async fn a_bedrock_agent_is_not_asked() {
-    let agent = supervisor("", 0).replace("model:amazon.nova-lite-v1:0", "SUPER00001/LIVE000001");
-    let gate = Gate::with("classic", 1, &agent, &[]).await;
+    let agent = "[supervisor]\nagent = \"SUPER00001/LIVE000001\"\n\
+                 [[supervisor.replies]]\nanswer = \"I do not know.\"\n";
+    let gate = Gate::with("classic", 1, agent, &[]).await;
     let (report, status) = gate.before_traffic().await;
     assert_eq!((report, status.as_str()), (Value::Null, "Failed"));
     assert!(gate.sandbox.agents().calls().is_empty());
