@@ -1,6 +1,7 @@
 //! The front door's real function, with a supervisor of each kind, invoked directly and by its URL.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use stand_ins::foreign_function::{Behaviour, FUNCTION_ARN, ForeignFunction};
@@ -290,4 +291,47 @@ async fn a_function_that_is_out_of_time_says_so_and_leaves_nothing_held() {
     let invocation = sandbox.invoke_function(FRONT_DOOR, Some(limit), payload, None).await;
     assert!(matches!(invocation.outcome, Outcome::Response(_)), "{:?}", invocation.outcome);
     account(&sandbox, "s").await.unwrap();
+}
+
+/// Kills the function while it serves a request, when so many calls have reached the agents.
+async fn killed(sandbox: &Sandbox, calls: usize) {
+    let payload = request("I want a refund.").to_string();
+    let serving = sandbox.invoke_function(FRONT_DOOR, None, payload, None);
+    let killing = async {
+        sandbox.agents().wait_for_calls(calls).await;
+        for process in sandbox.processes() {
+            let kill = format!("kill -9 {}", process.id);
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        }
+    };
+    let (invocation, ()) = tokio::join!(serving, killing);
+    assert!(matches!(invocation.outcome, Outcome::FunctionError(_)), "{:?}", invocation.outcome);
+}
+
+#[tokio::test]
+async fn a_function_killed_in_any_round_leaves_its_holds_and_the_session_goes_on() {
+    for kind in [Kind::Harness, Kind::Model] {
+        for (round, of_results, calls, spent) in [(1, false, 1, 0), (2, true, 3, ROUND.0 + 600)] {
+            let hangs = format!(
+                "[[supervisor.replies]]\nresults = {of_results}\nfault = \"hang\"\ntimes = 1\n"
+            );
+            let sandbox = door_with(kind, &(hangs + &routing(kind)), options()).await;
+            killed(&sandbox, calls).await;
+            let item = sandbox.table().session_budget("s").await.unwrap().unwrap();
+            let case = format!("round {round} of {kind:?}: {item:?}");
+            let number = |name: &str| item[name].as_n().unwrap().parse::<u64>().unwrap();
+            let held = item.keys().filter(|name| name.starts_with("hold#")).count();
+            assert_eq!(held, 2, "the round's, and its seat: {case}");
+            assert_eq!(number("committed_tokens"), spent + 2_000, "{case}");
+            assert_eq!(number("steps"), round - 1, "{case}");
+            let done = ask(&sandbox, &request("I want a refund.")).await;
+            assert_eq!(done["status"], "answered", "{case}");
+            let calls = sandbox.agents().calls();
+            let of_supervisor: Vec<_> =
+                calls.iter().filter(|call| call.specialist == "supervisor").collect();
+            let (dead, next) = (of_supervisor[0], of_supervisor[of_supervisor.len() - 1]);
+            let has_moved = dead.session_id != next.session_id;
+            assert_eq!(has_moved, kind == Kind::Harness, "a model has no session: {case}");
+        }
+    }
 }
