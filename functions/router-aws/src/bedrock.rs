@@ -3,6 +3,7 @@
 //! `InvokeAgent` has no idempotency token: a repeated call is a second agent run, with a
 //! second bill. So the SDK's own retries are off.
 
+mod action_group;
 mod guardrail;
 mod reading;
 mod steps;

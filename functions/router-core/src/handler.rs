@@ -6,6 +6,7 @@
 pub(crate) mod call;
 pub(crate) mod finish;
 mod people;
+mod rehearsal;
 mod scratchpad;
 mod work;
 
@@ -113,7 +114,7 @@ impl<P: Ports> Handler<'_, P> {
             Work::Call(caller, call) => (caller, call),
             Work::Reject { body, reprompt } => {
                 let settled = std::future::ready(());
-                self.ending(journal, deadline).finish(&body, Vec::new, settled).await;
+                self.ending(event, journal, deadline).finish(&body, Vec::new, settled).await;
                 return (body, reprompt);
             }
         };
@@ -121,14 +122,20 @@ impl<P: Ports> Handler<'_, P> {
         let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
         let served = call::serve(request, &call, || panicked(event)).await;
         let settling = served.settle(request);
-        self.ending(journal, deadline)
+        self.ending(event, journal, deadline)
             .finish(&served.body, || served.incidents(request), settling)
             .await;
         (served.body, false)
     }
 
-    fn ending<'r>(&'r self, journal: &'r Journal, deadline: Timestamp) -> Ending<'r, P> {
-        Ending { policy: self.policy, ports: self.ports, journal, deadline }
+    fn ending<'r>(
+        &'r self,
+        event: &Event,
+        journal: &'r Journal,
+        deadline: Timestamp,
+    ) -> Ending<'r, P> {
+        let is_rehearsal = event.caller.as_ref().is_ok_and(Caller::is_rehearsal);
+        Ending { policy: self.policy, ports: self.ports, journal, deadline, is_rehearsal }
     }
 
     /// Reads what is asked.

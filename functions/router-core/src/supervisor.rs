@@ -113,12 +113,14 @@ pub struct ToolResult {
 ///
 /// What was heard may still become no answer: the stream can break off after it, and a harness with
 /// tools of its own can begin anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Heard<'a> {
     /// It says this; the pieces together are its text.
     Text(&'a str),
     /// It begins to call the tool of this name.
     Tool(&'a str),
+    /// It has this call carried out by its own action group, so that its turn will not have it.
+    Carried(&'a ToolCall),
 }
 
 /// What a round came to. As with a specialist, usage is told whatever the result.

@@ -73,11 +73,6 @@ struct Replayed {
 enum NotReplayed {
     #[error("the policy has no supervisor with an agent")]
     NoSupervisor,
-    #[error(
-        "the supervisor is a Bedrock agent, which would call specialists: only a harness's and a model's \
-         decisions can be replayed"
-    )]
-    CallsSpecialists,
     #[error("the file of cases cannot be read: {0}")]
     NoFile(std::io::ErrorKind),
     #[error("the cases have {0} mistakes")]
@@ -155,9 +150,6 @@ impl RoutingGate {
     ) -> Result<Replayed, NotReplayed> {
         let policy = self.policy.get();
         let supervisor = policy.supervisor().ok_or(NotReplayed::NoSupervisor)?;
-        if !run::leaves_its_calls(&supervisor.callee.agent) {
-            return Err(NotReplayed::CallsSpecialists);
-        }
         let cases = read_cases(at, &policy)?;
         let id = format!("gate-{}-{:x}", request.id, request.execution);
         // Lambda's ids are short, and none is empty.

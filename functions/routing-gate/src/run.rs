@@ -2,7 +2,8 @@
 //! than it can still bring a verdict.
 //!
 //! A case is one first round, in a session that no other has; nobody carries out what the supervisor
-//! calls. The run stops early when its time or its money is used up, or when so many cases are without
+//! calls. A Bedrock agent's calls go to its action group, whose router is told that it is a rehearsal,
+//! and the first of them counts, whatever comes of the turn. The run stops early when its time or its money is used up, or when so many cases are without
 //! a decision that there is no verdict any more. A case that was not asked has no decision either.
 
 use std::collections::BTreeMap;
@@ -17,12 +18,12 @@ use router_core::front::prompt_of;
 use router_core::ids::{HoldId, Lane, RootSession, specialist_session_id};
 use router_core::invocation::InvokeError;
 use router_core::ledger::Limit;
-use router_core::policy::{AgentRef, Policy, Retry, SupervisorRules};
+use router_core::policy::{Policy, Retry, SupervisorRules};
 use router_core::retry::backoff;
 use router_core::stop::Stop;
-use router_core::supervisor::{Heard, Message, Round, Supervisor, Turn};
+use router_core::supervisor::{Heard, Message, Round, Supervisor, ToolCall, Turn};
 use router_core::units::{Clock, MicroUsd, Moment, Share, Timestamp, Tokens};
-use router_core::wire::caller::Attributes;
+use router_core::wire::caller::{Attributes, DRY_RUN};
 use router_core::wire::tools::catalog::{self, Tool};
 
 use crate::cases::Case;
@@ -118,15 +119,6 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// Whether a replay of this agent's decisions calls nobody else. A Bedrock agent has an action group and
-/// carries its calls out by itself, so that specialists would answer, and be paid.
-pub fn leaves_its_calls(agent: &AgentRef) -> bool {
-    match agent {
-        AgentRef::Harness(_) | AgentRef::Model(_) => true,
-        AgentRef::Bedrock(_) | AgentRef::Runtime(_) => false,
-    }
-}
-
 /// Has the supervisor decide on all cases of a plan.
 pub async fn run<S, P, C>(plan: &Plan<'_>, supervisor: &S, purse: &P, clock: &C) -> Ran
 where
@@ -142,6 +134,7 @@ where
         clock,
         prompt: prompt_of(policy, plan.supervisor),
         tools: catalog::tools(policy),
+        attributes: Attributes::from([(DRY_RUN.to_owned(), "true".to_owned())]),
         progress: Mutex::default(),
     };
     let deciding = cases.iter().enumerate().map(|(place, case)| {
@@ -163,6 +156,7 @@ struct Run<'a, S, P, C> {
     clock: &'a C,
     prompt: String,
     tools: Vec<Tool>,
+    attributes: Attributes,
     progress: Mutex<Progress>,
 }
 
@@ -182,10 +176,12 @@ struct Decided {
 }
 
 /// When a supervisor was first heard.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct FirstHeard {
     tool: Option<Moment>,
     text: Option<Moment>,
+    /// What went to the supervisor's own action group.
+    carried: Option<ToolCall>,
 }
 
 impl<S, P, C> Run<'_, S, P, C>
@@ -257,7 +253,7 @@ where
             agent: &callee.agent,
             session_id: &specialist_session_id(self.plan.session, &callee.name, lane),
             root_session: self.plan.session,
-            attributes: &Attributes::new(),
+            attributes: &self.attributes,
             prompt: &self.prompt,
             messages: &messages,
             tools: &self.tools,
@@ -273,8 +269,12 @@ where
         let mut heard = |heard: Heard<'_>| match heard {
             Heard::Tool(_) => first.tool = first.tool.or_else(|| Some(self.clock.moment())),
             Heard::Text(_) => first.text = first.text.or_else(|| Some(self.clock.moment())),
+            Heard::Carried(call) => first.carried = first.carried.take().or(Some(call.clone())),
         };
-        let decided = self.supervisor.decide(&round, &mut heard).await;
+        let mut decided = self.supervisor.decide(&round, &mut heard).await;
+        if let Some(call) = first.carried {
+            decided.result = Ok(Turn { text: String::new(), calls: vec![call] });
+        }
         // A text beside a call announces it; without a call it is the answer.
         let calls = decided.result.as_ref().is_ok_and(|turn| !turn.calls.is_empty());
         let at = if calls { first.tool } else { first.text };

@@ -106,13 +106,6 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<Said, Failu
                 .to_owned(),
         )
     })?;
-    if !run::leaves_its_calls(&supervisor.callee.agent) {
-        return Err(Failure::Usage(
-            "the supervisor is a Bedrock agent, which would call specialists: only a harness's and a \
-             model's decisions can be replayed"
-                .to_owned(),
-        ));
-    }
     let file = arguments.cases.as_deref().map(read_file).transpose()?;
     let text = file.as_deref().unwrap_or(cases::EXAMPLE);
     let cases = cases::parse(text.as_bytes(), &Names::of(&policy)).map_err(|mistakes| {

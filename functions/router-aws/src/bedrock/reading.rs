@@ -7,6 +7,7 @@ use router_core::supervisor::Heard;
 use router_core::units::{TokenUse, Tokens};
 use serde_json::Value;
 
+use super::action_group;
 use super::guardrail;
 use super::steps::Steps;
 use super::trace_event::TraceEvent;
@@ -147,8 +148,9 @@ impl<H: FnMut(Heard<'_>)> AnswerReader<H> {
                 self.guardrail_blocked |= guardrail::has_blocked(trace);
             }
             Some(TraceEvent::InvocationBegins(input)) if is_own => {
-                if let Some(name) = function_of(&input["actionGroupInvocationInput"]) {
-                    (self.heard)(Heard::Tool(name));
+                if let Some(call) = action_group::call(&input["actionGroupInvocationInput"]) {
+                    (self.heard)(Heard::Tool(&call.name));
+                    (self.heard)(Heard::Carried(&call));
                 }
             }
             Some(TraceEvent::ModelBegins(_)) => self.begun += 1,
@@ -171,12 +173,6 @@ fn bytes(payload: &Value) -> Result<Vec<u8>, InvokeError> {
         Value::Null if payload.is_object() => Ok(Vec::new()),
         _ => Err(broken("a chunk could not be read")),
     }
-}
-
-/// The function of an action group that is invoked; one of an OpenAPI schema by the end of its path.
-fn function_of(input: &Value) -> Option<&str> {
-    let path = || input["apiPath"].as_str().and_then(|path| path.rsplit('/').next());
-    input["function"].as_str().or_else(path)
 }
 
 /// Why the agent gave up, which it says in words or with an HTTP status.
@@ -261,8 +257,10 @@ mod tests {
             trace(json!({ "orchestrationTrace": { "invocationInput": input } }))
         };
         let mut told = Vec::new();
-        let mut reading =
-            AnswerReader::new(false, |heard: Heard<'_>| told.push(format!("{heard:?}")));
+        let mut reading = AnswerReader::new(false, |heard: Heard<'_>| match heard {
+            Heard::Carried(call) => told.push(format!("Carried({:?})", call.name)),
+            heard => told.push(format!("{heard:?}")),
+        });
         for event in [
             group(json!({ "actionGroupName": "g", "function": "f", "executionType": "LAMBDA" })),
             group(json!({ "actionGroupName": "g", "apiPath": "/v1/h", "verb": "post" })),
@@ -275,8 +273,15 @@ mod tests {
             reading.take(event).unwrap();
         }
         assert!(reading.finish().result.is_err());
-        let expected =
-            [r#"Tool("f")"#, r#"Tool("h")"#, r#"Text("na")"#, r#"Text("ïve")"#, r#"Text("!")"#];
+        let expected = [
+            r#"Tool("f")"#,
+            r#"Carried("f")"#,
+            r#"Tool("h")"#,
+            r#"Carried("h")"#,
+            r#"Text("na")"#,
+            r#"Text("ïve")"#,
+            r#"Text("!")"#,
+        ];
         assert_eq!(told, expected);
     }
 

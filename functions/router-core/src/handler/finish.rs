@@ -27,6 +27,8 @@ pub(crate) struct Ending<'r, P> {
     pub(crate) journal: &'r Journal,
     /// When the reply must be out.
     pub(crate) deadline: Timestamp,
+    /// Whether nothing was done that is to be counted.
+    pub(crate) is_rehearsal: bool,
 }
 
 impl<P: Ports> Ending<'_, P> {
@@ -37,13 +39,18 @@ impl<P: Ports> Ending<'_, P> {
         incidents: impl FnOnce() -> Vec<Incident>,
         settling: impl Future<Output = ()>,
     ) {
-        let Self { policy, ports, journal, deadline } = self;
+        let Self { policy, ports, journal, deadline, is_rehearsal } = self;
         let clock = ports.clock();
         let now = clock.now();
         let TaskBody { status, reason, .. } = body.whole;
         let specialist = named(&body.whole, policy);
         journal.add(now, Fact::Replied { status, reason, specialist });
         let entries = journal.read(<[Entry]>::to_vec);
+        if *is_rehearsal {
+            views::log::write_rehearsed(body);
+            settling.await;
+            return;
+        }
         views::log::write(&entries, body, now);
         let within = deadline::time_to_finish(deadline.since(now)).min(PUBLISHING);
         let recording = guarded("the incidents", async {

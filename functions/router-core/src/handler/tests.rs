@@ -1,6 +1,7 @@
 mod house;
 mod panics;
 mod people;
+mod rehearsals;
 mod schemas;
 mod scratchpad;
 mod several;

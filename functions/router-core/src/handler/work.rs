@@ -1,6 +1,7 @@
 //! What a tool is asked for, carried out and put into words.
 
 use super::people::escalate;
+use super::rehearsal::rehearse;
 use super::scratchpad::read_scratchpad;
 use crate::ids::SpecialistName;
 use crate::journal::Entry;
@@ -38,6 +39,9 @@ impl Worked {
 
 /// Carries out a call.
 pub(super) async fn carry_out<P: Ports>(request: Request<'_, P>, call: &ToolRequest) -> Worked {
+    if request.caller.is_rehearsal() {
+        return Worked::alone(rehearse(call, request.caller, request.policy));
+    }
     match call {
         ToolRequest::InvokeSpecialistAgent(task) => one(request, task).await,
         ToolRequest::InvokeSpecialists(several) => all(request, several).await,
@@ -56,12 +60,13 @@ async fn one<P: Ports>(request: Request<'_, P>, task: &Task) -> Worked {
 
 async fn all<P: Ports>(request: Request<'_, P>, several: &Several) -> Worked {
     let tasks = &several.tasks;
-    let (ended, wanted) = match several.mode {
+    let wanted = several.mode.answers_wanted(tasks.len());
+    let ended = match several.mode {
         Mode::Parallel(join) => {
             let ends = task::parallel(request, tasks, join).await;
-            (tasks.iter().cloned().zip(ends).collect(), join.answers_wanted(tasks.len()))
+            tasks.iter().cloned().zip(ends).collect()
         }
-        Mode::Pipeline => (task::pipeline(request, tasks).await, tasks.len()),
+        Mode::Pipeline => task::pipeline(request, tasks).await,
     };
     let kept = ended.iter().enumerate().filter_map(|(place, (_, end))| Kept::of(place, end));
     let kept = kept.collect();

@@ -14,10 +14,7 @@ use crate::wire::reply::Body;
 
 /// Writes the line, and completes the request's span, at `now`.
 pub(crate) fn write(entries: &[Entry], body: &Body, now: Timestamp) {
-    let span = Span::current();
-    span.record("specialist.used", body.whole.specialist.as_deref());
-    span.record("status", body.whole.status.as_str());
-    span.record("reason", body.whole.reason.map(Reason::as_str));
+    complete(&Span::current(), body);
     let invocations = invocations(entries);
     let sum = |of: fn(&Invocation<'_>) -> u64| -> u64 { invocations.iter().map(of).sum() };
     let took: Duration = entries.first().map_or(Duration::ZERO, |first| now.since(first.at));
@@ -34,4 +31,17 @@ pub(crate) fn write(entries: &[Entry], body: &Body, now: Timestamp) {
         cost_left_micro_usd = body.budget.map(|budget| budget.cost_left.0),
         "request answered"
     );
+}
+
+/// The same for a request of which nothing was done.
+pub(crate) fn write_rehearsed(body: &Body) {
+    complete(&Span::current(), body);
+    info!("request rehearsed");
+}
+
+/// Completes the request's span with what came of it.
+fn complete(span: &Span, body: &Body) {
+    span.record("specialist.used", body.whole.specialist.as_deref());
+    span.record("status", body.whole.status.as_str());
+    span.record("reason", body.whole.reason.map(Reason::as_str));
 }

@@ -11,6 +11,7 @@ use crate::ledger::{Account, Exhausted, Limit};
 use crate::outcome::Reason;
 use crate::policy::Policy;
 use crate::request::Waiting;
+use crate::routing::Plan;
 use crate::units::MicroUsd;
 use crate::wire::reply::{TaskBody, echo};
 use crate::wire::tools::{Task, names};
@@ -207,6 +208,34 @@ pub(crate) fn not_written(key: &str, why: NotWritten) -> String {
         ),
         NotWritten::Unavailable => format!("The answer could not be kept as `{key}`."),
     }
+}
+
+/// Whom a task would have reached.
+pub(crate) fn rehearsed(task: &Task, plan: &Plan<'_>) -> String {
+    let first = &plan.first.name;
+    match plan.detour {
+        None => format!("This is a rehearsal: `{first}` would have been asked. Nobody was."),
+        Some(reason) => format!(
+            "This is a rehearsal: `{first}` would have been asked in the place of `{}` ({}). Nobody was.",
+            quoted(task),
+            reason.as_str()
+        ),
+    }
+}
+
+/// Whom several tasks would have reached is told with each of them.
+pub(crate) fn rehearsed_all() -> String {
+    "This is a rehearsal: `results` says who would have been asked. Nobody was.".to_owned()
+}
+
+/// The scratchpad is not read.
+pub(crate) fn rehearsed_reading() -> String {
+    "This is a rehearsal: nothing was read.".to_owned()
+}
+
+/// No person is asked.
+pub(crate) fn rehearsed_escalation() -> String {
+    "This is a rehearsal: a person would have been asked. Nobody was.".to_owned()
 }
 
 /// Why another specialist answered.

@@ -25,6 +25,9 @@ const USER_ID: &str = "user_id";
 /// The attribute by which the application vouches for the user's identity.
 const IDENTITY_VERIFIED: &str = "identity_verified";
 
+/// The attribute by which the application asks for a rehearsal.
+pub const DRY_RUN: &str = "dry_run";
+
 /// The most bytes that the names and values of session attributes may have together. They are
 /// forwarded with every call.
 const MAX_ATTRIBUTES_BYTES: usize = 100_000;
@@ -80,6 +83,11 @@ impl Caller {
         let identity_verified =
             attributes.get(IDENTITY_VERIFIED).is_some_and(|value| value == "true");
         Ok(Self { root, tenant, user, hops, identity_verified, attributes })
+    }
+
+    /// Whether the application wants to hear whom the request would reach, and nobody to be called.
+    pub fn is_rehearsal(&self) -> bool {
+        self.attributes.get(DRY_RUN).is_some_and(|value| value == "true")
     }
 
     /// Who the user is, as far as the application vouches for it, without saying it: a digest
@@ -223,6 +231,15 @@ mod tests {
         for value in ["True", "1", "yes", " true", ""] {
             assert!(!caller([(IDENTITY_VERIFIED, value)]).unwrap().identity_verified, "{value}");
         }
+    }
+
+    #[test]
+    fn only_the_word_true_makes_a_rehearsal() {
+        assert!(caller([(DRY_RUN, "true")]).unwrap().is_rehearsal());
+        for value in ["True", "1", "yes", " true", ""] {
+            assert!(!caller([(DRY_RUN, value)]).unwrap().is_rehearsal(), "{value}");
+        }
+        assert!(!caller([]).unwrap().is_rehearsal());
     }
 
     #[test]

@@ -151,6 +151,16 @@ async fn ran<D: Fn(&str, u64) -> Answer + Sync>(
     rules: Rules,
     most: MicroUsd,
 ) -> Ran {
+    ran_by(supervisor, supervisor.clock, cases, rules, most).await
+}
+
+async fn ran_by<S: Supervisor>(
+    supervisor: &S,
+    clock: &ManualClock,
+    cases: &[Case],
+    rules: Rules,
+    most: MicroUsd,
+) -> Ran {
     let policy = policy("");
     let rules_of_supervisor = policy.supervisor().unwrap();
     let purse = CountingPurse::new(&rules_of_supervisor.callee, most);
@@ -163,7 +173,7 @@ async fn ran<D: Fn(&str, u64) -> Answer + Sync>(
         rules,
         deadline: Timestamp(60_000),
     };
-    run(&plan, supervisor, &purse, supervisor.clock).await
+    run(&plan, supervisor, &purse, clock).await
 }
 
 fn right(text: &str, _: u64) -> Answer {
@@ -190,6 +200,42 @@ async fn every_case_is_one_round_in_a_session_of_its_own() {
     sessions.sort();
     sessions.dedup();
     assert_eq!(sessions.len(), 5);
+}
+
+/// A supervisor with an action group of its own, which calls it for the specialists that are named in
+/// the request, in this order, and then does not get to its end.
+struct CallsByItself;
+
+impl Supervisor for CallsByItself {
+    async fn decide(
+        &self,
+        round: &Round<'_>,
+        heard: &mut (dyn FnMut(Heard<'_>) + Send),
+    ) -> router_core::supervisor::Decided {
+        assert_eq!(round.attributes["dry_run"], "true", "nobody is to be called");
+        let [Message::User(text)] = round.messages else { panic!("one message of the user's") };
+        for specialist in text.split(' ').filter(|word| word.parse::<u64>().is_err()) {
+            let arguments = json!({ "specialist_type": specialist, "request": "Do it." });
+            let name = "invoke_specialist_agent".to_owned();
+            let call = ToolCall::new(String::new(), name, &arguments.to_string());
+            heard(Heard::Tool(&call.name));
+            heard(Heard::Carried(&call));
+        }
+        let usage = Usage::Reported(TokenUse::new(100, 10));
+        router_core::supervisor::Decided::new(Err(InvokeError::GaveUp), usage)
+    }
+}
+
+#[tokio::test]
+async fn of_a_supervisor_that_has_its_calls_carried_out_the_first_one_counts_whatever_follows() {
+    let clock = ManualClock::default();
+    let mut cases = cases(2);
+    cases[0].text = "orders billing".to_owned();
+    let ran = ran_by(&CallsByItself, &clock, &cases, RULES, PLENTY).await;
+    let chosen = |place: usize| &ran.outcomes[place].chosen;
+    assert_eq!(chosen(0), &Chosen::Specialist("orders".to_owned()));
+    assert_eq!(chosen(1), &Chosen::Specialist("billing".to_owned()));
+    assert_eq!((ran.asked, ran.failures.len(), ran.outcomes[0].tokens), (2, 0, Tokens(110)));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stand_ins::deployments::{Deployments, Told};
 use stand_ins::lambda::Outcome;
 use stand_ins::metrics::Health;
-use stand_ins::{FunctionOptions, Options, Sandbox};
+use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox};
 
 use crate::support::{Limits, agents_with, policy};
 
@@ -62,6 +62,17 @@ struct Gate {
 
 impl Gate {
     async fn with(name: &str, of_each: usize, supervisor: &str, settings: &[(&str, &str)]) -> Self {
+        Self::beside(&[], name, of_each, supervisor, settings).await
+    }
+
+    /// The gate beside other functions.
+    async fn beside(
+        others: &[&str],
+        name: &str,
+        of_each: usize,
+        supervisor: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let deployments = Deployments::start().await.unwrap();
         let place = format!("file:{}", cases(name, of_each).display());
         let mut env = BTreeMap::from([
@@ -70,10 +81,12 @@ impl Gate {
             ("GATE_MAX_DELAY_MS".to_owned(), "5".to_owned()),
         ]);
         env.extend(settings.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        let functions = others.iter().chain(&[GATE]);
+        let functions = functions.map(|name| ((*name).to_owned(), FunctionOptions::default()));
         let sandbox = Sandbox::start(Options {
             policy: Some(format!("{}\n{SUPERVISOR}", policy(Limits::NONE))),
             agents: Some(format!("{}\n{supervisor}", agents_with([]))),
-            functions: BTreeMap::from([(GATE.to_owned(), FunctionOptions::default())]),
+            functions: functions.collect(),
             env,
             ..Options::default()
         });
@@ -230,15 +243,21 @@ async fn what_cannot_be_replayed_has_not_passed() {
     assert_eq!(error.error_type, "NotReplayed");
 }
 
-/// It has an action group of its own, whose router would call specialists and charge them.
+/// Its action group is the router, which is told that it is a rehearsal.
 #[tokio::test]
-async fn a_bedrock_agent_is_not_asked() {
-    let agent = "[supervisor]\nagent = \"SUPER00001/LIVE000001\"\n\
-                 [[supervisor.replies]]\nanswer = \"I do not know.\"\n";
-    let gate = Gate::with("classic", 1, agent, &[]).await;
+async fn a_bedrock_agents_calls_reach_the_router_and_no_specialist() {
+    let agent = supervisor("", 0)
+        .replace("model:amazon.nova-lite-v1:0", "SUPER00001/LIVE000001")
+        .replace("\ncalls = ", "\nanswer = \"It is done.\"\ncalls = ");
+    let gate = Gate::beside(&[FUNCTION], "classic", 30, &agent, &[]).await;
     let (report, status) = gate.before_traffic().await;
-    assert_eq!((report, status.as_str()), (Value::Null, "Failed"));
-    assert!(gate.sandbox.agents().calls().is_empty());
+    assert_eq!((&report["verdict"], status.as_str()), (&json!("passed"), "Succeeded"), "{report}");
+    assert_eq!((&report["right"], &report["cost_micro_usd"]), (&json!(120), &json!(48_000)));
+    let calls = gate.sandbox.agents().calls();
+    assert!(calls.len() == 120 && calls.iter().all(|call| call.specialist == "supervisor"));
+    let rehearsed = |line: &&String| line.contains("request rehearsed");
+    assert_eq!(gate.sandbox.logs().iter().filter(rehearsed).count(), 120);
+    assert_eq!(gate.metric("SpecialistInvocations"), [0.0; 0]);
 }
 
 #[tokio::test]

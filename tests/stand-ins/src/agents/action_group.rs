@@ -64,6 +64,7 @@ impl ActionGroup {
         let of = |call: &ToolCall| GroupCall {
             function: function.clone(),
             name: call.name.clone(),
+            parameters: call.parameters(),
             event: event(asked, call).to_string().into(),
             trace: None,
         };
@@ -76,6 +77,7 @@ impl ActionGroup {
 pub(super) struct GroupCall {
     function: Option<Function>,
     name: String,
+    parameters: Vec<Value>,
     event: Bytes,
     /// What the caller is told of its end, if traces are wanted.
     trace: Option<Value>,
@@ -85,7 +87,7 @@ impl GroupCall {
     /// The trace that tells of its beginning; from now on its end is told, too.
     pub(super) fn traced(&mut self, traces: &Traces<'_>) -> Result<Bytes, FrameError> {
         self.trace = Some(traces.group_output());
-        wire::event("trace", &traces.group_input(&self.name))
+        wire::event("trace", &traces.group_input(&self.name, &self.parameters))
     }
 
     /// Makes the call, and gives the trace of its end.

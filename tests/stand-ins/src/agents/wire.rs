@@ -128,10 +128,11 @@ impl Traces<'_> {
     }
 
     /// The action group is about to be called.
-    pub(super) fn group_input(&self, function: &str) -> Value {
+    pub(super) fn group_input(&self, function: &str, parameters: &[Value]) -> Value {
         let input = json!({
             "actionGroupName": action_group::NAME,
             "function": function,
+            "parameters": parameters,
             "executionType": "LAMBDA",
         });
         self.payload(json!({ "orchestrationTrace": { "invocationInput": {

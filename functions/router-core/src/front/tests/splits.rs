@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::house::House;
-use crate::doubles::Decides;
+use crate::doubles::{Decides, ask};
 use crate::outcome::{Reason, Status};
+use crate::supervisor::Message;
+use crate::units::MicroUsd;
 
 fn house(percent: u64) -> House {
     let mut house = House::of_model("");
@@ -51,4 +53,21 @@ async fn without_a_split_no_path_is_told() {
     let house = House::of_model("");
     let came = house.says("Hi", [Decides::Say("Hello.")], []).await;
     assert!(came.metric("Requests", Some("Path=supervisor")).is_empty());
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_the_supervisors_and_asks_neither_a_specialist_nor_what_was_there_before() {
+    let house = house(0);
+    let attributes = json!({ "identity_verified": "true", "dry_run": "true" });
+    let request = json!({ "input": "Refund", "session_id": "s", "attributes": attributes });
+    let call = Decides::Call("", vec![ask("billing", "Refund order 7")]);
+    let came = house.serves(&request, [call, Decides::Say("It would be billing.")], []).await;
+    assert_eq!((came.end(), came.answer()), ((Status::Answered, None), "It would be billing."));
+    assert!(came.sent.is_empty() && house.before.asked().is_empty());
+    let Message::Results(results) = &came.rounds[1].messages[2] else { panic!("no results") };
+    assert!(results[0].text.contains("`billing` would have been asked"), "{results:?}");
+    let account = house.ledger.account();
+    assert_eq!((account.steps, account.spent.cost), (0, MicroUsd(1_600)), "two rounds");
+    assert!(came.metric("RoutingAccuracy", None).is_empty());
+    house.assert_settled();
 }

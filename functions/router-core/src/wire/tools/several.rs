@@ -27,6 +27,16 @@ pub enum Mode {
     Pipeline,
 }
 
+impl Mode {
+    /// How many of so many tasks must be answered for the whole to be.
+    pub fn answers_wanted(self, tasks: usize) -> usize {
+        match self {
+            Self::Parallel(join) => join.answers_wanted(tasks),
+            Self::Pipeline => tasks,
+        }
+    }
+}
+
 impl Several {
     pub(super) fn parse(arguments: &Arguments, policy: &Policy) -> Result<Self, BadArguments> {
         let mode = mode(arguments, policy)?;
