@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
 
-    /// The supervisor's agent in place of the policy's: a harness or a model
+    /// The supervisor's agent in place of the policy's: a harness, a model or a Bedrock agent, whose
+    /// router is told to rehearse
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
 
