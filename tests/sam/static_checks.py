@@ -17,7 +17,7 @@ import agent_checks
 import deploy_checks
 from findings import expect, expect_equal, problems
 from template import ROOT, read
-from tree import as_list, resources, texts, values
+from tree import as_list, holds, resolved, resources, texts, values
 
 FUNCTIONS = ROOT / "functions"
 POLICIES = Path(cfnlint.__file__).parent / "data/AdditionalSpecs/Policies.json"
@@ -284,12 +284,13 @@ def check_the_desks_permissions(template):
 
 
 def check_the_gates_permissions(template):
-    """The gate calls the agent that is named first, pays from its own budget, and tells deployments."""
+    """The gate calls the agent that is named first, pays from its own budget, tells deployments, and reads no file but
+    its cases."""
     first = {"Fn::Select": [0, {"Fn::Split": [",", {"Ref": "SpecialistArns"}]}]}
     called = {"CallTheSupervisor": first, "CallItsEndpoints": {"Fn::Sub": ["${Arn}/*", {"Arn": first}]}}
     called["CallItsModels"] = {"Fn::Split": [",", {"Ref": "FurtherAgentArns"}]}
     keys = {"PayFromItsOwnBudget": ["SESSION#gate-*", "TENANT#routing-gate"], "ReadThePolicy": ["POLICY"]}
-    others = {"TellDeployments", "PublishMetrics", "WriteTheLog", "SendLambdasTraces"}
+    others = {"ReadTheCases", "TellDeployments", "PublishMetrics", "WriteTheLog", "SendLambdasTraces"}
     found = {statement["Sid"]: statement for _, statement in statements(template)}
     expect_equal(found, set(called) | set(keys) | others, "statements of the gate")
     for name, resource in called.items():
@@ -297,6 +298,16 @@ def check_the_gates_permissions(template):
     for name, leading in keys.items():
         (condition,) = found[name]["Condition"].values()
         expect_equal(condition["dynamodb:LeadingKeys"], leading, f"items of the gate's {name}")
+    read = found["ReadTheCases"]
+    expect_equal(as_list(read["Action"]), ["s3:GetObject"], "what the gate does with its cases")
+    pattern = template["Parameters"]["Cases"]["AllowedPattern"]
+    for cases, place in {"example": None, "s3://cases/team a/1.jsonl": "cases/team a/1.jsonl"}.items():
+        expect(re.search(pattern, cases), f"the gate's cases may not be {cases}")
+        found_place = resolved(read["Resource"], template, Cases=cases)["Fn::Sub"][1]["Object"]
+        reads = holds("ReadsAnObject", template, Cases=cases)
+        expect_equal([found_place] if reads else [], [place] if place else [], f"what the gate reads of {cases}")
+    for cases in ("s3://cases/*", "s3://cases", "file:cases.jsonl", ""):
+        expect(not re.search(pattern, cases), f"the gate's cases may be {cases}")
     told = as_list(found["TellDeployments"]["Action"])
     expect_equal(told, ["codedeploy:PutLifecycleEventHookExecutionStatus"], "what the gate tells deployments")
 

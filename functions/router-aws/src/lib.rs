@@ -6,9 +6,9 @@
 //! routing policy, all in one [`Table`];
 //! [`AgentInvoker`] asks the specialists, [`AwsSupervisor`] the supervisor, [`AwsPredecessor`] what
 //! was there before it, [`CloudWatchMetrics`] publishes, [`DeploymentHooks`] tells deployments whether
-//! they may go on, [`OtlpTraces`] exports,
-//! [`SystemClock`] and [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as
-//! in every AWS SDK.
+//! they may go on, [`Objects`] reads files, [`OtlpTraces`] exports, [`SystemClock`] and
+//! [`InvocationClock`] tell the time. Endpoints, region and credentials come from the environment as in
+//! every AWS SDK.
 
 mod agentcore;
 mod agents;
@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 mod model;
+pub mod objects;
 pub mod otlp;
 pub mod output;
 pub mod policy;
@@ -54,6 +55,7 @@ pub use escalations::DynamoEscalations;
 pub use incidents::DynamoIncidents;
 pub use ledger::DynamoLedger;
 pub use metrics::CloudWatchMetrics;
+pub use objects::Objects;
 pub use otlp::OtlpTraces;
 pub use ports::{AwsPorts, FrontPorts, InvocationPorts};
 pub use predecessor::AwsPredecessor;

@@ -55,7 +55,7 @@ impl Event {
         if event["source"] == "aws.events" && event["detail-type"] == "Scheduled Event" {
             return Ok(Self::Schedule);
         }
-        let (name, rule) = ("`cases`", "example, or file:<path> of a file in the package");
+        let (name, rule) = ("`cases`", CasesAt::RULE);
         let cases = match &event["cases"] {
             Value::Null => None,
             Value::String(text) => {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(found, "the event is not JSON; it must be a JSON object");
         for (event, beginning) in [
             (json!([]), "the event is an array; "),
-            (json!({"cases": 7}), "`cases` is a number; it must be example"),
+            (json!({"cases": 7}), "`cases` is a number; it must be example, file:"),
             (json!({"cases": "SECRET"}), "`cases` is another string; "),
             (json!({"texts": "yes"}), "`texts` is a string; it must be true or false"),
         ] {

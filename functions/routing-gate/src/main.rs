@@ -17,8 +17,9 @@ use router_aws::deployments::Hook;
 use router_aws::policy::CurrentPolicy;
 use router_aws::settings::routing::{self, PolicySettings};
 use router_aws::settings::{EscalationSettings, Lookup, MetricsSettings, Mistakes, TableSettings};
-use router_aws::{AwsPorts, AwsSupervisor, DeploymentHooks, InvocationPorts};
+use router_aws::{AwsPorts, AwsSupervisor, DeploymentHooks, InvocationPorts, Objects};
 use router_core::Ports;
+use router_core::error::Cause;
 use router_core::handler::LambdaRequest;
 use router_core::ids::RootSession;
 use router_core::metrics::{Batch, Datum, MetricsSink, Unit};
@@ -30,12 +31,16 @@ use routing_gate::purse::SessionPurse;
 use routing_gate::report::Report;
 use routing_gate::run::{self, Plan};
 use routing_gate::score::Verdict;
-use routing_gate::settings::{CasesAt, GateSettings};
+use routing_gate::settings::{CasesAt, GateSettings, ObjectAt};
 use shipped_policy::SHIPPED;
 use tracing::{error, info};
 
 /// Kept back from Lambda's deadline: for the last settlements, and for whoever waits for the verdict.
 const CLOSING: Duration = Duration::from_secs(10);
+
+/// A file of cases in S3 has at most so many bytes, and is read within this time.
+const MOST_BYTES: usize = 20_000_000;
+const READING: Duration = Duration::from_secs(60);
 
 /// As many mistakes in cases are logged.
 const LOGGED_MISTAKES: usize = 10;
@@ -60,6 +65,7 @@ struct RoutingGate {
     ports: AwsPorts,
     supervisor: AwsSupervisor,
     hooks: DeploymentHooks,
+    objects: Objects,
 }
 
 /// A replay that was made.
@@ -75,6 +81,8 @@ enum NotReplayed {
     NoSupervisor,
     #[error("the file of cases cannot be read: {0}")]
     NoFile(std::io::ErrorKind),
+    #[error("the object with the cases cannot be read: {0}")]
+    NoObject(Cause),
     #[error("the cases have {0} mistakes")]
     BadCases(usize),
     #[error("the gate panicked")]
@@ -98,7 +106,8 @@ impl Function for RoutingGate {
         let ports = AwsPorts::new(config, &table, metrics, EscalationSettings::default());
         let policy = CurrentPolicy::load(policy, &ports).await?;
         let (supervisor, hooks) = (AwsSupervisor::new(config), DeploymentHooks::new(config));
-        Ok(Self { gate, policy, ports, supervisor, hooks })
+        let objects = Objects::new(config);
+        Ok(Self { gate, policy, ports, supervisor, hooks, objects })
     }
 
     async fn answer(
@@ -150,7 +159,7 @@ impl RoutingGate {
     ) -> Result<Replayed, NotReplayed> {
         let policy = self.policy.get();
         let supervisor = policy.supervisor().ok_or(NotReplayed::NoSupervisor)?;
-        let cases = read_cases(at, &policy)?;
+        let cases = self.read_cases(at, &policy).await?;
         let id = format!("gate-{}-{:x}", request.id, request.execution);
         // Lambda's ids are short, and none is empty.
         let session = RootSession::parse("run", &id).map_err(|_| NotReplayed::Panicked)?;
@@ -178,6 +187,26 @@ impl RoutingGate {
         info!(session.id = session.as_str(), cases = cases.len(), "a replay begins");
         let ran = run::run(&plan, &self.supervisor, &purse, clock).await;
         Ok(Replayed { report: Report::of(ran, self.gate.thresholds), cases })
+    }
+
+    async fn read_cases(&self, at: &CasesAt, policy: &Policy) -> Result<Vec<Case>, NotReplayed> {
+        let bytes = match at {
+            CasesAt::Example => cases::EXAMPLE.as_bytes().to_vec(),
+            CasesAt::File(path) => {
+                fs::read(path).map_err(|error| NotReplayed::NoFile(error.kind()))?
+            }
+            CasesAt::Object(at) => {
+                let ObjectAt { bucket, key } = at;
+                let reading = self.objects.read(bucket, key, MOST_BYTES, READING);
+                reading.await.map_err(NotReplayed::NoObject)?
+            }
+        };
+        cases::parse(&bytes, &Names::of(policy)).map_err(|mistakes| {
+            for mistake in mistakes.iter().take(LOGGED_MISTAKES) {
+                error!("the cases have a mistake: {mistake}");
+            }
+            NotReplayed::BadCases(mistakes.len())
+        })
     }
 
     /// Tells a deployment the verdict. What has no verdict has not passed.
@@ -216,19 +245,6 @@ impl RoutingGate {
             Err(diagnostic("Failed", report.to_string()))
         }
     }
-}
-
-fn read_cases(at: &CasesAt, policy: &Policy) -> Result<Vec<Case>, NotReplayed> {
-    let bytes = match at {
-        CasesAt::Example => cases::EXAMPLE.as_bytes().to_vec(),
-        CasesAt::File(path) => fs::read(path).map_err(|error| NotReplayed::NoFile(error.kind()))?,
-    };
-    cases::parse(&bytes, &Names::of(policy)).map_err(|mistakes| {
-        for mistake in mistakes.iter().take(LOGGED_MISTAKES) {
-            error!("the cases have a mistake: {mistake}");
-        }
-        NotReplayed::BadCases(mistakes.len())
-    })
 }
 
 /// The line that the log gets of a replay.

@@ -15,19 +15,46 @@ pub enum CasesAt {
     Example,
     /// In a file beside the function.
     File(String),
+    /// In a file in Amazon S3.
+    Object(ObjectAt),
 }
 
 impl CasesAt {
-    /// What can be said where cases are named.
-    pub const RULE: &'static str = "it must be example, or file:<path> of a file in the package";
+    /// What must be said where cases are named.
+    pub const RULE: &'static str = "example, file:<path> of a file in the package, or \
+                                     s3://<bucket>/<key>";
 
     /// Reads where cases are; `None` where that is no place.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(':') {
             None if text == "example" => Some(Self::Example),
             Some(("file", path)) if !path.is_empty() => Some(Self::File(path.to_owned())),
-            _ => None,
+            _ => ObjectAt::parse(text).map(Self::Object),
         }
+    }
+}
+
+/// Where a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectAt {
+    /// The bucket.
+    pub bucket: String,
+    /// The key in it.
+    pub key: String,
+}
+
+impl ObjectAt {
+    /// Reads `s3://bucket/key`; `None` where that is no place. A bucket's name has 3 to 63 lower-case
+    /// letters, digits, hyphens and dots, a key 1 to 1,024 bytes
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+    pub fn parse(text: &str) -> Option<Self> {
+        let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
+        let may_be_in_name =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        let is_bucket = (3..=63).contains(&bucket.len()) && bucket.bytes().all(may_be_in_name);
+        let is_key = (1..=1_024).contains(&key.len());
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        (is_bucket && is_key).then_some(Self { bucket, key })
     }
 }
 
@@ -84,7 +111,9 @@ impl GateSettings {
         let width = reader.number("GATE_CONCURRENCY", 1..=100, rules.width as u64);
         let max_delay = reader.number("GATE_MAX_DELAY_MS", 0..=60_000, millis(rules.max_delay));
         let settings = Self {
-            cases: reader.read("GATE_CASES", CasesAt::RULE, CasesAt::parse).unwrap_or(cases),
+            cases: reader
+                .read("GATE_CASES", &format!("it must be {}", CasesAt::RULE), CasesAt::parse)
+                .unwrap_or(cases),
             max_cost: reader
                 .read("GATE_MAX_COST_USD", COST_RULE, |text| {
                     MicroUsd::parse_usd(text).filter(|cost| (1..=MOST_COST).contains(&cost.0))
@@ -227,10 +256,35 @@ mod tests {
     }
 
     #[test]
-    fn cases_are_the_examples_or_in_a_file() {
+    fn cases_are_the_examples_in_a_file_or_in_s3() {
         assert_eq!(CasesAt::parse("example"), Some(CasesAt::Example));
-        for text in ["", "examples", "file:", "cases.jsonl", "s3://bucket/key"] {
+        let in_s3 = ObjectAt { bucket: "bucket".to_owned(), key: "key".to_owned() };
+        assert_eq!(CasesAt::parse("s3://bucket/key"), Some(CasesAt::Object(in_s3)));
+        for text in ["", "examples", "file:", "cases.jsonl", "s3://bucket"] {
             assert_eq!(CasesAt::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_bucket_and_a_key() {
+        let expected = ObjectAt { bucket: "my-cases.eu".to_owned(), key: "a/b c.jsonl".to_owned() };
+        assert_eq!(ObjectAt::parse("s3://my-cases.eu/a/b c.jsonl"), Some(expected));
+        let long_key = format!("s3://bucket/{}", "k".repeat(1_025));
+        for text in [
+            "",
+            "s3://",
+            "s3://bucket",
+            "s3://bucket/",
+            "s3:///key",
+            "s3://ab/key",
+            "s3://Bucket/key",
+            "s3://bu_cket/key",
+            "S3://bucket/key",
+            "https://bucket/key",
+            "user:secret@s3://bucket/key",
+            &long_key,
+        ] {
+            assert_eq!(ObjectAt::parse(text), None, "{text}");
         }
     }
 }

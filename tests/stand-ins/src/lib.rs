@@ -41,6 +41,7 @@ mod identity;
 pub mod lambda;
 pub mod last_run;
 pub mod metrics;
+pub mod objects;
 mod options;
 mod presence;
 pub mod print;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use stand_ins::deployments::{Deployments, Told};
 use stand_ins::lambda::Outcome;
 use stand_ins::metrics::Health;
+use stand_ins::objects::Objects;
 use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox};
 
 use crate::support::{Limits, agents_with, policy};
@@ -231,6 +232,27 @@ async fn a_night_is_published_and_one_that_was_not_passed_is_an_error() {
     let Outcome::FunctionError(error) = gate.invoke(night()).await else { panic!("no error") };
     assert_eq!(error.error_type, "Inconclusive");
     assert_eq!(gate.metric("LabelledAccuracy").len(), 1, "an outage fakes no accuracy");
+}
+
+#[tokio::test]
+async fn cases_may_be_in_s3_and_ones_that_cannot_be_read_have_no_verdict() {
+    let lines = std::fs::read_to_string(cases("object", 10)).unwrap();
+    let too_long = lines.repeat(20_000_000 / lines.len() + 1);
+    let files = [("cases/team a/day 1.jsonl", lines), ("cases/too-long.jsonl", too_long)];
+    let files = files.map(|(path, text)| (path.replace(' ', "%20"), text));
+    let objects = Objects::start(BTreeMap::from(files)).await.unwrap();
+    let (url, place) = (objects.url(), "s3://cases/team a/day 1.jsonl");
+    let settings = [("AWS_ENDPOINT_URL_S3", url.as_str()), ("GATE_CASES", place)];
+    let gate = Gate::with("object", 1, &supervisor("", 0), &settings).await;
+    let (report, status) = gate.before_traffic().await;
+    assert_eq!((&report["verdict"], status.as_str()), (&json!("passed"), "Succeeded"), "{report}");
+    assert_eq!(report["requests"], 40);
+    for (key, words) in [("absent.jsonl", "NoSuchKey"), ("too-long.jsonl", "too long")] {
+        let event = json!({ "cases": format!("s3://cases/{key}") });
+        let Outcome::FunctionError(error) = gate.invoke(event).await else { panic!("no error") };
+        assert_eq!(error.error_type, "NotReplayed");
+        assert!(error.error_message.contains(words), "{error:?}");
+    }
 }
 
 #[tokio::test]
