@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use super::open::{answered_tickets, open_holds};
 use crate::charge::Charge;
 use crate::error::chain;
 use crate::ids::{Fingerprint, HoldId, Lane, SpecialistName, TaskMark, Ticket};
@@ -61,21 +62,6 @@ pub(crate) struct Opened {
     pub(crate) account: Option<Account>,
     /// Holds of dead invocations that were found and charged on the way.
     pub(crate) expired_holds: u32,
-}
-
-/// A hold that is taken or may be, and is not settled.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct OpenHold {
-    /// The task that it was taken for.
-    pub(crate) task: Option<usize>,
-    /// What was asked of the ledger.
-    pub(crate) hold: Hold,
-    /// What it is to be replaced by; `None`: it is in use.
-    pub(crate) used: Option<Charge>,
-    /// The lane that the invocation was left in while the agent may still be at work.
-    pub(crate) left: Option<Lane>,
-    /// Requests whose repetitions need not be counted any more.
-    pub(crate) stale: Vec<Fingerprint>,
 }
 
 impl<P: Ports> Purse<'_, P> {
@@ -375,16 +361,6 @@ impl<P: Ports> Purse<'_, P> {
     }
 }
 
-impl OpenHold {
-    /// How it is settled, if it is no longer in use.
-    fn settlement(&self) -> Option<Settlement<'_>> {
-        let Self { hold: Hold { id, specialist, ask, counted }, left, stale, .. } = self;
-        let (used, counted) = (self.used?, *counted);
-        let (held, left) = (*ask, *left);
-        Some(Settlement { id, specialist, held, used, counted, stale, told: &[], left })
-    }
-}
-
 impl Wanted<'_> {
     /// Whether the reservation was refused since this one asks for what was asked too often.
     pub(crate) fn repeats(&self, error: &ReserveError) -> bool {
@@ -424,46 +400,6 @@ pub(crate) fn why_not(error: &ReserveError) -> (NotHeld, Option<Account>, u32) {
         ReserveError::Unavailable(_) => NotHeld::Unavailable,
     };
     (why, None, 0)
-}
-
-/// The tickets that people have answered, of which the supervisor is to be told.
-pub(crate) fn answered_tickets(entries: &[Entry]) -> Vec<Ticket> {
-    let answered = entries.iter().filter_map(|entry| match &entry.fact {
-        Fact::PersonAnswered { ticket } => Some(ticket.clone()),
-        _ => None,
-    });
-    answered.collect()
-}
-
-/// The holds that are taken, or may be, and whose settlement was not tried yet.
-pub(crate) fn open_holds(entries: &[Entry]) -> Vec<OpenHold> {
-    let mut open: Vec<OpenHold> = Vec::new();
-    for entry in entries {
-        match &entry.fact {
-            Fact::Reserving(hold) => open.push(OpenHold {
-                task: entry.task,
-                hold: hold.clone(),
-                used: None,
-                left: None,
-                stale: Vec::new(),
-            }),
-            Fact::Held { id, stale, .. } => {
-                of(&mut open, id).for_each(|open| open.stale.clone_from(stale));
-            }
-            Fact::Charged { id, used, left } => {
-                of(&mut open, id).for_each(|open| (open.used, open.left) = (Some(*used), *left));
-            }
-            Fact::NotHeld { id, .. } | Fact::Settling { id, .. } => {
-                open.retain(|open| open.hold.id != *id);
-            }
-            _ => {}
-        }
-    }
-    open
-}
-
-fn of<'o>(open: &'o mut [OpenHold], id: &'o HoldId) -> impl Iterator<Item = &'o mut OpenHold> {
-    open.iter_mut().filter(move |open| open.hold.id == *id)
 }
 
 #[cfg(test)]

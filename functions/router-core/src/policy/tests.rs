@@ -1,4 +1,6 @@
 use super::*;
+use crate::ids::Tenant;
+use crate::units::{MicroUsd, Share};
 
 const MINIMAL: &str = r#"
 [routing]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::budget::purse::open_holds;
+use crate::budget::open::open_holds;
 use crate::charge::{Charge, Usage};
 use crate::circuit::Verdict;
 use crate::deadline;
