@@ -10,10 +10,11 @@ use crate::{Place, shipped};
 
 const AGENT: &str = "model:amazon.nova-lite-v1:0";
 
-/// What the shipped policy has in front of its specialists.
-fn policy() -> String {
-    let price = "price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 5.0 }";
-    format!("{}\n[supervisor]\nmax_tokens_per_call = 1000\n{price}\n", shipped())
+/// The shipped policy without its supervisor.
+fn without_supervisor() -> String {
+    let mut policy: toml::Table = shipped().parse().unwrap();
+    policy.remove("supervisor").unwrap();
+    policy.to_string()
 }
 
 /// A supervisor that sends everything to orders but what is marked.
@@ -57,7 +58,7 @@ async fn run(place: &Place, agents: &Agents, arguments: &[&str]) -> (i32, String
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supervisor_passes_fails_or_comes_to_no_verdict_and_the_exit_code_says_so() {
     let (place, agents) = (Place::new(), supervisor().await);
-    let policy = place.write("policy.toml", &policy());
+    let policy = place.write("policy.toml", &shipped());
     let good = place.write("good.jsonl", &cases(&[]));
     let poor = place.write("poor.jsonl", &cases(&[1, 7]));
     let html = place.folder.path().join("page.html");
@@ -96,7 +97,7 @@ async fn a_supervisor_passes_fails_or_comes_to_no_verdict_and_the_exit_code_says
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_evaluated_is_told_before_anything_is_asked() {
     let (place, agents) = (Place::new(), supervisor().await);
-    let policy = place.write("policy.toml", &policy());
+    let policy = place.write("policy.toml", &shipped());
     let wrong = place.write("wrong.jsonl", "{\"text\": \"SECRET\", \"specialist\": \"sales\"}\n");
     let (code, said) = run(&place, &agents, &["evaluate", &policy]).await;
     assert_eq!((code, said.contains("the policy has no supervisor with an agent")), (2, true));
@@ -105,10 +106,8 @@ async fn what_cannot_be_evaluated_is_told_before_anything_is_asked() {
     assert_eq!(code, 2);
     assert!(said.contains("line 1: found `sales` as `specialist`"), "{said}");
     assert!(!said.contains("SECRET"), "{said}");
-    let alias = ["evaluate", &policy, "--agent", "SUPER00001/LIVE000001"];
-    let (code, said) = run(&place, &agents, &alias).await;
-    assert_eq!((code, said.contains("which would call specialists")), (2, true), "{said}");
-    let none = ["evaluate", crate::SHIPPED, "--agent", AGENT];
-    assert_eq!(run(&place, &agents, &none).await.0, 2, "it has no table [supervisor]");
+    let none = place.write("none.toml", &without_supervisor());
+    let (code, said) = run(&place, &agents, &["evaluate", &none, "--agent", AGENT]).await;
+    assert_eq!((code, said.contains("a table [supervisor]")), (2, true), "{said}");
     assert!(agents.calls().is_empty());
 }
