@@ -196,7 +196,9 @@ async fn a_bedrock_agent_calls_its_action_group_by_itself() {
     let decided = conversation.round(true).await;
     assert_eq!(decided.result.unwrap().text, "Done.");
     assert_eq!(decided.usage, Usage::Reported(TokenUse::new(8, 10)));
-    assert_eq!(conversation.heard, [r#"Tool("ask")"#, r#"Text("Done.")"#]);
+    let carried = "Carried(ToolCall { id: \"\", name: \"ask\", arguments: Ok({\"q\": String(\"é\"), \
+                   \"sure\": String(\"0.5\"), \"tasks\": String(\"[{\\\"a\\\":1}]\")}) })";
+    assert_eq!(conversation.heard, [r#"Tool("ask")"#, carried, r#"Text("Done.")"#]);
     let event = events.lock().unwrap().remove(0);
     assert_eq!(event["function"], "ask");
     assert_eq!(event["sessionAttributes"]["root_session_id"], "s-1");
