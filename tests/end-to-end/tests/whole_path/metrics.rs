@@ -96,13 +96,15 @@ fn against_the_contract(batch: &Batch) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_event_publishes_one_batch_in_exactly_the_contracts_dimension_sets() {
+async fn every_event_but_a_rehearsal_publishes_one_batch_in_exactly_the_contracts_dimension_sets() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let mut wrong = Vec::new();
     let mut names = Vec::new();
     for case in events::load_all().unwrap() {
         let played = events::play(&sandbox, &case).await.unwrap();
-        if played.batches.len() != 1 {
+        let event: Value = serde_json::from_slice(&case.event).unwrap_or_default();
+        let is_rehearsal = event["sessionAttributes"]["dry_run"] == "true";
+        if played.batches.len() != usize::from(!is_rehearsal) {
             wrong.push(format!("{}: {} batches", case.name, played.batches.len()));
         }
         for batch in &played.batches {
