@@ -28,7 +28,7 @@ use crate::error::chain;
 use crate::guard::guarded;
 use crate::handler::LambdaRequest;
 use crate::handler::finish::Ending as Finish;
-use crate::ids::SpecialistName;
+use crate::ids::{HoldId, SpecialistName};
 use crate::journal::{Entry, Fact, Journal};
 use crate::outcome::{Reason, Status};
 use crate::policy::{Policy, SUPERVISOR, Split, SupervisorRules};
@@ -38,7 +38,7 @@ use crate::retry::RetryBudget;
 use crate::split::{self, Predecessor};
 use crate::supervisor::{Message, Supervisor, Turn};
 use crate::task;
-use crate::units::Clock;
+use crate::units::{Clock, Timestamp};
 use crate::views;
 use crate::wire::reply::{Body, TaskBody};
 use crate::wire::tools::Task;
@@ -152,7 +152,18 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         let id = &format!("{id}-{execution:x}");
         let caller = &question.caller(id);
         Span::current().record("session.id", caller.root.as_str());
-        let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
+        let request = Request {
+            policy,
+            ports,
+            retries,
+            journal,
+            caller,
+            id,
+            deadline,
+            is_traced,
+            // Only a supervisor that has answered has told of them.
+            tells_answers: false,
+        };
         let next_place = AtomicUsize::new(round::FIRST_TASK);
         let shared = Shared { request, told, next_place };
         let mut talk = Talk::default();
@@ -165,17 +176,19 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
             (None, None) => (End::failed(Reason::AgentError, "No supervisor is set up."), None),
         };
         let done = end.done(Some(caller.root.id().to_owned()), &talk, journal);
-        told(Told::Done(&done));
         rounds::leave(&shared, &talk);
+        let incidents = std::mem::take(&mut talk.incidents);
         let settling = guarded("the settlement", async {
-            rounds::settle(&shared).await;
+            rounds::settle(&shared, &talk).await;
             remember(request, &talk.messages, &done).await;
         });
+        // Whoever has heard the end may ask again, and is to find the conversation as it was left.
         let settling = async {
             settling.await;
+            told(Told::Done(&done));
         };
         let body = body_of(&done, by.as_ref());
-        finish.finish(&body, || std::mem::take(&mut talk.incidents), settling).await;
+        finish.finish(&body, || incidents, settling).await;
         done
     }
 
@@ -231,25 +244,24 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         talk: &mut Talk,
     ) -> (End, Option<SpecialistName>) {
         let round = talk.rounds.max(1);
-        let input = task.prompt.clone();
         // What the rounds held is room for it.
         let within = deadline::time_to_finish(shared.request.remaining());
         Purse(shared.request).settle(Some(round::ROUNDS), within).await;
         let (body, incidents) = calls::fall_back(shared, round, task).await;
         talk.incidents.extend(incidents);
-        let TaskBody { status, specialist, answer, reason: refused, message, .. } = body.whole;
+        let TaskBody { status, specialist, answer, message, .. } = body.whole;
         let by = specialist.and_then(|name| SpecialistName::parse(&name));
         match answer.filter(|_| status.is_answer()) {
             Some(answer) => {
                 (shared.told)(Told::Text(&answer));
                 let turn = Turn { text: answer.clone(), calls: Vec::new() };
-                talk.messages = vec![Message::User(input), Message::Assistant(turn)];
+                talk.messages = answered_by_another(std::mem::take(&mut talk.messages), turn);
                 let status = Status::FellBack;
                 (End { status, reason: Some(reason), ..End::answered(answer) }, by)
             }
             None => {
                 let message = message.unwrap_or_else(|| views::messages::failed(reason));
-                (End::failed(refused.unwrap_or(reason), message).with(talk), by)
+                (End::failed(reason, message).with(talk), by)
             }
         }
     }
@@ -287,8 +299,10 @@ impl End {
         let (steps, budget) = journal.read(|entries| {
             let invocations = views::invocations(entries);
             let is_step = |it: &&views::Invocation<'_>| it.specialist.as_str() != SUPERVISOR;
-            let steps = invocations.iter().filter(is_step).count();
-            (steps as u64, views::account(entries).map(|account| account.left()))
+            let steps = invocations.iter().filter(is_step).count() as u64;
+            let by_action_group = views::meanwhile(entries).filter(|_| talk.has_action_group);
+            let steps = by_action_group.map_or(steps, |(steps, _)| steps);
+            (steps, views::account(entries).map(|account| account.left()))
         });
         let (rounds, truncated) = (talk.rounds, is_partial);
         Done { session_id, status, answer, reason, message, rounds, steps, truncated, budget }
@@ -304,6 +318,16 @@ fn before_of<'r, P: Ports>(request: Request<'r, P>) -> Option<&'r Split> {
     (path == split::Path::Current).then_some(split)
 }
 
+/// The conversation that ends with the turn of another than the supervisor: what it had found out stays,
+/// and calls of its that have no results go.
+fn answered_by_another(mut messages: Vec<Message>, turn: Turn) -> Vec<Message> {
+    if let Some(Message::Assistant(_)) = messages.last() {
+        messages.pop();
+    }
+    messages.push(Message::Assistant(turn));
+    messages
+}
+
 /// The end as the request's log line, metrics and spans have it.
 fn body_of(done: &Done, by: Option<&SpecialistName>) -> Body {
     let specialist = by.map(ToString::to_string);
@@ -311,25 +335,41 @@ fn body_of(done: &Done, by: Option<&SpecialistName>) -> Body {
     Body { budget: done.budget, ..Body::from(whole) }
 }
 
+/// When the session is over, unless something is reserved in it again: its last reservation says so, and
+/// whoever has the session after it is to be told nothing of it. `None` where nothing is reserved.
+fn session_end(entries: &[Entry], policy: &Policy) -> Option<Timestamp> {
+    let held = |id: &HoldId| {
+        let is_it =
+            |entry: &Entry| matches!(&entry.fact, Fact::Held { id: held, .. } if held == id);
+        entries.iter().any(is_it)
+    };
+    let reserved = entries.iter().filter_map(|entry| match &entry.fact {
+        Fact::Reserving(hold) if held(&hold.id) => Some(entry.at),
+        _ => None,
+    });
+    Some(reserved.max()?.after(policy.session.idle_ttl))
+}
+
 /// Keeps the turn for a supervisor that has to be given it again, if there is an answer.
 async fn remember<F: FrontPorts>(request: Request<'_, F>, messages: &[Message], done: &Done) {
     let is_kept = request.policy.supervisor().is_some_and(rounds::is_given_the_past);
-    let has_hold = |entry: &Entry| matches!(entry.fact, Fact::Held { .. });
-    let is_counted = request.journal.read(|entries| entries.iter().any(has_hold));
-    if !is_kept || !is_counted || !done.status.is_answer() {
+    // Nothing came of what was said in a rehearsal.
+    if !is_kept || request.caller.is_rehearsal() || !done.status.is_answer() {
         return;
     }
     let Some(text) = written(messages) else {
         warn!("the turn is too long to be remembered");
         return;
     };
-    let now = request.now();
+    let Some(expires) = request.journal.read(|entries| session_end(entries, request.policy)) else {
+        return;
+    };
     let turn = NewTurn {
         session: &request.caller.root,
-        at: now,
+        at: request.now(),
         id: request.id,
         text: &text,
-        expires: now.after(request.policy.session.idle_ttl),
+        expires,
     };
     let within = deadline::time_to_finish(request.remaining());
     if let Err(error) = request.ports.memory().keep(&turn, within).await {

@@ -119,7 +119,17 @@ impl<P: Ports> Handler<'_, P> {
             }
         };
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
-        let request = Request { policy, ports, retries, journal, caller, id, deadline, is_traced };
+        let request = Request {
+            policy,
+            ports,
+            retries,
+            journal,
+            caller,
+            id,
+            deadline,
+            is_traced,
+            tells_answers: true,
+        };
         let served = call::serve(request, &call, || panicked(event)).await;
         let settling = served.settle(request);
         self.ending(event, journal, deadline)

@@ -31,6 +31,9 @@ pub(crate) struct Request<'r, P> {
     pub(crate) deadline: Timestamp,
     /// Whether the request is traced, with what agents do while they answer.
     pub(crate) is_traced: bool,
+    /// Whether its reply tells of the people's answers that are found on the way, so that they count as
+    /// told with its last settlement.
+    pub(crate) tells_answers: bool,
 }
 
 /// How a task of a request ends.

@@ -98,6 +98,21 @@ pub fn invocations(entries: &[Entry]) -> Vec<Invocation<'_>> {
     invocations
 }
 
+/// The steps and the money that a session has used from its first hold here until it was looked at: what a
+/// Bedrock agent and its action group have used, with what other requests of the session have meanwhile.
+pub(crate) fn meanwhile(entries: &[Entry]) -> Option<(u64, MicroUsd)> {
+    let before = entries.iter().find_map(|entry| match &entry.fact {
+        Fact::Held { account, .. } => Some(account),
+        _ => None,
+    })?;
+    let after = entries.iter().rev().find_map(|entry| match &entry.fact {
+        Fact::Looked { account } => Some(account),
+        _ => None,
+    })?;
+    let cost = after.spent.cost.0.saturating_sub(before.spent.cost.0);
+    Some((after.steps.saturating_sub(before.steps), MicroUsd(cost)))
+}
+
 /// The session's account after all that is known to have been used.
 pub fn account(entries: &[Entry]) -> Option<Account> {
     let told = |entry: &Entry| match &entry.fact {

@@ -63,10 +63,12 @@ impl HarnessSupervisor {
         // They have all that they need.
         let messages = messages.map_err(|_| not_run())?;
         let tools = tools(round).map_err(|_| not_run())?;
-        let mut allowed: Vec<String> = tools.iter().filter_map(|tool| tool.name.clone()).collect();
-        if allowed.is_empty() {
-            allowed.push(NO_TOOL.to_owned());
-        }
+        // What is named once more for the sake of its results is not to be called again.
+        let allowed = if round.tools.is_empty() {
+            vec![NO_TOOL.to_owned()]
+        } else {
+            tools.iter().filter_map(|tool| tool.name.clone()).collect()
+        };
         self.client
             .invoke_harness()
             .harness_arn(&harness.arn)

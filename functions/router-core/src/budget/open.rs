@@ -31,7 +31,7 @@ impl OpenHold {
 }
 
 /// The tickets that people have answered, of which the supervisor is to be told.
-pub(super) fn answered_tickets(entries: &[Entry]) -> Vec<Ticket> {
+pub(crate) fn answered_tickets(entries: &[Entry]) -> Vec<Ticket> {
     let answered = entries.iter().filter_map(|entry| match &entry.fact {
         Fact::PersonAnswered { ticket } => Some(ticket.clone()),
         _ => None,

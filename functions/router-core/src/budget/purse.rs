@@ -217,6 +217,20 @@ impl<P: Ports> Purse<'_, P> {
     /// Settles what is no longer in use, in one write within `within`: of one task, or of all.
     /// Holds whose settlement the ledger does not answer expire, and stay charged.
     pub(crate) async fn settle(&self, task: Option<usize>, within: Duration) {
+        let Request { journal, tells_answers, .. } = self.0;
+        // The supervisor is told by the reply, which comes after the last settlement.
+        let is_last = task.is_none() && tells_answers;
+        let told = if is_last { journal.read(answered_tickets) } else { Vec::new() };
+        self.settle_telling(task, &told, within).await;
+    }
+
+    /// The same, after which these tickets' answers count as told.
+    pub(crate) async fn settle_telling(
+        &self,
+        task: Option<usize>,
+        told: &[Ticket],
+        within: Duration,
+    ) {
         let Request { journal, ports, .. } = self.0;
         let open = journal.read(open_holds);
         let (tasks, mut settlements): (Vec<_>, Vec<Settlement<'_>>) = open
@@ -224,10 +238,8 @@ impl<P: Ports> Purse<'_, P> {
             .filter(|open| task.is_none() || open.task == task)
             .filter_map(|open| Some((open.task, open.settlement()?)))
             .unzip();
-        // The supervisor is told by the reply, which comes after the last settlement.
-        let told = if task.is_none() { journal.read(answered_tickets) } else { Vec::new() };
         let Some(first) = settlements.first_mut() else { return };
-        first.told = &told;
+        first.told = told;
         let note = |fact: &dyn Fn(&Settlement<'_>) -> Fact| {
             for (task, settlement) in tasks.iter().zip(&settlements) {
                 journal.push(Entry { at: self.0.now(), task: *task, fact: fact(settlement) });
@@ -440,6 +452,7 @@ mod tests {
             id: "r",
             deadline: Timestamp(60_000),
             is_traced: false,
+            tells_answers: true,
         };
         test(Purse(request), &journal).await
     }

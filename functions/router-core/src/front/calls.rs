@@ -9,6 +9,7 @@ use crate::handler::call;
 use crate::incident::Incident;
 use crate::journal::Journal;
 use crate::outcome::{Reason, Status};
+use crate::policy::Policy;
 use crate::ports::Ports;
 use crate::request::Request;
 use crate::supervisor::{ToolCall, ToolResult};
@@ -43,9 +44,11 @@ pub(super) async fn carry_out<P: Ports>(
     let policy = shared.request.policy;
     let most = policy.several.max_tasks;
     let read = calls.iter().enumerate().map(|(place, call)| {
-        let read = if place < most { shared.read(call) } else { Err(too_many(calls.len(), most)) };
+        let is_one_of_them = place < most;
+        let read =
+            if is_one_of_them { read(call, policy) } else { Err(too_many(calls.len(), most)) };
         if let Ok(request) = &read {
-            shared.tell_routes(round, &call.name, request);
+            tell_routes(shared.told, policy, round, &call.name, request);
         }
         let first = shared.places(read.as_ref().map_or(0, |request| request.tasks().len()));
         async move {
@@ -59,7 +62,9 @@ pub(super) async fn carry_out<P: Ports>(
     let done: Vec<Done> = stream::iter(read).buffered(policy.several.width).collect().await;
     let mut carried = Carried::default();
     for (call, Done { body, incidents }) in calls.iter().zip(done) {
-        carried.answers.extend(told_of(&body).iter().filter_map(|told| told.answer.clone()));
+        // What the scratchpad has is the supervisor's to read, and no specialist's answer.
+        let asked = told_of(&body).iter().filter(|told| told.specialist.is_some());
+        carried.answers.extend(asked.filter_map(|told| told.answer.clone()));
         carried.incidents.extend(incidents);
         let is_error = matches!(body.whole.status, Status::Refused | Status::Failed);
         let text = in_words(body);
@@ -75,42 +80,13 @@ pub(super) async fn fall_back<P: Ports>(
     task: Task,
 ) -> (Body, Vec<Incident>) {
     let request = ToolRequest::InvokeSpecialistAgent(task);
-    shared.tell_routes(round, "invoke_specialist_agent", &request);
+    let policy = shared.request.policy;
+    tell_routes(shared.told, policy, round, "invoke_specialist_agent", &request);
     let Done { body, incidents } = shared.carry_out(shared.places(1), &request).await;
     (body, incidents)
 }
 
 impl<P: Ports> Shared<'_, P> {
-    /// Reads a call; the body of the answer to one that cannot be carried out.
-    fn read(&self, call: &ToolCall) -> Result<ToolRequest, Box<Body>> {
-        let arguments = call.arguments.as_ref().map_err(|found| {
-            let found = found.escape_debug();
-            refused(format!("The arguments are `{found}`; they must be one JSON object."))
-        })?;
-        let arguments = Arguments::from_object(arguments);
-        ToolRequest::parse(&call.name, &arguments, self.request.policy).map_err(|bad| {
-            let mut body = refused(bad.message);
-            body.whole.asked = arguments.echo("specialist_type");
-            body.whole.task_id = arguments.echo("task_id");
-            body
-        })
-    }
-
-    /// Tells of each task whom it asks, by the policy's name of it.
-    fn tell_routes(&self, round: u64, tool: &str, request: &ToolRequest) {
-        let policy = self.request.policy;
-        let tasks = request.tasks();
-        if tasks.is_empty() {
-            (self.told)(Told::Route { round, tool, specialist: None, task_id: None });
-        }
-        for Task { specialist, intent, task_id, .. } in tasks {
-            let asked = policy.resolve(specialist, intent.as_deref());
-            let specialist = asked.map(|asked| asked.name.as_str());
-            let task_id = task_id.as_deref().map(echo);
-            (self.told)(Told::Route { round, tool, specialist, task_id: task_id.as_deref() });
-        }
-    }
-
     /// Carries out a call whose first task has this place in the request, and settles what it held.
     async fn carry_out(&self, first: usize, call: &ToolRequest) -> Done {
         let journal = Journal::default();
@@ -126,6 +102,41 @@ impl<P: Ports> Shared<'_, P> {
         }
         self.request.journal.take_over(journal, first);
         Done { body, incidents }
+    }
+}
+
+/// Reads a call; the body of the answer to one that cannot be carried out.
+pub(super) fn read(call: &ToolCall, policy: &Policy) -> Result<ToolRequest, Box<Body>> {
+    let arguments = call.arguments.as_ref().map_err(|found| {
+        let found = found.escape_debug();
+        refused(format!("The arguments are `{found}`; they must be one JSON object."))
+    })?;
+    let arguments = Arguments::from_object(arguments);
+    ToolRequest::parse(&call.name, &arguments, policy).map_err(|bad| {
+        let mut body = refused(bad.message);
+        body.whole.asked = arguments.echo("specialist_type");
+        body.whole.task_id = arguments.echo("task_id");
+        body
+    })
+}
+
+/// Tells of each task of a call whom it asks, by the policy's name of it.
+pub(super) fn tell_routes(
+    told: &(dyn Fn(Told<'_>) + Sync),
+    policy: &Policy,
+    round: u64,
+    tool: &str,
+    request: &ToolRequest,
+) {
+    let tasks = request.tasks();
+    if tasks.is_empty() {
+        told(Told::Route { round, tool, specialist: None, task_id: None });
+    }
+    for Task { specialist, intent, task_id, .. } in tasks {
+        let asked = policy.resolve(specialist, intent.as_deref());
+        let specialist = asked.map(|asked| asked.name.as_str());
+        let task_id = task_id.as_deref().map(echo);
+        told(Told::Route { round, tool, specialist, task_id: task_id.as_deref() });
     }
 }
 

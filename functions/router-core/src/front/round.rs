@@ -3,6 +3,7 @@
 use tracing::{Instrument, field, info_span, warn};
 
 use super::FrontPorts;
+use super::calls;
 use super::told::Told;
 use crate::budget::purse::Wanted;
 use crate::charge::Charge;
@@ -40,6 +41,8 @@ pub(super) struct Seat<'s, F> {
 
 /// What a round says to the supervisor.
 pub(super) struct Said<'a> {
+    /// The round's number, from 1.
+    pub(super) round: u64,
     pub(super) prompt: &'a str,
     pub(super) messages: &'a [Message],
     pub(super) tools: &'a [Tool],
@@ -214,7 +217,7 @@ impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
 
     async fn call(&mut self, context: &TaskContext<'_, F>, call: &Call<'_>) -> Decided {
         let Call { specialist, agent, lane, timeout, trace } = call;
-        let Request { caller, ports, .. } = context.request;
+        let Request { policy, caller, ports, .. } = context.request;
         let round = Round {
             agent,
             session_id: &specialist_session_id(&caller.root, &specialist.name, *lane),
@@ -234,8 +237,14 @@ impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
         let mut first_heard = None;
         let mut heard = |heard: Heard<'_>| {
             first_heard.get_or_insert_with(|| clock.now());
-            if let Heard::Text(text) = heard {
-                told(Told::Text(text));
+            match heard {
+                Heard::Text(text) => told(Told::Text(text)),
+                Heard::Carried(call) => {
+                    if let Ok(request) = calls::read(call, policy) {
+                        calls::tell_routes(told, policy, self.said.round, &call.name, &request);
+                    }
+                }
+                Heard::Tool(_) => {}
             }
         };
         let Outcome { result, usage, steps } = ports.supervisor().decide(&round, &mut heard).await;

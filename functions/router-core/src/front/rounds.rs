@@ -6,19 +6,20 @@ use super::Shared;
 use super::calls::{self, Carried};
 use super::memory::{Memory, remembered};
 use super::prompt::{of_round, prompt_of};
-use super::round::{self, NoRound, ROUNDS, SEAT, Said, Seat};
+use super::round::{self, NoRound, ROUNDS, Said, Seat};
+use crate::budget::open::answered_tickets;
 use crate::budget::purse::Purse;
 use crate::deadline;
 use crate::error::chain;
-use crate::ids::Lane;
+use crate::ids::{Lane, Ticket};
 use crate::incident::Incident;
-use crate::journal::{Entry, Fact};
 use crate::outcome::Reason;
 use crate::policy::{AgentRef, SupervisorRules};
 use crate::stop::Stop;
 use crate::supervisor::{Message, Turn};
 use crate::task::TaskContext;
 use crate::views::messages::person_answered;
+use crate::wire::caller::Caller;
 use crate::wire::tools::Task;
 use crate::wire::tools::catalog;
 use tracing::warn;
@@ -38,6 +39,10 @@ pub(super) struct Talk {
     pub(super) lane: Option<Lane>,
     /// Whether it waits there for what it will not get, or may.
     pub(super) is_open: bool,
+    /// Whether its calls are carried out elsewhere.
+    pub(super) has_action_group: bool,
+    /// The tickets whose answers it knew of when it answered.
+    pub(super) told: Vec<Ticket>,
 }
 
 /// How the rounds end.
@@ -72,6 +77,7 @@ pub(super) async fn run<F: FrontPorts>(
     let tools = catalog::tools(request.policy);
     let mut before = Vec::new();
     talk.messages.push(Message::User(task.prompt.clone()));
+    talk.has_action_group = rules.has_action_group();
     loop {
         let ready = match seat.prepare().await {
             Ok(ready) => ready,
@@ -83,8 +89,11 @@ pub(super) async fn run<F: FrontPorts>(
         talk.rounds += 1;
         talk.is_open = true;
         let is_last = talk.rounds >= rules.max_rounds;
+        let answered = request.journal.read(answered_tickets);
+        let news: Vec<String> = answered.iter().map(person_answered).collect();
         let said = Said {
-            prompt: &of_round(&prompt, &news(shared), is_last),
+            round: talk.rounds,
+            prompt: &of_round(&prompt, &news, is_last),
             messages: &[before.as_slice(), talk.messages.as_slice()].concat(),
             tools: if is_last { &[] } else { &tools },
         };
@@ -98,6 +107,7 @@ pub(super) async fn run<F: FrontPorts>(
         talk.messages.push(Message::Assistant(turn));
         if calls.is_empty() {
             talk.is_open = false;
+            talk.told = told_by(rules, request.caller, answered);
             look_again(shared, rules).await;
             return Ending::Answered(text);
         }
@@ -147,18 +157,16 @@ async fn recall<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRules) 
     }
 }
 
-/// What people have answered, of which the supervisor is told.
-fn news<F: FrontPorts>(shared: &Shared<'_, F>) -> Vec<String> {
-    let told = |entry: &Entry| match &entry.fact {
-        Fact::PersonAnswered { ticket } => Some(person_answered(ticket)),
-        _ => None,
-    };
-    shared.request.journal.read(|entries| entries.iter().filter_map(told).collect())
+/// The tickets of whose answers a supervisor that has answered counts as told. A Bedrock agent hears of
+/// them from its action group, and in a rehearsal nobody could read them.
+fn told_by(rules: &SupervisorRules, caller: &Caller, answered: Vec<Ticket>) -> Vec<Ticket> {
+    let counts = !rules.has_action_group() && !caller.is_rehearsal();
+    if counts { answered } else { Vec::new() }
 }
 
 /// Looks at what a Bedrock agent's action group has used of the session meanwhile.
 async fn look_again<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRules) {
-    if matches!(rules.callee.agent, AgentRef::Bedrock(_)) {
+    if rules.has_action_group() {
         let within = deadline::time_to_finish(shared.request.remaining());
         let purse = Purse(shared.request);
         purse.settle(Some(ROUNDS), within).await;
@@ -168,19 +176,11 @@ async fn look_again<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRul
     }
 }
 
-/// Settles what the rounds held. A Bedrock agent hears of people's answers from its action group, any
-/// other supervisor in its rounds.
-pub(super) async fn settle<F: FrontPorts>(shared: &Shared<'_, F>) {
-    let request = shared.request;
-    let purse = Purse(request);
-    let within = || deadline::time_to_finish(request.remaining());
-    let rules = request.policy.supervisor();
-    if rules.is_some_and(|rules| matches!(rules.callee.agent, AgentRef::Bedrock(_))) {
-        purse.settle(Some(ROUNDS), within()).await;
-        purse.settle(Some(SEAT), within()).await;
-    } else {
-        purse.settle(None, within()).await;
-    }
+/// Settles what the rounds held, after which the answers of people that the supervisor was told of are
+/// told.
+pub(super) async fn settle<F: FrontPorts>(shared: &Shared<'_, F>, talk: &Talk) {
+    let within = deadline::time_to_finish(shared.request.remaining());
+    Purse(shared.request).settle_telling(None, &talk.told, within).await;
 }
 
 /// Ends the rounds, so that what they held is settled.

@@ -28,6 +28,13 @@ pub struct SupervisorRules {
     pub fallback: SpecialistName,
 }
 
+impl SupervisorRules {
+    /// Whether its action group carries its calls out, and not whoever asks it: a Bedrock agent's.
+    pub fn has_action_group(&self) -> bool {
+        matches!(self.callee.agent, AgentRef::Bedrock(_))
+    }
+}
+
 /// How the sessions are shared with what was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {

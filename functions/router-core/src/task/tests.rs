@@ -122,6 +122,7 @@ impl Stage {
             id,
             deadline: self.clock.now().after(time),
             is_traced: false,
+            tells_answers: true,
         };
         let end = run(TaskContext::new(request, 0, task, &self.stop, 0)).await;
         let Body { whole: body, budget, .. } =

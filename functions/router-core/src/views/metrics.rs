@@ -49,7 +49,7 @@ pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datu
         of_invocation(invocation, policy, &mut data);
     }
     counts(entries, &mut data);
-    paths::compare(entries, &mut data);
+    paths::compare(entries, policy, &mut data);
     if let Some(account) = account(entries) {
         let percent = account.utilization_percent();
         let spent = account.spent.cost.to_usd();

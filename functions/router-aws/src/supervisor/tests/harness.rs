@@ -160,7 +160,7 @@ async fn in_the_last_round_nothing_is_to_be_called_and_results_still_resume() {
     let events = message(&[json!("Done.")], "end_turn", None);
     let asking = Asking { messages: with_results(), offers_tools: false, ..Asking::default() };
     let body = decide(HARNESS, asking, Answer::events(&events)).await.body;
-    assert_eq!(body["allowedTools"], json!(["ask"]));
+    assert_eq!(body["allowedTools"], json!(["no_tool"]), "it is not to be called again");
     assert_eq!(body["tools"].as_array().unwrap().len(), 1);
     let function = &body["tools"][0]["config"]["inlineFunction"];
     assert_eq!(function["description"], "It cannot be called any more.");

@@ -1,7 +1,7 @@
 //! A front door where requests are answered one after the other, and what they leave behind.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ pub(super) struct Came {
     pub(super) done: Done,
     /// The events, each as its name and data.
     pub(super) told: Vec<String>,
+    /// The holds that there were when the end was told.
+    pub(super) held_at_end: usize,
     pub(super) rounds: Vec<RoundSent>,
     pub(super) sent: Vec<Sent>,
     pub(super) data: Vec<Published>,
@@ -118,9 +120,12 @@ impl House {
             function_version: None,
             is_traced: false,
         };
-        let events = Mutex::new(Vec::new());
+        let (events, held_at_end) = (Mutex::new(Vec::new()), AtomicUsize::new(usize::MAX));
         let question = Question::read(request.to_string().as_bytes());
         let tell = |told: Told<'_>| {
+            if let Told::Done(_) = told {
+                held_at_end.store(self.ledger.holds(), Ordering::SeqCst);
+            }
             let (name, data) = told.event();
             events.lock().unwrap().push(format!("{name} {data}"));
         };
@@ -129,6 +134,7 @@ impl House {
         Came {
             done,
             told: events.into_inner().unwrap(),
+            held_at_end: held_at_end.into_inner(),
             rounds: supervisor.sent(),
             sent: invoker.sent(),
             data: metrics.batches().into_iter().flatten().collect(),

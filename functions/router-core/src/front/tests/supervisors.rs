@@ -119,6 +119,44 @@ async fn a_supervisor_that_wants_a_tool_in_its_last_round_leaves_what_was_found_
     house.assert_settled();
 }
 
+/// It is the supervisor's to read, and users may be told less.
+#[tokio::test]
+async fn what_the_scratchpad_has_is_no_answer_that_was_found_out() {
+    let house = House::of_model("max_rounds = 2");
+    let read = || {
+        let arguments = json!({ "keys": ["plan"] }).to_string();
+        Decides::Call("", vec![("read_scratchpad", arguments)])
+    };
+    let came = house.says("What is the plan?", [read(), read()], []).await;
+    assert_eq!(came.end(), (Status::Failed, Some(Reason::MaxRounds)));
+    assert_eq!((came.done.answer, came.done.truncated), (None, false));
+}
+
+#[tokio::test]
+async fn what_was_done_before_another_answered_is_remembered() {
+    let house = House::of_model("");
+    let came = house.says("Refund, please.", faulty_in(2, FAULTS[2].1), [BILLING, GENERAL]).await;
+    assert_eq!(came.answer(), "Somebody will call you.");
+    let came = house.says("Well?", [Decides::Say("It is done.")], []).await;
+    let [_, Message::Assistant(asks), Message::Results(results), Message::Assistant(says), _] =
+        &came.rounds[0].messages[..]
+    else {
+        panic!("{:?}", came.rounds[0].messages)
+    };
+    assert_eq!((asks.calls.len(), results.len()), (1, 1));
+    assert_eq!((says.text.as_str(), says.calls.len()), ("Somebody will call you.", 0));
+}
+
+#[tokio::test]
+async fn a_fallback_that_may_not_be_asked_leaves_the_supervisors_own_reason() {
+    let mut house = House::of_model("");
+    house.policy.session.max_steps = 0;
+    let limits = Limits::from(&house.policy.session);
+    house.ledger = InMemoryLedger::with(Account { limits, ..Account::default() });
+    let came = house.says("Refund, please.", faulty_in(1, FAULTS[0].1), []).await;
+    assert_eq!(came.end(), (Status::Failed, Some(Reason::Throttled)));
+}
+
 #[tokio::test]
 async fn the_same_call_for_ever_ends_with_the_rounds() {
     let mut house = House::of_model("");

@@ -8,6 +8,7 @@ use crate::doubles::{Decides, Does, FIRST_WORD, ask};
 use crate::invocation::InvokeError;
 use crate::outcome::{Reason, Status};
 use crate::supervisor::Message;
+use crate::units::Clock;
 use crate::units::{MicroUsd, Tokens};
 
 /// What a round uses: 500 input and 60 output tokens at 1 and 5 dollars for a million.
@@ -86,6 +87,7 @@ async fn a_model_is_given_the_session_again_and_no_other_one() {
     let house = House::of_model("memory_items = 6");
     house.says("I want my money back.", refund(), [BILLING]).await;
     let came = house.says("When?", [Decides::Say("Tomorrow.")], []).await;
+    assert_eq!(came.held_at_end, 0, "whoever asks again finds all as it was left");
     let messages = &came.rounds[0].messages;
     assert_eq!(messages.len(), 5);
     assert_eq!(messages[0], Message::User("I want my money back.".to_owned()));
@@ -111,6 +113,29 @@ async fn a_session_that_was_left_alone_begins_anew() {
     let house = House::of_model("");
     house.says("One?", [Decides::Say("1")], []).await;
     house.clock.advance(house.policy.session.idle_ttl);
+    let came = house.says("Two?", [Decides::Say("2")], []).await;
+    assert_eq!(came.rounds[0].messages.len(), 1);
+}
+
+/// A session is over when nothing was reserved in it for a while, however long its last round took.
+#[tokio::test]
+async fn what_was_said_is_forgotten_with_its_session() {
+    let house = House::of_model("");
+    let by = |user: &str| json!({ "input": "One?", "session_id": "s", "attributes": { "user_id": user } });
+    let began = house.clock.now();
+    house.serves(&by("u"), [Decides::Say("1")], []).await;
+    let took = house.clock.now().since(began);
+    house.clock.advance(house.policy.session.idle_ttl - took);
+    let came = house.serves(&by("v"), [Decides::Say("2")], []).await;
+    assert_eq!((came.answer(), came.rounds[0].messages.len()), ("2", 1));
+}
+
+#[tokio::test]
+async fn what_was_said_in_a_rehearsal_is_not_remembered() {
+    let house = House::of_model("");
+    let attributes = json!({ "dry_run": "true" });
+    let request = json!({ "input": "One?", "session_id": "s", "attributes": attributes });
+    house.serves(&request, [Decides::Say("1")], []).await;
     let came = house.says("Two?", [Decides::Say("2")], []).await;
     assert_eq!(came.rounds[0].messages.len(), 1);
 }
@@ -225,6 +250,26 @@ async fn a_bad_request_is_told_and_nothing_is_called_or_charged() {
     );
     assert_eq!((came.done.session_id, came.told.len()), (None, 1));
     assert_eq!(house.ledger.account().steps, 0);
+}
+
+#[tokio::test]
+async fn a_bedrock_agents_calls_are_told_of_as_it_makes_them_and_its_session_counts_them() {
+    let mut house = House::of("SUPER/LIVE", "");
+    let table = "[split]\ncurrent = \"OLD/LIVE\"\npercent = 100";
+    house.policy.split = crate::doubles::policy_with(table).unwrap().split;
+    let calls = vec![ask("billing", "Refund order 7"), ("no_such_tool", "{}".to_owned())];
+    let carries = Decides::Carry(calls, "Done.");
+    let came = house.says("I want my money back.", [carries], []).await;
+    let route = "route {\"round\":1,\"tool\":\"invoke_specialist_agent\",\"specialist\":\"billing\",\
+                 \"task_id\":null}";
+    assert_eq!(came.told[0], route);
+    assert!(came.told[1].starts_with("text "), "{:?}", came.told);
+    assert_eq!(
+        (came.done.rounds, came.done.steps),
+        (1, 0),
+        "the script's action group calls nobody"
+    );
+    assert_eq!(came.metric("RequestCost", Some("Path=supervisor")), [0.0008]);
 }
 
 #[tokio::test]

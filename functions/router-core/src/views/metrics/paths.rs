@@ -7,8 +7,10 @@ use super::{Data, in_milliseconds};
 use crate::journal::{Entry, Fact};
 use crate::metrics::Unit;
 use crate::outcome::Status;
+use crate::policy::{Policy, SupervisorRules};
 use crate::split::Path;
 use crate::units::{MicroUsd, Timestamp};
+use crate::views::meanwhile;
 
 /// What a request came to.
 struct Request {
@@ -18,11 +20,11 @@ struct Request {
 }
 
 /// Adds the data of the path that the request took, if it took one.
-pub(super) fn compare<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
+pub(super) fn compare<'e>(entries: &'e [Entry], policy: &Policy, data: &mut Data<'e>) {
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
     let Some(path) = taken(entries) else { return };
     let request = match path {
-        Path::Supervisor => of_supervisor(entries),
+        Path::Supervisor => of_supervisor(entries, policy),
         Path::Current => of_predecessor(entries),
     };
     // A request that did not come to its end.
@@ -55,13 +57,18 @@ pub(super) fn wait(entries: &[Entry]) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// The supervisor's request ends with the reply, and costs what its attempts were charged: the
-/// supervisor's own and those of specialists.
-fn of_supervisor(entries: &[Entry]) -> Option<Request> {
+/// supervisor's own and those of specialists. Of those that a Bedrock agent's action group calls, the
+/// session alone knows the cost.
+fn of_supervisor(entries: &[Entry], policy: &Policy) -> Option<Request> {
     let charges = entries.iter().filter_map(|entry| match &entry.fact {
         Fact::AttemptEnded { charge, .. } => Some(charge.cost.0),
         _ => None,
     });
-    let cost = Some(MicroUsd(charges.fold(0, u64::saturating_add)));
+    let cost = if policy.supervisor().is_some_and(SupervisorRules::has_action_group) {
+        meanwhile(entries).map(|(_, cost)| cost)
+    } else {
+        Some(MicroUsd(charges.fold(0, u64::saturating_add)))
+    };
     entries.iter().find_map(|entry| match entry.fact {
         Fact::Replied { status, .. } => {
             Some(Request { ended: entry.at, has_failed: status == Status::Failed, cost })
@@ -100,7 +107,7 @@ mod tests {
     fn lines(facts: Vec<(u64, Fact)>) -> Vec<String> {
         let entries = entries(facts);
         let mut data = Data::default();
-        compare(&entries, &mut data);
+        compare(&entries, &policy(), &mut data);
         let line = |datum: &Datum<'_>| {
             let [(name, value)] = &datum.dimensions[..] else { panic!("{datum:?}") };
             format!("{} {} {} {name}={value}", datum.name, datum.value, datum.unit.as_str())
