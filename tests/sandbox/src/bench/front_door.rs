@@ -94,8 +94,13 @@ struct Asked {
 }
 
 async fn ask(sandbox: &Sandbox, number: usize) -> Result<Asked, BenchError> {
-    let body =
-        json!({ "input": "I have lost my password.", "session_id": format!("bench-{number}") });
+    // A tenant's day has room for so many sessions and a few more.
+    let tenant = format!("bench-{}", number / 50);
+    let body = json!({
+        "input": "I have lost my password.",
+        "session_id": format!("bench-{number}"),
+        "attributes": { "tenant_id": tenant },
+    });
     let event = json!({
         "version": "2.0",
         "headers": { "accept": "text/event-stream" },
