@@ -89,15 +89,7 @@ impl CurrentPolicy {
             return;
         }
         if self.state().claim_look(now, source.refresh) {
-            match read(ports, within.min(AFTER_A_REPLY)).await {
-                Ok(found) => {
-                    if self.state().take(found, source) {
-                        ports.forget();
-                        info!("the routing policy in the table has changed");
-                    }
-                }
-                Err(error) => warn!(%error, "the routing policy in the table is not known"),
-            }
+            self.look(source, ports, within.min(AFTER_A_REPLY)).await;
         }
         let rejections = std::mem::take(&mut self.state().rejections);
         if rejections > 0 {
@@ -109,6 +101,25 @@ impl CurrentPolicy {
             };
             let batch = Batch { timestamp: SystemClock.now(), data: vec![datum] };
             ports.metrics.publish(&batch, within.min(AFTER_A_REPLY)).await;
+        }
+    }
+
+    /// Looks at the table at once, within `within`. Where it does not answer, what is known stays.
+    pub async fn look_now(&self, ports: &AwsPorts, within: Duration) {
+        if let Some(source) = &self.source {
+            self.look(source, ports, within).await;
+        }
+    }
+
+    async fn look(&self, source: &TablePolicy, ports: &AwsPorts, within: Duration) {
+        match read(ports, within).await {
+            Ok(found) => {
+                if self.state().take(found, source) {
+                    ports.forget();
+                    info!("the routing policy in the table has changed");
+                }
+            }
+            Err(error) => warn!(%error, "the routing policy in the table is not known"),
         }
     }
 

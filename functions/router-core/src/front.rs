@@ -15,6 +15,7 @@ mod told;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::future::join;
 pub use memory::{Memory, NewTurn, written};
 pub use prompt::prompt_of;
 pub use question::{BadQuestion, Question};
@@ -178,13 +179,11 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         let done = end.done(Some(caller.root.id().to_owned()), &talk, journal);
         rounds::leave(&shared, &talk);
         let incidents = std::mem::take(&mut talk.incidents);
-        let settling = guarded("the settlement", async {
-            rounds::settle(&shared, &talk).await;
-            remember(request, &talk.messages, &done).await;
-        });
+        let settling = guarded("the settlement", rounds::settle(&shared, &talk));
+        let remembering = guarded("the memory", remember(request, &talk.messages, &done));
         // Whoever has heard the end may ask again, and is to find the conversation as it was left.
         let settling = async {
-            settling.await;
+            join(settling, remembering).await;
             told(Told::Done(&done));
         };
         let body = body_of(&done, by.as_ref());

@@ -33,10 +33,17 @@ use routing_gate::run::{self, Plan};
 use routing_gate::score::Verdict;
 use routing_gate::settings::{CasesAt, GateSettings, ObjectAt};
 use shipped_policy::SHIPPED;
+use tokio::time::timeout;
 use tracing::{error, info};
 
 /// Kept back from Lambda's deadline: for the last settlements, and for whoever waits for the verdict.
-const CLOSING: Duration = Duration::from_secs(10);
+const CLOSING: Duration = Duration::from_secs(20);
+
+/// Of that, kept back for who waits: a deployment is told in three attempts of two seconds.
+const TELLING: Duration = Duration::from_secs(8);
+
+/// How long the policy in the table is waited for.
+const LOOKING: Duration = Duration::from_secs(2);
 
 /// A file of cases in S3 has at most so many bytes, and is read within this time.
 const MOST_BYTES: usize = 20_000_000;
@@ -85,6 +92,8 @@ enum NotReplayed {
     NoObject(Cause),
     #[error("the cases have {0} mistakes")]
     BadCases(usize),
+    #[error("it did not come to its end in time")]
+    OutOfTime,
     #[error("the gate panicked")]
     Panicked,
 }
@@ -126,7 +135,11 @@ impl Function for RoutingGate {
         };
         // A deployment that hears nothing waits for an hour, so nothing may come between.
         let replaying = AssertUnwindSafe(Box::pin(self.replay(at, &request, &ports)));
-        let replayed = replaying.catch_unwind().await.unwrap_or(Err(NotReplayed::Panicked));
+        let end = before(request.deadline, TELLING).since(ports.clock().now());
+        let replayed = match timeout(end, replaying.catch_unwind()).await {
+            Ok(replayed) => replayed.unwrap_or(Err(NotReplayed::Panicked)),
+            Err(_) => Err(NotReplayed::OutOfTime),
+        };
         match &replayed {
             Ok(Replayed { report, .. }) => told(report),
             Err(not_replayed) => error!("no replay: {not_replayed}"),
@@ -157,14 +170,15 @@ impl RoutingGate {
         request: &LambdaRequest<'_>,
         ports: &InvocationPorts<'_>,
     ) -> Result<Replayed, NotReplayed> {
+        // What was read before the last deployment is not what the new version is to be judged by.
+        self.policy.look_now(&self.ports, LOOKING).await;
         let policy = self.policy.get();
         let supervisor = policy.supervisor().ok_or(NotReplayed::NoSupervisor)?;
         let cases = self.read_cases(at, &policy).await?;
         let id = format!("gate-{}-{:x}", request.id, request.execution);
         // Lambda's ids are short, and none is empty.
         let session = RootSession::parse("run", &id).map_err(|_| NotReplayed::Panicked)?;
-        let closing = u64::try_from(CLOSING.as_millis()).unwrap_or(u64::MAX);
-        let deadline = Timestamp(request.deadline.0.saturating_sub(closing));
+        let deadline = before(request.deadline, CLOSING);
         let callee = &supervisor.callee;
         let (ledger, clock) = (ports.ledger(), ports.clock());
         let purse = SessionPurse::new(
@@ -245,6 +259,11 @@ impl RoutingGate {
             Err(diagnostic("Failed", report.to_string()))
         }
     }
+}
+
+fn before(deadline: Timestamp, by: Duration) -> Timestamp {
+    let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(deadline.0.saturating_sub(millis))
 }
 
 /// The line that the log gets of a replay.

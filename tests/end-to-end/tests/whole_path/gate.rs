@@ -9,6 +9,7 @@ use stand_ins::deployments::{Deployments, Told};
 use stand_ins::lambda::Outcome;
 use stand_ins::metrics::Health;
 use stand_ins::objects::Objects;
+use stand_ins::table::{AttributeValue, key};
 use stand_ins::{FUNCTION, FunctionOptions, Options, Sandbox};
 
 use crate::support::{Limits, agents_with, policy};
@@ -204,7 +205,7 @@ async fn a_supervisor_that_hangs_ends_with_a_verdict_before_the_functions_time_i
     let settings = [("GATE_CONCURRENCY", "4"), ("GATE_MAX_ATTEMPTS", "1")];
     let gate = Gate::with("hanging", 30, &supervisor("", 0), &settings).await;
     gate.sandbox.agents().fail_as("supervisor=hang").unwrap();
-    let limit = Some(Duration::from_secs(12));
+    let limit = Some(Duration::from_secs(22));
     let invocation = gate.sandbox.invoke_function(GATE, limit, hook().to_string(), None).await;
     assert!(matches!(invocation.outcome, Outcome::Response(_)), "{:?}", invocation.outcome);
     assert_eq!(gate.deployments.told()[0].status, "Failed");
@@ -253,6 +254,22 @@ async fn cases_may_be_in_s3_and_ones_that_cannot_be_read_have_no_verdict() {
         assert_eq!(error.error_type, "NotReplayed");
         assert!(error.error_message.contains(words), "{error:?}");
     }
+}
+
+/// A gate that is still warm from the last deployment judges by what is in the table now.
+#[tokio::test]
+async fn a_policy_that_changed_since_the_last_run_is_the_one_that_is_judged() {
+    let settings = [("ROUTING_POLICY", "table"), ("POLICY_REFRESH_SECONDS", "3600")];
+    let gate = Gate::with("table", 10, &supervisor("", 0), &settings).await;
+    let report = gate.report(json!({})).await;
+    assert_eq!((&report["verdict"], &report["requests"]), (&json!("passed"), &json!(40)));
+    let dearer = SUPERVISOR.replace("input_usd_per_mtok = 1.0", "input_usd_per_mtok = 2.0");
+    let mut item = key("POLICY", "CURRENT");
+    let text = format!("{}\n{dearer}", policy(Limits::NONE));
+    item.insert("toml".to_owned(), AttributeValue::S(text));
+    gate.sandbox.table().put_item(item).await.unwrap();
+    let report = gate.report(json!({})).await;
+    assert_eq!(report["cost_micro_usd"], 40 * 700, "{report}");
 }
 
 #[tokio::test]

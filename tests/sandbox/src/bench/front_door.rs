@@ -15,23 +15,26 @@ use super::process::Usage;
 use super::spread::{Latency, Spread, micros};
 use super::subject::Subject;
 
-/// Requests that are measured of each kind, each of a session of its own, and those before them.
+/// Requests that are measured, of each of two kinds, and those before them.
 const REQUESTS: usize = 300;
 const WARM_UP: usize = 20;
+/// Requests of each kind in a session.
+const IN_SESSION: usize = 5;
 const STARTS: usize = 10;
 
-/// A front door with a supervisor of one kind, which asks one specialist and then answers; agents
-/// answer at once.
+/// A front door with a supervisor of one kind, which answers by itself, or asks one specialist and then
+/// answers; agents answer at once.
 #[derive(Debug, Serialize)]
 pub(super) struct Door {
     /// What plays the supervisor.
     pub(super) supervisor: &'static str,
     pub(super) requests: usize,
-    /// Rounds of each request.
-    pub(super) rounds: usize,
-    /// What is left of a request's time without that in which stand-ins of agents were at work, for
-    /// each round.
-    pub(super) overhead_us: Latency,
+    /// What is left of a request's time without that in which stand-ins of agents were at work: of one
+    /// that the supervisor answers in its first round.
+    pub(super) round_us: Latency,
+    /// The same of one for which it asks a specialist first: two rounds, and what the router adds to the
+    /// specialist.
+    pub(super) with_specialist_us: Latency,
     /// From when the supervisor was asked the last time to when the first of its text was at the client.
     pub(super) first_text_us: Latency,
     /// From the process's start to its first poll of the Runtime API.
@@ -49,6 +52,11 @@ pub(super) async fn measure(function: &Subject) -> Result<Vec<Door>, BenchError>
 
 async fn of(function: &Subject, kind: Kind) -> Result<Door, BenchError> {
     let replies = routing(kind).replace("delay_ms = 20", "delay_ms = 0");
+    let alone = format!(
+        "[[supervisor.replies]]\nwhen = \"{ALONE}\"\nanswer = \"Good morning to you, what can I do?\"\n\
+         chunks = 6\nusage = [{{ input = 900, output = 60 }}]\n"
+    );
+    let replies = alone + &replies;
     let options = with_front_door(kind, &replies, Options::default());
     let mut options = options.map_err(stand_ins::SandboxError::from)?;
     let only = BTreeMap::from_iter(options.functions.remove_entry(FRONT_DOOR));
@@ -63,12 +71,15 @@ async fn of(function: &Subject, kind: Kind) -> Result<Door, BenchError> {
         sandbox.renew_processes().await?;
         starts.extend(sandbox.processes().iter().map(|process| micros(process.started_in)));
     }
-    let (mut overheads, mut first_texts) = (Vec::new(), Vec::new());
+    let (mut rounds, mut with_specialist) = (Vec::new(), Vec::new());
+    let mut first_texts = Vec::new();
     for number in 0..WARM_UP + REQUESTS {
-        let asked = ask(&sandbox, number).await?;
+        let alone = ask(&sandbox, number, ALONE).await?;
+        let both = ask(&sandbox, number, "I have lost my password.").await?;
         if number >= WARM_UP {
-            overheads.push(asked.overhead);
-            first_texts.push(asked.first_text);
+            rounds.push(alone.overhead);
+            with_specialist.push(both.overhead);
+            first_texts.extend([alone.first_text, both.first_text]);
         }
     }
     let ids = sandbox.processes().into_iter().map(|process| process.id);
@@ -77,28 +88,28 @@ async fn of(function: &Subject, kind: Kind) -> Result<Door, BenchError> {
     Ok(Door {
         supervisor: kind.name(),
         requests: REQUESTS,
-        rounds: ROUNDS,
-        overhead_us: Latency::of(&overheads),
+        round_us: Latency::of(&rounds),
+        with_specialist_us: Latency::of(&with_specialist),
         first_text_us: Latency::of(&first_texts),
         start_us: Spread::of(starts),
         peak_kib,
     })
 }
 
-/// A call, and the answer.
-const ROUNDS: usize = 2;
+/// What the supervisor answers by itself.
+const ALONE: &str = "Good morning!";
 
 struct Asked {
     overhead: Duration,
     first_text: Duration,
 }
 
-async fn ask(sandbox: &Sandbox, number: usize) -> Result<Asked, BenchError> {
+async fn ask(sandbox: &Sandbox, number: usize, input: &str) -> Result<Asked, BenchError> {
     // A tenant's day has room for so many sessions and a few more.
     let tenant = format!("bench-{}", number / 50);
     let body = json!({
-        "input": "I have lost my password.",
-        "session_id": format!("bench-{number}"),
+        "input": input,
+        "session_id": format!("bench-{}", number / IN_SESSION),
         "attributes": { "tenant_id": tenant },
     });
     let event = json!({
@@ -114,13 +125,14 @@ async fn ask(sandbox: &Sandbox, number: usize) -> Result<Asked, BenchError> {
     let listening = async {
         let (mut first_text, mut done, mut all) = (None, None, String::new());
         while let Some(piece) = pieces.recv().await {
-            let piece = String::from_utf8_lossy(&piece).into_owned();
-            if piece.starts_with("event: text") {
+            // A piece may hold several events.
+            all.push_str(&String::from_utf8_lossy(&piece));
+            if all.contains("event: text") {
                 first_text.get_or_insert_with(|| began.elapsed());
-            } else if piece.starts_with("event: done") {
+            }
+            if all.contains("event: done") {
                 done.get_or_insert_with(|| began.elapsed());
             }
-            all.push_str(&piece);
         }
         first_text.zip(done).ok_or(all)
     };
@@ -131,7 +143,7 @@ async fn ask(sandbox: &Sandbox, number: usize) -> Result<Asked, BenchError> {
     let last = calls.iter().rfind(|call| call.specialist == "supervisor");
     let asked_at = last.map_or(Duration::ZERO, |call| call.began.saturating_sub(began_at));
     Ok(Asked {
-        overhead: done.saturating_sub(at_work) / ROUNDS as u32,
+        overhead: done.saturating_sub(at_work),
         first_text: first_text.saturating_sub(asked_at),
     })
 }

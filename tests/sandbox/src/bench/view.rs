@@ -47,12 +47,13 @@ pub(super) fn write(mut out: impl Write, paint: Paint, document: &Document) -> i
 
 fn write_doors(out: &mut impl Write, paint: Paint, doors: &[Door]) -> io::Result<()> {
     for door in doors {
-        let Door { supervisor, requests, rounds, .. } = door;
+        let Door { supervisor, requests, .. } = door;
         let heading =
-            format!("\nA {supervisor} as supervisor, {requests} requests of {rounds} rounds (ms)");
+            format!("\nA {supervisor} as supervisor, {requests} requests of each kind (ms)");
         writeln!(out, "{}", paint.heading(&heading))?;
         for (what, Latency { p50, p90, p99 }) in [
-            ("overhead of a round", door.overhead_us),
+            ("overhead of a round", door.round_us),
+            ("of two rounds and a specialist", door.with_specialist_us),
             ("asked to first text at the client", door.first_text_us),
         ] {
             let [p50, p90, p99] = [p50, p90, p99].map(|micros| micros / 1_000.0);
