@@ -19,12 +19,13 @@ const MAX_DIGITS: usize = 15;
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let groups = groups(text);
     let mut found = Vec::new();
-    let mut first = 0;
+    let (mut first, mut last) = (0, 0);
     while first < groups.len() {
         if is_date(text, &groups, first) {
             first += 3;
-        } else if let Some((start, more)) = Run::of(text, &groups, first).phone() {
-            found.push(start..groups[first + more].span.end);
+        } else if let Some((start, more)) = Run::of(text, &groups, first).phone(last) {
+            last = groups[first + more].span.end;
+            found.push(start..last);
             first += more + 1;
         } else {
             first += 1;
@@ -50,8 +51,9 @@ impl<'a> Run<'a> {
         Self { text, groups: &groups[first..=first + more] }
     }
 
-    /// Where a phone number begins that has the first group, and how many more groups it has.
-    fn phone(&self) -> Option<(usize, usize)> {
+    /// Where a phone number begins that has the first group, and how many more groups it has, where the
+    /// one before it ended at `last`.
+    fn phone(&self, last: usize) -> Option<(usize, usize)> {
         let first = self.groups[0].span.start;
         let seen = self.text[..first].trim_end_matches(is_invisible);
         if let Some(plus) = plus(seen) {
@@ -65,7 +67,10 @@ impl<'a> Run<'a> {
         if context == Context::Reference || is_money(&self.text[..start], "") {
             return None;
         }
-        if context != Context::Phone && is_part_of_a_word(&self.text[..start]) {
+        // Two phones may be written with a slash or a dash between them.
+        let follows_another = last > 0 && self.text[last..start].chars().count() == 1;
+        let stands_alone = context == Context::Phone || follows_another;
+        if !stands_alone && is_part_of_a_word(&self.text[..start]) {
             return None;
         }
         let more = match context {
@@ -109,7 +114,9 @@ impl<'a> Run<'a> {
         let mut more = 0;
         while let Some(next) = self.groups.get(more + 1) {
             let rest: usize = self.groups[more + 1..].iter().map(Group::len).sum();
-            let begins_another = digits >= 8 && rest >= 8 && next.digits[0] == 0;
+            let separator = self.separator(more + 1);
+            let has_area = separator.contains(&'/') && separator.contains(&'(');
+            let begins_another = digits >= 8 && rest >= 8 && (next.digits[0] == 0 || has_area);
             if digits + next.len() > max || begins_another {
                 break;
             }
@@ -129,11 +136,14 @@ impl<'a> Run<'a> {
         (!self.is_something_else(more)).then_some(more)
     }
 
-    /// Whether what follows a group makes it an amount or a part of a word. `x` begins an extension.
+    /// Whether what follows a group makes it an amount or a part of a code. `x` begins an extension, and
+    /// more than two letters are the next word, without a space.
     fn is_something_else(&self, more: usize) -> bool {
         let after = &self.text[self.groups[more].span.end..];
-        let letter = after.chars().next().filter(|char| char.is_lowercase() || char.is_uppercase());
-        is_money("", after) || letter.is_some_and(|char| !matches!(char, 'x' | 'X'))
+        let is_letter = |char: &char| char.is_lowercase() || char.is_uppercase();
+        let letters = after.chars().take_while(is_letter).count();
+        let is_extension = after.starts_with(['x', 'X']);
+        is_money("", after) || (1..=2).contains(&letters) && !is_extension
     }
 
     /// The parenthesis that the number closes belongs to it.

@@ -335,3 +335,95 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_address_is_found_however_it_is_mistyped_or_coded() {
+    all_become(
+        "<email>",
+        &[
+            ("write to anna @gmail.com please", "write to * please"),
+            ("anna@ gmail.com", "*"),
+            ("mail anna.berg@ example.com", "mail *"),
+            ("anna.berg@example .com please", "* please"),
+            (
+                "https://shop.example/r?email=anna.berg%40example.com&x=1",
+                "https://shop.example/r?email=*&x=1",
+            ),
+            ("mailto:anna%40example.com", "mailto:*"),
+            ("anna&#64;example.com", "*"),
+            ("anna at gmail dot com", "*"),
+            ("anna@@example.com", "*"),
+            ("anna@example,com", "*"),
+        ],
+    );
+    all_stay(&[
+        "3 shirts @ 20 each",
+        "ask @anna.berg",
+        "Meet me at home, not at work.",
+        "I was at the dot matrix printer.",
+        "20%40 of it",
+    ]);
+}
+
+#[test]
+fn a_word_for_another_number_says_nothing_of_the_next_clause() {
+    all_become(
+        "<phone>",
+        &[
+            ("Where is my order? 0171 2345678", "Where is my order? *"),
+            ("Where is my order? (202) 555-0143", "Where is my order? *"),
+            ("Where is my parcel? Thanks, Anna 0171 2345678", "Where is my parcel? Thanks, Anna *"),
+            (
+                "Please cancel my order. Anna Berg, 0171 2345678",
+                "Please cancel my order. Anna Berg, *",
+            ),
+            ("I never got my invoice! 2025550143", "I never got my invoice! *"),
+            ("Meine Rechnung fehlt. 0171 2345679", "Meine Rechnung fehlt. *"),
+            ("Meine Bestellung\n0171 2345679", "Meine Bestellung\n*"),
+            ("the item is broken, 01711234567", "the item is broken, *"),
+        ],
+    );
+    all_stay(&["Bestell-Nr. 0301234567", "order no. 0301234567", "my order is 0301234567"]);
+}
+
+#[test]
+fn an_amount_says_nothing_of_the_number_after_it() {
+    all_become(
+        "<phone>",
+        &[
+            ("refund 20 EUR 0171 2345671", "refund 20 EUR *"),
+            ("I want 50 euros 0171 2345671", "I want 50 euros *"),
+            ("I paid 30€ 0171 2345673", "I paid 30€ *"),
+            ("I paid 30 dollars (202) 555-0143", "I paid 30 dollars *"),
+            ("discount 20% 0171 1234567", "discount 20% *"),
+        ],
+    );
+    all_stay(&["I paid EUR 0171 2345671", "$2025550143"]);
+}
+
+#[test]
+fn of_two_numbers_that_are_joined_both_are_taken_out() {
+    all_become(
+        "<phone>",
+        &[
+            ("0171 2345678/0172 7654322", "*/*"),
+            ("9876543210/9876543211", "*/*"),
+            ("2025550143/2025550144", "*/*"),
+            ("01711234567-01721234567", "*-*"),
+            ("(202) 555-0143/(202) 555-0144", "*/*"),
+        ],
+    );
+}
+
+#[test]
+fn a_word_without_a_space_after_a_number_hides_none() {
+    all_become(
+        "<phone>",
+        &[
+            ("+49 171 2345678Danke", "*Danke"),
+            ("+491712345678and", "*and"),
+            ("call 0171 2345678Danke", "call *Danke"),
+            ("my number is 01711234567and my order", "my number is *and my order"),
+        ],
+    );
+}

@@ -26,6 +26,9 @@ const REFERENCE: &str = "\
 const REFERENCE_STEMS: &str = "\
     artikel auftrag bestell commande factur fattura konto kundenn ordine pedido rechnung sendung";
 
+/// Words after which a dot ends no sentence.
+const ABBREVIATIONS: &str = "n nr no num ref tel art best acc ord inv";
+
 /// A number is a person's after these words: `my number`.
 const NUMBER: &str = "number nummer numero número numéro num";
 const PERSONS: &str = "my our your his her their meine unsere deine mi mon mio";
@@ -45,14 +48,15 @@ pub(super) enum Context {
 
 impl Context {
     /// By the nearest word that says something, before the number. A word of a reference speaks of the
-    /// first number after it only.
+    /// first number after it only, and of none in the next clause.
     pub(super) fn of(before: &str) -> Self {
         let before = before.trim_end_matches(|char| is_space(char) || is_invisible(char));
         if before.ends_with(['#', '\u{ff03}', '\u{2116}', '\u{b0}', '\u{ba}']) {
             return Self::Reference;
         }
         let mut word = String::new();
-        let (mut words, mut has_digits, mut follows) = (0, false, None);
+        let (mut words, mut has_digits, mut follows) = (0, false, Some(' '));
+        let (mut clause, mut may_end) = (true, false);
         let mut said = Self::Unknown;
         let mut is_number = false;
         let chars = before.chars().rev().filter(|char| !is_invisible(*char));
@@ -67,8 +71,11 @@ impl Context {
                     return Self::Phone;
                 }
                 is_number = is_one_of(NUMBER, &lower);
+                clause &= !may_end || is_one_of(ABBREVIATIONS, &lower);
+                may_end = false;
                 match Self::of_word(&lower) {
                     Self::Phone => return Self::Phone,
+                    _ if !clause => {}
                     Self::Reference if !has_digits => return Self::Reference,
                     Self::Reference => return said,
                     Self::Unknown if !has_digits && is_number_sign(&lower, follows) => {
@@ -83,6 +90,8 @@ impl Context {
                 break;
             }
             has_digits |= digit(char).is_some();
+            clause &= !matches!(char, '?' | '!' | ',' | ';' | '\n' | '\r');
+            may_end |= char == '.' && follows.is_none_or(is_space);
             follows = Some(char);
         }
         said
@@ -132,22 +141,31 @@ pub(super) fn is_part_of_a_word(before: &str) -> bool {
     }
 }
 
-/// Whether a currency or a percent sign stands directly before or after a number.
+/// Whether a currency or a percent sign stands directly before or after a number. One that follows another
+/// number is that one's.
 pub(super) fn is_money(before: &str, after: &str) -> bool {
     const CODES: &str = "\
-        usd eur gbp chf jpy cny inr cad aud pln sek nok dkk euro euros dollar dollars \
+        usd eur gbp chf jpy cny inr cad aud pln sek nok dkk vnd euro euros dollar dollars \
         pounds yen rs";
     let is_wide = |char: char| matches!(char, '\u{ff04}' | '\u{ffe1}' | '\u{ffe5}');
-    let is_narrow = |char: char| matches!(char, '$' | '%' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}');
+    let is_narrow = |char: char| matches!(char, '$' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}');
     let is_sign = |char: char| is_narrow(char) || is_wide(char);
     let is_not_seen = |char: char| is_space(char) || is_invisible(char);
-    let before = before.trim_end_matches(is_not_seen);
+    let is_code = |word: &str| is_one_of(CODES, &word.to_lowercase());
     let after = after.trim_start_matches(is_not_seen);
-    if before.ends_with(is_sign) || after.starts_with(is_sign) {
+    let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
+    if after.starts_with(|char| is_sign(char) || char == '%') || is_code(&first) {
         return true;
     }
-    let is_code = |word: String| is_one_of(CODES, &word.to_lowercase());
-    let last: Vec<char> = before.chars().rev().take(8).take_while(|c| c.is_alphabetic()).collect();
-    let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
-    is_code(last.into_iter().rev().collect()) || is_code(first)
+    let before = before.trim_end_matches(is_not_seen);
+    let without_sign = before.trim_end_matches(is_sign);
+    let without_code = before.trim_end_matches(char::is_alphabetic);
+    let rest = if without_sign.len() < before.len() {
+        without_sign
+    } else if is_code(&before[without_code.len()..]) {
+        without_code
+    } else {
+        return false;
+    };
+    !rest.trim_end_matches(is_not_seen).ends_with(char::is_numeric)
 }
