@@ -54,6 +54,9 @@ impl<'a> Run<'a> {
     /// Where a phone number begins that has the first group, and how many more groups it has, where the
     /// one before it ended at `last`.
     fn phone(&self, last: usize) -> Option<(usize, usize)> {
+        if self.are_hours() {
+            return None;
+        }
         let first = self.groups[0].span.start;
         let seen = self.text[..first].trim_end_matches(is_invisible);
         if let Some(plus) = plus(seen) {
@@ -176,6 +179,22 @@ impl<'a> Run<'a> {
         self.groups.iter().flat_map(|group| &group.digits).nth(place).copied()
     }
 
+    /// From when until when: `0900-1700`, `14.00-16.00`.
+    fn are_hours(&self) -> bool {
+        let is_time = |hour: u32, minute: u32| hour < 25 && minute < 60;
+        match self.groups.iter().map(|group| (group.len(), group.value())).collect::<Vec<_>>()[..] {
+            [(4, Some(from)), (4, Some(until))] => {
+                let is_one = |time: u32| is_time(time / 100, time % 100);
+                self.is_dashed(1) && is_one(from) && is_one(until)
+            }
+            [(2, Some(hour)), (2, Some(minute)), (2, Some(end)), (2, Some(minutes)), ..] => {
+                let dots = self.separator(1) == ['.'] && self.separator(3) == ['.'];
+                dots && self.is_dashed(2) && is_time(hour, minute) && is_time(end, minutes)
+            }
+            _ => false,
+        }
+    }
+
     fn are_pairs(&self, more: usize) -> bool {
         self.groups[..=more].iter().all(|group| group.len() == 2)
     }
@@ -209,7 +228,9 @@ fn is_separator(between: &[char]) -> bool {
         let char = narrow(*char);
         is_space(char) || is_dash(char) || is_dot(char) || matches!(char, '/' | '(' | ')')
     };
-    (1..=3).contains(&between.len()) && between.iter().all(is_allowed)
+    // A dot before a space ends what comes before it.
+    let ends = between.windows(2).any(|pair| is_dot(pair[0]) && is_space(pair[1]));
+    (1..=3).contains(&between.len()) && between.iter().all(is_allowed) && !ends
 }
 
 fn narrow(char: char) -> char {

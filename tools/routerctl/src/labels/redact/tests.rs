@@ -427,3 +427,23 @@ fn a_word_without_a_space_after_a_number_hides_none() {
         ],
     );
 }
+
+#[test]
+fn hours_dates_and_numbers_of_something_else_stay() {
+    all_stay(&[
+        "we are open 0900-1700 on Monday",
+        "call 14.00-16.00",
+        "01.02. 03.04. 05.06.",
+        "booking number 0301234571",
+        "my confirmation number is 0301234571",
+        "customer number: 0301234571",
+    ]);
+    all_become(
+        "<phone>",
+        &[
+            ("call 030 1234567. 2 items", "call *. 2 items"),
+            ("my number 0301234571", "my number *"),
+            ("the contact number is 0301234571", "the contact number is *"),
+        ],
+    );
+}

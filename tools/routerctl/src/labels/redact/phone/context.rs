@@ -33,6 +33,11 @@ const ABBREVIATIONS: &str = "n nr no num ref tel art best acc ord inv";
 const NUMBER: &str = "number nummer numero número numéro num";
 const PERSONS: &str = "my our your his her their meine unsere deine mi mon mio";
 
+/// What else has a number, when that is said: `booking number`.
+const NUMBERED: &str = "\
+    batch booking case claim confirmation contract customer delivery member membership model package part policy \
+    receipt reservation transaction";
+
 /// The same in scripts that put no spaces between words.
 const PHONE_PARTS: &str = "电话 手机 電話 携帯 전화";
 const REFERENCE_PARTS: &str = "订单 訂單 注文 주문";
@@ -69,6 +74,9 @@ impl Context {
                 let lower = word.to_lowercase();
                 if is_number && is_one_of(PERSONS, &lower) {
                     return Self::Phone;
+                }
+                if is_number && clause && !has_digits && is_one_of(NUMBERED, &lower) {
+                    return Self::Reference;
                 }
                 is_number = is_one_of(NUMBER, &lower);
                 clause &= !may_end || is_one_of(ABBREVIATIONS, &lower);
