@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     agents: Option<PathBuf>,
 
-    /// The routing policy (TOML), with a table [supervisor] [default: the one compiled in]
+    /// The routing policy (TOML), with a supervisor [default: the one compiled in]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }

@@ -33,7 +33,7 @@ const SHOWN_IDS: usize = 5;
 ///
 /// One JSON object a line: text (what was asked, without e-mail addresses, card and phone numbers),
 /// specialist (the one that answered in the end, or that a correction names) and source
-/// (incident:<id> or correction:<id>). How many incidents were left out, and why, goes to stderr.
+/// (incident:ID or correction:ID). How many incidents were left out, and why, goes to stderr.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = AFTER_HELP)]
 pub(crate) struct Arguments {
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long = "reason", value_name = "REASON", value_parser = parse_reason)]
     reasons: Vec<Reason>,
 
-    /// People's corrections, JSONL: {"id": "<incident id>", "specialist": "<name>"}
+    /// People's corrections, JSONL: {"id": "INCIDENT", "specialist": "NAME"}
     #[arg(long, value_name = "FILE")]
     corrections: Option<PathBuf>,
 
