@@ -1,8 +1,18 @@
-//! E-mail addresses, also with letters of any script, and with `(at)` and `(dot)`.
+//! E-mail addresses, also with letters of any script, with `(at)` and `(dot)`, with an encoded sign, and
+//! with a space or a comma that slipped in.
 
 use std::ops::Range;
 
 use super::digits::{is_invisible, is_space};
+
+/// Last labels that tell a domain with a slip in it from words.
+const TOP_LEVEL: &str = "\
+    com net org info biz edu gov io co me eu de at ch li fr it es pt nl be lu uk ie us ca mx br ar au nz \
+    in jp cn kr sg hk tw ru ua pl cz sk hu ro bg gr tr se no dk fi is ee lv lt hr si rs za il ae app dev \
+    example test online shop";
+
+/// What stands for `@` where characters are encoded.
+const ENCODED: [&str; 5] = ["%2540", "%40", "&#64;", "&#x40;", "&commat;"];
 
 /// Where e-mail addresses stand.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
@@ -18,8 +28,8 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         };
         at = sign.end;
         let Some(start) = local_start(&chars[..sign.start], sign.may_stand_apart) else { continue };
-        let Some(end) = domain_end(&chars, &sign) else { continue };
-        if sign.needs_known_end && !is_common_end(&chars[sign.end..end]) {
+        let Some(end) = domain_end(&chars, sign.end, sign.may_stand_apart) else { continue };
+        if sign.needs_known && !ends_with_known(&chars[sign.end..end]) {
             continue;
         }
         at = end;
@@ -37,59 +47,70 @@ struct Sign {
     end: usize,
     /// Whether spaces may be around it.
     may_stand_apart: bool,
-    /// Whether it is a word, after which dots are words, too.
-    is_spoken: bool,
-    /// Whether it could as well begin a name, as in `ask @anna.berg`.
-    needs_known_end: bool,
+    /// Whether only a domain with a known last label makes it one: `anna @gmail.com`, but not a name
+    /// such as `@anna.berg`.
+    needs_known: bool,
 }
-
-/// The last labels of most addresses.
-const COMMON_ENDS: &str = "\
-    at au be br ca ch cn co com cz de dk es eu fi fr ie in info io it jp me net nl no org pl pt ru se uk us";
 
 fn sign(chars: &[char], at: usize) -> Option<Sign> {
-    let space_at =
-        |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| is_space(*c));
-    let before = space_at(at.checked_sub(1));
-    let plain = |len: usize| {
-        let (end, after) = (at + len, space_at(Some(at + len)));
-        let (may_stand_apart, needs_known_end) = (before || after, before && !after);
-        Sign { start: at, end, may_stand_apart, is_spoken: false, needs_known_end }
-    };
-    let is_sign = |char: &&char| matches!(char, '@' | '\u{ff20}' | '\u{fe6b}');
-    let signs = chars[at..].iter().take_while(is_sign).count();
+    if let Some(len) = encoded(&chars[at..]) {
+        return Some(Sign { start: at, end: at + len, may_stand_apart: false, needs_known: false });
+    }
+    let signs = chars[at..].iter().take_while(|char| is_sign(**char)).count();
     if signs > 0 {
-        return Some(plain(signs));
+        let is_after_space = at > 0 && is_space(chars[at - 1]);
+        let end = at + signs;
+        let is_before_space = chars.get(end).is_some_and(|char| is_space(*char));
+        return Some(Sign {
+            start: at,
+            end,
+            may_stand_apart: is_after_space || is_before_space,
+            needs_known: is_after_space != is_before_space,
+        });
     }
-    // As links and pages have it.
-    let begins = |word: &str| word.chars().enumerate().all(|(n, c)| chars.get(at + n) == Some(&c));
-    if let Some(coded) = ["%40", "&#64;"].into_iter().find(|coded| begins(coded)) {
-        return Some(plain(coded.len()));
+    if let Some(len) = bracketed(&chars[at..], "at") {
+        return Some(Sign { start: at, end: at + len, may_stand_apart: true, needs_known: false });
     }
-    let (len, is_spoken) = match bracketed(&chars[at..], "at") {
-        Some(len) => (len, false),
-        None => (spoken(chars, at, "at")?, true),
+    let end = at + spoken(&chars[at..], &["at", "ät"])?;
+    // Only a domain whose dot is spoken too makes a sign of the word.
+    let label = chars[end..].iter().take_while(|char| is_letter_or_digit(**char)).count();
+    spoken(&chars[end + label..], &DOTS)?;
+    Some(Sign { start: at, end, may_stand_apart: false, needs_known: true })
+}
+
+const DOTS: [&str; 3] = ["dot", "punkt", "point"];
+
+fn is_sign(char: char) -> bool {
+    matches!(char, '@' | '\u{ff20}' | '\u{fe6b}')
+}
+
+/// How long an encoded sign is that stands at the beginning.
+fn encoded(chars: &[char]) -> Option<usize> {
+    let is_at = |sign: &&&str| {
+        chars.len() >= sign.len()
+            && chars.iter().zip(sign.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other))
     };
-    let (end, may_stand_apart) = (at + len, true);
-    Some(Sign { start: at, end, may_stand_apart, is_spoken, needs_known_end: is_spoken })
+    ENCODED.iter().find(is_at).map(|sign| sign.len())
 }
 
-/// How long a word is that stands between spaces.
-fn spoken(chars: &[char], at: usize, word: &str) -> Option<usize> {
-    let is_it = word.chars().enumerate().all(|(place, letter)| {
-        chars.get(at + place).is_some_and(|char| char.eq_ignore_ascii_case(&letter))
-    });
-    let stands = at > 0
-        && is_space(chars[at - 1])
-        && chars.get(at + word.len()).is_some_and(|char| is_space(*char));
-    (is_it && stands).then_some(word.len())
+/// How long a word with a space on both sides is, with the spaces.
+fn spoken(chars: &[char], words: &[&str]) -> Option<usize> {
+    let (_, rest) = chars.split_first().filter(|(space, _)| is_space(**space))?;
+    let len = rest.iter().take(8).position(|char| is_space(*char))?;
+    let word = rest[..len].iter().collect::<String>().to_lowercase();
+    words.contains(&word.as_str()).then_some(len + 2)
 }
 
-/// Whether a domain has at least two labels, the last of which most addresses have.
-fn is_common_end(domain: &[char]) -> bool {
-    let last = domain.iter().rev().take_while(|char| char.is_alphabetic()).count();
-    let end: String = domain[domain.len() - last..].iter().collect();
-    COMMON_ENDS.split(' ').any(|common| end.eq_ignore_ascii_case(common))
+/// Whether the last label is one that many domains have.
+fn ends_with_known(domain: &[char]) -> bool {
+    let label: Vec<char> =
+        domain.iter().rev().take_while(|char| is_letter_or_digit(**char)).copied().collect();
+    is_known(&label.into_iter().rev().collect::<Vec<char>>())
+}
+
+fn is_known(label: &[char]) -> bool {
+    let label = label.iter().collect::<String>().to_lowercase();
+    TOP_LEVEL.split(' ').any(|known| known == label)
 }
 
 /// How long a bracketed word is that stands at the beginning: `(at)`, `[ AT ]`, `{dot}`.
@@ -122,9 +143,8 @@ fn local_start(before: &[char], may_stand_apart: bool) -> Option<usize> {
 }
 
 /// The end of a domain with at least two labels, or of an address in brackets.
-fn domain_end(chars: &[char], sign: &Sign) -> Option<usize> {
-    let sign_end = sign.end;
-    let is_apart = sign.may_stand_apart && chars.get(sign_end).is_some_and(|char| is_space(*char));
+fn domain_end(chars: &[char], sign_end: usize, may_stand_apart: bool) -> Option<usize> {
+    let is_apart = may_stand_apart && chars.get(sign_end).is_some_and(|char| is_space(*char));
     let start = if is_apart { sign_end + 1 } else { sign_end };
     if chars.get(start) == Some(&'[') {
         let is_address = |char: &char| char.is_ascii_hexdigit() || "IPv:.".contains(*char);
@@ -143,7 +163,7 @@ fn domain_end(chars: &[char], sign: &Sign) -> Option<usize> {
             if labels > 0 && is_last && char != '-' {
                 end = Some(at);
             }
-        } else if let Some(len) = dot(chars, at, sign.is_spoken).filter(|_| !label.is_empty()) {
+        } else if let Some(len) = dot(&chars[at..], labels).filter(|_| !label.is_empty()) {
             at += len;
             labels += 1;
             label.clear();
@@ -153,32 +173,32 @@ fn domain_end(chars: &[char], sign: &Sign) -> Option<usize> {
     }
 }
 
-/// How long what stands for a dot is.
-fn dot(chars: &[char], at: usize, is_spoken: bool) -> Option<usize> {
-    let rest = &chars[at..];
-    let spaces = rest.iter().take(1).filter(|char| is_space(**char)).count();
-    let ends = |from: usize| {
-        let len = rest[from..].iter().take_while(|char| char.is_alphabetic()).count();
-        is_common_end(&rest[from..from + len])
-    };
-    match rest.get(spaces)? {
-        // `anna at home.` is no address, so that after a word a word has to follow.
-        '.' | ',' if is_spoken => None,
+/// How long what stands for a dot after so many others is.
+fn dot(chars: &[char], dots: usize) -> Option<usize> {
+    if let Some(len) = spoken(chars, &DOTS).or_else(|| slip(chars).filter(|_| dots == 0)) {
+        return Some(len);
+    }
+    let spaces = chars.iter().take(1).filter(|char| is_space(**char)).count();
+    match chars.get(spaces)? {
         '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' if spaces == 0 => Some(1),
-        // Mistyped: `example .com`, `example,com`.
-        '.' if ends(2) => Some(2),
-        ',' if spaces == 0 && ends(1) => Some(1),
         _ => {
-            let word = match bracketed(&rest[spaces..], "dot") {
-                Some(len) => len,
-                None if is_spoken => spoken(chars, at + spaces, "dot")?,
-                None => return None,
-            };
-            let word = spaces + word;
-            let after = rest[word..].iter().take(1).filter(|char| is_space(**char)).count();
+            let word = spaces + bracketed(&chars[spaces..], "dot")?;
+            let after = chars[word..].iter().take(1).filter(|char| is_space(**char)).count();
             Some(word + after)
         }
     }
+}
+
+/// How long a comma for a dot is, or a dot with a space beside it, where a known last label follows.
+fn slip(chars: &[char]) -> Option<usize> {
+    let len = match chars {
+        [space, '.', ..] if is_space(*space) => 2,
+        ['.', space, ..] if is_space(*space) => 2,
+        [',', ..] => 1,
+        _ => return None,
+    };
+    let label = chars[len..].iter().take_while(|char| is_letter_or_digit(**char)).count();
+    is_known(&chars[len..len + label]).then_some(len)
 }
 
 fn is_local(char: char) -> bool {

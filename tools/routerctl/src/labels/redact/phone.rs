@@ -18,14 +18,15 @@ const MAX_DIGITS: usize = 15;
 /// Where phone numbers stand.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let groups = groups(text);
-    let mut found = Vec::new();
-    let (mut first, mut last) = (0, 0);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut first = 0;
     while first < groups.len() {
         if is_date(text, &groups, first) {
             first += 3;
-        } else if let Some((start, more)) = Run::of(text, &groups, first).phone(last) {
-            last = groups[first + more].span.end;
-            found.push(start..last);
+        } else if let Some(count) = hours(text, &groups, first) {
+            first += count;
+        } else if let Some((start, more)) = Run::of(text, &groups, first).phone(found.last()) {
+            found.push(start..groups[first + more].span.end);
             first += more + 1;
         } else {
             first += 1;
@@ -38,6 +39,8 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
 struct Run<'a> {
     text: &'a str,
     groups: &'a [Group],
+    /// Whether a plus or a word for a phone stands before them.
+    is_sure: bool,
 }
 
 impl<'a> Run<'a> {
@@ -48,18 +51,15 @@ impl<'a> Run<'a> {
                 && !is_date(text, groups, *next)
         };
         let more = (first + 1..groups.len()).take_while(belongs).count();
-        Self { text, groups: &groups[first..=first + more] }
+        Self { text, groups: &groups[first..=first + more], is_sure: false }
     }
 
-    /// Where a phone number begins that has the first group, and how many more groups it has, where the
-    /// one before it ended at `last`.
-    fn phone(&self, last: usize) -> Option<(usize, usize)> {
-        if self.are_hours() {
-            return None;
-        }
+    /// Where a phone number begins that has the first group, and how many more groups it has.
+    fn phone(&mut self, last: Option<&Range<usize>>) -> Option<(usize, usize)> {
         let first = self.groups[0].span.start;
         let seen = self.text[..first].trim_end_matches(is_invisible);
         if let Some(plus) = plus(seen) {
+            self.is_sure = true;
             let is_apart = seen.ends_with(is_space);
             let min = if is_apart { 9 } else { 8 };
             let more = self.window(MAX_DIGITS, min).filter(|_| self.digit(0) != Some(0));
@@ -67,13 +67,15 @@ impl<'a> Run<'a> {
         }
         let start = if seen.ends_with(['(', '\u{ff08}']) { self.before(1) } else { first };
         let context = Context::of(&self.text[..start]);
+        self.is_sure = context == Context::Phone;
         if context == Context::Reference || is_money(&self.text[..start], "") {
             return None;
         }
-        // Two phones may be written with a slash or a dash between them.
-        let follows_another = last > 0 && self.text[last..start].chars().count() == 1;
-        let stands_alone = context == Context::Phone || follows_another;
-        if !stands_alone && is_part_of_a_word(&self.text[..start]) {
+        // What a separator joins to a phone number is another one, such as `0171 2345678/0172 7654322`.
+        let goes_on = last.is_some_and(|last| {
+            is_separator(&self.text[last.end..first].chars().collect::<Vec<char>>())
+        });
+        if context != Context::Phone && !goes_on && is_part_of_a_word(&self.text[..start]) {
             return None;
         }
         let more = match context {
@@ -88,6 +90,8 @@ impl<'a> Run<'a> {
         let digits = |range: Range<usize>| range.map(|place| self.digit(place));
         let zeros = digits(0..3).take_while(|digit| *digit == Some(0)).count();
         match (zeros, lens.as_slice()) {
+            // An order of a marketplace, such as `028-1234567-1234569`.
+            (_, [3, 7, 7]) if self.is_dashed(1) && self.is_dashed(2) => None,
             (2, _) => self.window(2 + MAX_DIGITS, 10),
             // `0.12345678` is a decimal number.
             (1, [1, ..]) if self.separator(1).contains(&'.') => None,
@@ -117,10 +121,10 @@ impl<'a> Run<'a> {
         let mut more = 0;
         while let Some(next) = self.groups.get(more + 1) {
             let rest: usize = self.groups[more + 1..].iter().map(Group::len).sum();
-            let separator = self.separator(more + 1);
-            let has_area = separator.contains(&'/') && separator.contains(&'(');
-            let begins_another = digits >= 8 && rest >= 8 && (next.digits[0] == 0 || has_area);
-            if digits + next.len() > max || begins_another {
+            let begins = next.digits[0] == 0 || self.separator(more + 1).contains(&'(');
+            let begins_another = digits >= 8 && rest >= 8 && begins;
+            let ends = digits >= 8 && matches!(self.separator(more + 1)[..], ['.', ' ']);
+            if digits + next.len() > max || begins_another || ends {
                 break;
             }
             digits += next.len();
@@ -139,14 +143,18 @@ impl<'a> Run<'a> {
         (!self.is_something_else(more)).then_some(more)
     }
 
-    /// Whether what follows a group makes it an amount or a part of a code. `x` begins an extension, and
-    /// more than two letters are the next word, without a space.
+    /// Whether what follows a group makes it an amount or a part of a word. `x` begins an extension,
+    /// and a longer word may only lack its space.
     fn is_something_else(&self, more: usize) -> bool {
         let after = &self.text[self.groups[more].span.end..];
-        let is_letter = |char: &char| char.is_lowercase() || char.is_uppercase();
-        let letters = after.chars().take_while(is_letter).count();
-        let is_extension = after.starts_with(['x', 'X']);
-        is_money("", after) || (1..=2).contains(&letters) && !is_extension
+        let is_letter = |char: char| char.is_lowercase() || char.is_uppercase();
+        let rest = after.trim_start_matches(is_letter);
+        let word = after[..after.len() - rest.len()].to_lowercase();
+        if is_money("", after) || is_unit(&word) {
+            return true;
+        }
+        let is_word = word.chars().count() > 3 && !rest.starts_with(char::is_numeric);
+        !word.is_empty() && !word.starts_with('x') && !self.is_sure && !is_word
     }
 
     /// The parenthesis that the number closes belongs to it.
@@ -179,22 +187,6 @@ impl<'a> Run<'a> {
         self.groups.iter().flat_map(|group| &group.digits).nth(place).copied()
     }
 
-    /// From when until when: `0900-1700`, `14.00-16.00`.
-    fn are_hours(&self) -> bool {
-        let is_time = |hour: u32, minute: u32| hour < 25 && minute < 60;
-        match self.groups.iter().map(|group| (group.len(), group.value())).collect::<Vec<_>>()[..] {
-            [(4, Some(from)), (4, Some(until))] => {
-                let is_one = |time: u32| is_time(time / 100, time % 100);
-                self.is_dashed(1) && is_one(from) && is_one(until)
-            }
-            [(2, Some(hour)), (2, Some(minute)), (2, Some(end)), (2, Some(minutes)), ..] => {
-                let dots = self.separator(1) == ['.'] && self.separator(3) == ['.'];
-                dots && self.is_dashed(2) && is_time(hour, minute) && is_time(end, minutes)
-            }
-            _ => false,
-        }
-    }
-
     fn are_pairs(&self, more: usize) -> bool {
         self.groups[..=more].iter().all(|group| group.len() == 2)
     }
@@ -223,14 +215,18 @@ fn plus(text: &str) -> Option<usize> {
     (!adds).then_some(before.len())
 }
 
+fn is_unit(word: &str) -> bool {
+    const UNITS: &str = "\
+        kg g mg lb lbs oz km m cm mm ft l ml gb mb kb tb kw kwh w v mah hz mhz h min s sec ms pcs stk";
+    UNITS.split(' ').any(|unit| unit == word)
+}
+
 fn is_separator(between: &[char]) -> bool {
     let is_allowed = |char: &char| {
         let char = narrow(*char);
         is_space(char) || is_dash(char) || is_dot(char) || matches!(char, '/' | '(' | ')')
     };
-    // A dot before a space ends what comes before it.
-    let ends = between.windows(2).any(|pair| is_dot(pair[0]) && is_space(pair[1]));
-    (1..=3).contains(&between.len()) && between.iter().all(is_allowed) && !ends
+    (1..=3).contains(&between.len()) && between.iter().all(is_allowed)
 }
 
 fn narrow(char: char) -> char {
@@ -277,6 +273,30 @@ fn is_date(text: &str, groups: &[Group], at: usize) -> bool {
             ![before, after].contains(&Some(sign)) && day_and_month(first, second)
         }
         _ => false,
+    }
+}
+
+/// How many groups opening hours have that begin with a group: `0900-1700`, `14.00-16.00`. After a word
+/// for a phone only those with dots are hours.
+fn hours(text: &str, groups: &[Group], at: usize) -> Option<usize> {
+    let groups = &groups[at..];
+    let lens: Vec<usize> = groups.iter().map(Group::len).take(5).collect();
+    let joint = |place: usize| between(text, &groups[place - 1], &groups[place]);
+    let is_dashed = |place: usize| matches!(joint(place)[..], [dash] if is_dash(dash));
+    let is_time = |hour: u32, minute: u32| hour <= 24 && minute < 60 && minute.is_multiple_of(5);
+    let value = |place: usize| groups[place].value().unwrap_or(u32::MAX);
+    match lens[..] {
+        [4, 4, ..] if is_dashed(1) => {
+            let is_alone = groups.len() == 2 || !is_separator(&joint(2));
+            let are_times = [0, 1].iter().all(|at| is_time(value(*at) / 100, value(*at) % 100));
+            let before = &text[..groups[0].span.start];
+            (is_alone && are_times && Context::of(before) != Context::Phone).then_some(2)
+        }
+        [2, 2, 2, 2, ..] if joint(1) == ['.'] && is_dashed(2) && joint(3) == ['.'] => {
+            let are_times = is_time(value(0), value(1)) && is_time(value(2), value(3));
+            are_times.then_some(4)
+        }
+        _ => None,
     }
 }
 

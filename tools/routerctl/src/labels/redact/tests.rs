@@ -65,6 +65,30 @@ fn what_is_glued_to_an_address_stays() {
 }
 
 #[test]
+fn an_address_with_a_slip_or_an_encoded_sign_is_found() {
+    all_become(
+        "<email>",
+        &[
+            ("anna @gmail.com", "*"),
+            ("anna@ gmail.com", "*"),
+            ("mail anna.berg@ example.com", "mail *"),
+            ("anna.berg@example .com please", "* please"),
+            ("anna@gmail. com", "*"),
+            (
+                "https://shop.example/reset?email=anna.berg%40example.com&x=1",
+                "https://shop.example/reset?email=*&x=1",
+            ),
+            ("mailto:anna%40example.com", "mailto:*"),
+            ("anna&#64;example.com", "*"),
+            ("anna at gmail dot com", "*"),
+            ("Schreib an anna at gmx punkt de bitte", "Schreib an * bitte"),
+            ("anna@@example.com", "*"),
+            ("anna@example,com", "*"),
+        ],
+    );
+}
+
+#[test]
 fn what_only_has_the_sign_of_an_address_stays() {
     all_stay(&[
         "Follow @anna.berg on the app",
@@ -244,6 +268,92 @@ fn a_phone_number_is_found_beside_other_numbers() {
             ("Is it 4711? No, 030 1234567", "Is it 4711? No, *"),
         ],
     );
+}
+
+#[test]
+fn a_reference_in_an_earlier_clause_says_nothing_of_a_number() {
+    all_become(
+        "<phone>",
+        &[
+            ("Where is my order? 0171 2345678", "Where is my order? *"),
+            ("Where is my order? (202) 555-0143", "Where is my order? *"),
+            ("Where is my parcel? Thanks, Anna 0171 2345678", "Where is my parcel? Thanks, Anna *"),
+            (
+                "Please cancel my order. Anna Berg, 0171 2345678",
+                "Please cancel my order. Anna Berg, *",
+            ),
+            ("I never got my invoice! 2025550143", "I never got my invoice! *"),
+            ("Wo ist meine Bestellung? 0171 2345678", "Wo ist meine Bestellung? *"),
+            ("Meine Rechnung fehlt. 0171 2345679", "Meine Rechnung fehlt. *"),
+            ("the item is broken, 01711234567", "the item is broken, *"),
+            ("Cancel my order\n0171 2345678", "Cancel my order\n*"),
+        ],
+    );
+}
+
+#[test]
+fn an_amount_before_a_phone_number_keeps_its_currency() {
+    all_become(
+        "<phone>",
+        &[
+            ("refund 20 EUR 0171 2345671", "refund 20 EUR *"),
+            ("I want 50 euros 0171 2345671", "I want 50 euros *"),
+            ("I paid 30€ 0171 2345673", "I paid 30€ *"),
+            ("I paid 30 dollars (202) 555-0143", "I paid 30 dollars *"),
+            ("Refund my 30 pounds 07911 123457", "Refund my 30 pounds *"),
+            ("discount 20% 0171 1234567", "discount 20% *"),
+        ],
+    );
+}
+
+#[test]
+fn a_phone_number_may_be_joined_to_another() {
+    for text in [
+        "0171 2345678/0172 7654322",
+        "9876543210/9876543211",
+        "2025550143/2025550144",
+        "(202) 555-0143/(202) 555-0144",
+    ] {
+        assert_eq!(redact(text), "<phone>/<phone>", "{text}");
+    }
+    assert_eq!(redact("01711234567-01721234567"), "<phone>-<phone>");
+}
+
+#[test]
+fn a_word_may_be_glued_to_the_end_of_a_phone_number() {
+    all_become(
+        "<phone>",
+        &[
+            ("+49 171 2345678Danke", "*Danke"),
+            ("+491712345678and", "*and"),
+            ("call 0171 2345678Danke", "call *Danke"),
+            ("0171 2345678Danke", "*Danke"),
+            ("my number is 01711234567and my order", "my number is *and my order"),
+        ],
+    );
+    all_stay(&["+15000000kg", "0301234567ml"]);
+}
+
+#[test]
+fn the_number_of_a_booking_or_a_marketplace_stays() {
+    all_stay(&[
+        "booking number 0301234571",
+        "my customer number is 0301234571",
+        "claim number: 0301234571",
+        "transaction id 0301234571",
+        "Where is 028-1234567-1234569?",
+    ]);
+}
+
+#[test]
+fn hours_and_days_stay_and_a_sentence_ends_a_number() {
+    all_stay(&[
+        "we are open 0900-1700 on Monday",
+        "call 14.00-16.00",
+        "08.00-12.00 13.00-18.00",
+        "01.02. 03.04. 05.06.",
+    ]);
+    all_become("<phone>", &[("call 030 1234567. 2 items", "call *. 2 items")]);
 }
 
 #[test]

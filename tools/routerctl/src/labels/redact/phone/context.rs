@@ -26,17 +26,19 @@ const REFERENCE: &str = "\
 const REFERENCE_STEMS: &str = "\
     artikel auftrag bestell commande factur fattura konto kundenn ordine pedido rechnung sendung";
 
-/// Words after which a dot ends no sentence.
-const ABBREVIATIONS: &str = "n nr no num ref tel art best acc ord inv";
+/// Words that another number follows if a word such as `number` stands between.
+const NUMBERED: &str = "\
+    booking confirmation case customer claim transaction receipt package contract reservation delivery \
+    policy vertrag buchung vorgang kunde paket beleg";
 
 /// A number is a person's after these words: `my number`.
 const NUMBER: &str = "number nummer numero número numéro num";
 const PERSONS: &str = "my our your his her their meine unsere deine mi mon mio";
 
-/// What else has a number, when that is said: `booking number`.
-const NUMBERED: &str = "\
-    batch booking case claim confirmation contract customer delivery member membership model package part policy \
-    receipt reservation transaction";
+/// Words that may stand between a word of a reference and its number: `order number is`.
+const FILLERS: &str = "\
+    number numbers nummer nummern numero número numéro num no nr n id ids code is are was ist sind war \
+    lautet es est";
 
 /// The same in scripts that put no spaces between words.
 const PHONE_PARTS: &str = "电话 手机 電話 携帯 전화";
@@ -53,17 +55,16 @@ pub(super) enum Context {
 
 impl Context {
     /// By the nearest word that says something, before the number. A word of a reference speaks of the
-    /// first number after it only, and of none in the next clause.
+    /// first number after it only, and only if nothing but [`FILLERS`] stands between.
     pub(super) fn of(before: &str) -> Self {
         let before = before.trim_end_matches(|char| is_space(char) || is_invisible(char));
         if before.ends_with(['#', '\u{ff03}', '\u{2116}', '\u{b0}', '\u{ba}']) {
             return Self::Reference;
         }
         let mut word = String::new();
-        let (mut words, mut has_digits, mut follows) = (0, false, Some(' '));
-        let (mut clause, mut may_end) = (true, false);
+        let (mut words, mut has_digits, mut follows, mut after) = (0, false, None, [None; 2]);
         let mut said = Self::Unknown;
-        let mut is_number = false;
+        let (mut is_number, mut is_id, mut is_apart) = (false, false, false);
         let chars = before.chars().rev().filter(|char| !is_invisible(*char));
         for char in chars.chain([' ']).take(LOOK_BACK) {
             if char.is_alphabetic() || matches!(char, '\u{300}'..='\u{36f}') {
@@ -75,22 +76,24 @@ impl Context {
                 if is_number && is_one_of(PERSONS, &lower) {
                     return Self::Phone;
                 }
-                if is_number && clause && !has_digits && is_one_of(NUMBERED, &lower) {
+                if (is_number || is_id) && !has_digits && !is_apart && is_one_of(NUMBERED, &lower) {
                     return Self::Reference;
                 }
                 is_number = is_one_of(NUMBER, &lower);
-                clause &= !may_end || is_one_of(ABBREVIATIONS, &lower);
-                may_end = false;
+                is_id = lower == "id";
+                is_apart |= ends_a_sentence(&lower, after);
                 match Self::of_word(&lower) {
                     Self::Phone => return Self::Phone,
-                    _ if !clause => {}
-                    Self::Reference if !has_digits => return Self::Reference,
+                    Self::Reference if !has_digits && !is_apart => return Self::Reference,
                     Self::Reference => return said,
-                    Self::Unknown if !has_digits && is_number_sign(&lower, follows) => {
+                    Self::Unknown
+                        if !has_digits && !is_apart && is_number_sign(&lower, follows) =>
+                    {
                         said = Self::Reference;
                     }
                     Self::Unknown => {}
                 }
+                is_apart |= !is_one_of(FILLERS, &lower);
                 words += 1;
                 word.clear();
             }
@@ -98,8 +101,8 @@ impl Context {
                 break;
             }
             has_digits |= digit(char).is_some();
-            clause &= !matches!(char, '?' | '!' | ',' | ';' | '\n' | '\r');
-            may_end |= char == '.' && follows.is_none_or(is_space);
+            is_apart |= ends_a_clause(char);
+            after = [Some(char), follows];
             follows = Some(char);
         }
         said
@@ -132,6 +135,19 @@ fn is_number_sign(word: &str, follows: Option<char>) -> bool {
     ["n", "nr", "num"].contains(&word) || (word == "no" && follows == Some('.'))
 }
 
+/// Whether what was said before does not speak of what comes after.
+fn ends_a_clause(char: char) -> bool {
+    let is_break = char.is_whitespace() && !is_space(char);
+    is_break || matches!(char, '?' | '!' | ',' | ';' | '。' | '！' | '？' | '，' | '、' | '…')
+}
+
+/// Whether a full stop and a space follow a word that they do not abbreviate.
+fn ends_a_sentence(word: &str, after: [Option<char>; 2]) -> bool {
+    let is_abbreviated = is_one_of("nr no num n ref po art acc kd", word);
+    let is_space_or_none = after[1].is_none_or(char::is_whitespace);
+    after[0] == Some('.') && is_space_or_none && !is_abbreviated
+}
+
 /// Whether a number goes on a word or a longer number: `A0301234567`, `INV-0301234567`, `4711-0301234567`.
 pub(super) fn is_part_of_a_word(before: &str) -> bool {
     let is_letter = |char: char| char.is_lowercase() || char.is_uppercase();
@@ -149,31 +165,27 @@ pub(super) fn is_part_of_a_word(before: &str) -> bool {
     }
 }
 
-/// Whether a currency or a percent sign stands directly before or after a number. One that follows another
-/// number is that one's.
+/// Whether a currency or a percent sign stands directly before or after a number.
 pub(super) fn is_money(before: &str, after: &str) -> bool {
     const CODES: &str = "\
-        usd eur gbp chf jpy cny inr cad aud pln sek nok dkk vnd euro euros dollar dollars \
+        usd eur gbp chf jpy cny inr cad aud pln sek nok dkk euro euros dollar dollars \
         pounds yen rs";
     let is_wide = |char: char| matches!(char, '\u{ff04}' | '\u{ffe1}' | '\u{ffe5}');
-    let is_narrow = |char: char| matches!(char, '$' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}');
+    let is_narrow = |char: char| matches!(char, '$' | '%' | '¢'..='¥' | '\u{20a0}'..='\u{20cf}');
     let is_sign = |char: char| is_narrow(char) || is_wide(char);
     let is_not_seen = |char: char| is_space(char) || is_invisible(char);
-    let is_code = |word: &str| is_one_of(CODES, &word.to_lowercase());
+    let before = before.trim_end_matches(is_not_seen);
     let after = after.trim_start_matches(is_not_seen);
-    let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
-    if after.starts_with(|char| is_sign(char) || char == '%') || is_code(&first) {
+    if after.starts_with(is_sign) {
         return true;
     }
-    let before = before.trim_end_matches(is_not_seen);
-    let without_sign = before.trim_end_matches(is_sign);
-    let without_code = before.trim_end_matches(char::is_alphabetic);
-    let rest = if without_sign.len() < before.len() {
-        without_sign
-    } else if is_code(&before[without_code.len()..]) {
-        without_code
-    } else {
-        return false;
-    };
-    !rest.trim_end_matches(is_not_seen).ends_with(char::is_numeric)
+    // After a number the sign or the code is that number's.
+    let is_prefix = |rest: &str| !rest.trim_end_matches(is_not_seen).ends_with(char::is_numeric);
+    if let Some(rest) = before.strip_suffix(is_sign) {
+        return !before.ends_with('%') && is_prefix(rest);
+    }
+    let is_code = |word: &str| is_one_of(CODES, &word.to_lowercase());
+    let rest = before.trim_end_matches(char::is_alphabetic);
+    let first: String = after.chars().take(8).take_while(|c| c.is_alphabetic()).collect();
+    is_code(&before[rest.len()..]) && is_prefix(rest) || is_code(&first)
 }
