@@ -64,7 +64,7 @@ impl Function for EscalationDesk {
         _streaming: &Streaming,
     ) -> Result<Reply, Diagnostic> {
         let request = environment.request(invocation, false);
-        let author = format!("{}-{:x}", request.id, request.execution);
+        let author = request.execution_id();
         let clock = InvocationClock::start();
         match Event::read(&invocation.payload) {
             Event::Schedule => {

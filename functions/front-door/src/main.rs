@@ -15,6 +15,7 @@ use router_aws::settings::routing::{self, PolicySettings};
 use router_aws::settings::{EscalationSettings, Lookup, MetricsSettings, Mistakes, TableSettings};
 use router_aws::{AwsPorts, FrontPorts};
 use router_core::front::{Answered, BadQuestion, Done, FrontDoor, Question, Told};
+use router_core::handler::LambdaRequest;
 use router_core::outcome::Reason;
 use router_core::policy::{Mistake, SUPERVISOR};
 use router_core::retry::RetryBudget;
@@ -137,9 +138,12 @@ impl Door {
         let ports = self.ports.of_invocation_with(&self.front);
         let policy = self.policy.get();
         let door = FrontDoor { policy: &policy, ports: &ports, retries: &self.retries };
-        let session = question.as_ref().ok().and_then(Question::session);
+        let request = environment.request(invocation, false);
+        let caller =
+            question.as_ref().ok().map(|question| question.caller(&request.execution_id()));
+        let session = caller.as_ref().map(|caller| &caller.root);
         let is_traced = environment.wants_trace(invocation, session);
-        let request = environment.request(invocation, is_traced);
+        let request = LambdaRequest { is_traced, ..request };
         // Boxed, since the compiler cannot lay out futures that are nested as deep as the SDK's.
         let Answered { done, entries } = Box::pin(door.answer(question, request, told)).await;
         if is_traced {

@@ -30,6 +30,7 @@ use crate::guard::guarded;
 use crate::handler::LambdaRequest;
 use crate::handler::finish::Ending as Finish;
 use crate::ids::{HoldId, SpecialistName};
+use crate::incident::Incident;
 use crate::journal::{Entry, Fact, Journal};
 use crate::outcome::{Reason, Status};
 use crate::policy::{Policy, SUPERVISOR, Split, SupervisorRules};
@@ -133,8 +134,8 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         journal: &Journal,
         told: &(dyn Fn(Told<'_>) + Sync),
     ) -> Done {
-        let LambdaRequest { id, execution, deadline, cold_start, function_version, is_traced } =
-            request;
+        let id = &request.execution_id();
+        let LambdaRequest { deadline, cold_start, function_version, is_traced, .. } = request;
         let (policy, ports, retries) = (self.policy, self.ports, self.retries);
         // Also in a rehearsal the supervisor's rounds are paid for.
         let finish = Finish { policy, ports, journal, deadline, is_rehearsal: false };
@@ -150,7 +151,6 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
                 return done;
             }
         };
-        let id = &format!("{id}-{execution:x}");
         let caller = &question.caller(id);
         Span::current().record("session.id", caller.root.as_str());
         let request = Request {
@@ -213,6 +213,9 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
                 Ending::Failed { reason: Reason::AgentError, may_fall_back: true }
             }
         };
+        if let Ending::Failed { .. } = ending {
+            talk.incidents.extend(of_rounds(shared.request, &task));
+        }
         match ending {
             Ending::Answered(text) => (End::answered(text), None),
             Ending::Failed { reason, may_fall_back: true } => {
@@ -300,7 +303,7 @@ impl End {
             let is_step = |it: &&views::Invocation<'_>| it.specialist.as_str() != SUPERVISOR;
             let steps = invocations.iter().filter(is_step).count() as u64;
             let by_action_group = views::meanwhile(entries).filter(|_| talk.has_action_group);
-            let steps = by_action_group.map_or(steps, |(steps, _)| steps);
+            let steps = steps + by_action_group.map_or(0, |(steps, _)| steps);
             (steps, views::account(entries).map(|account| account.left()))
         });
         let (rounds, truncated) = (talk.rounds, is_partial);
@@ -315,6 +318,15 @@ fn before_of<'r, P: Ports>(request: Request<'r, P>) -> Option<&'r Split> {
     let path = split::path_of(split, &request.caller.root);
     request.journal.add(request.now(), Fact::PathTaken { path });
     (path == split::Path::Current).then_some(split)
+}
+
+/// What is kept of rounds that failed.
+fn of_rounds<P: Ports>(request: Request<'_, P>, task: &Task) -> Vec<Incident> {
+    let Request { id, caller, policy, .. } = request;
+    let view =
+        |entries: &[Entry]| views::incidents::at(entries, id, caller, round::ROUNDS, task, policy);
+    let incidents = request.journal.read(view).into_iter();
+    incidents.map(|incident| Incident { at: request.now(), ..incident }).collect()
 }
 
 /// The conversation that ends with the turn of another than the supervisor: what it had found out stays,

@@ -56,6 +56,13 @@ pub struct LambdaRequest<'a> {
     pub is_traced: bool,
 }
 
+impl LambdaRequest<'_> {
+    /// What no other execution has, from which the ids of holds and of new sessions are made.
+    pub fn execution_id(&self) -> String {
+        format!("{}-{:x}", self.id, self.execution)
+    }
+}
+
 /// What came of an event.
 #[derive(Debug)]
 pub struct Handled {
@@ -106,9 +113,8 @@ impl<P: Ports> Handler<'_, P> {
         journal: &Journal,
     ) -> (Body, bool) {
         let clock = self.ports.clock();
-        let LambdaRequest { id, execution, deadline, cold_start, function_version, is_traced } =
-            request;
-        let id = &format!("{id}-{execution:x}");
+        let id = &request.execution_id();
+        let LambdaRequest { deadline, cold_start, function_version, is_traced, .. } = request;
         journal.add(clock.now(), Fact::Received { cold_start, function_version });
         let (caller, call) = match self.read(event, journal) {
             Work::Call(caller, call) => (caller, call),

@@ -175,7 +175,7 @@ impl RoutingGate {
         let policy = self.policy.get();
         let supervisor = policy.supervisor().ok_or(NotReplayed::NoSupervisor)?;
         let cases = self.read_cases(at, &policy).await?;
-        let id = format!("gate-{}-{:x}", request.id, request.execution);
+        let id = format!("gate-{}", request.execution_id());
         // Lambda's ids are short, and none is empty.
         let session = RootSession::parse("run", &id).map_err(|_| NotReplayed::Panicked)?;
         let deadline = before(request.deadline, CLOSING);

@@ -30,13 +30,18 @@ impl OpenHold {
     }
 }
 
-/// The tickets that people have answered, of which the supervisor is to be told.
+/// The tickets that people have answered, of which the supervisor is to be told, each once: several calls
+/// of a round may all have found them.
 pub(crate) fn answered_tickets(entries: &[Entry]) -> Vec<Ticket> {
-    let answered = entries.iter().filter_map(|entry| match &entry.fact {
-        Fact::PersonAnswered { ticket } => Some(ticket.clone()),
-        _ => None,
-    });
-    answered.collect()
+    let mut answered: Vec<Ticket> = Vec::new();
+    for entry in entries {
+        if let Fact::PersonAnswered { ticket } = &entry.fact
+            && !answered.contains(ticket)
+        {
+            answered.push(ticket.clone());
+        }
+    }
+    answered
 }
 
 /// The holds that are taken, or may be, and whose settlement was not tried yet.
@@ -68,4 +73,25 @@ pub(crate) fn open_holds(entries: &[Entry]) -> Vec<OpenHold> {
 
 fn of<'o>(open: &'o mut [OpenHold], id: &'o HoldId) -> impl Iterator<Item = &'o mut OpenHold> {
     open.iter_mut().filter(move |open| open.hold.id == *id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doubles::caller;
+    use crate::ids::TaskMark;
+    use crate::units::Timestamp;
+
+    #[test]
+    fn a_ticket_that_several_calls_found_is_told_once() {
+        let of = |number: u64| {
+            let mark = TaskMark::of_id("t");
+            Ticket::new(&caller().root, &mark, &format!("r-{number}"), Timestamp(number))
+        };
+        let fact = |ticket: &Ticket| Fact::PersonAnswered { ticket: ticket.clone() };
+        let (first, second) = (of(1), of(2));
+        let facts = [fact(&first), fact(&second), fact(&first)];
+        let entries = facts.map(|fact| Entry { at: Timestamp(0), task: None, fact });
+        assert_eq!(answered_tickets(&entries), [first, second]);
+    }
 }

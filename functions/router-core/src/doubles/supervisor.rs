@@ -25,8 +25,8 @@ pub(crate) enum Decides {
     Say(&'static str),
     /// Says this and calls tools: each with its name and its arguments as the model wrote them.
     Call(&'static str, Vec<(&'static str, String)>),
-    /// Has these calls carried out by its action group, and answers this.
-    Carry(Vec<(&'static str, String)>, &'static str),
+    /// Has these calls carried out by its action group, and answers this or fails.
+    Carry(Vec<(&'static str, String)>, Result<&'static str, InvokeError>),
     /// Says this and fails, after it may have run.
     Fail(&'static str, InvokeError),
     /// Is turned down before anything runs.
@@ -111,15 +111,17 @@ impl Supervisor for ScriptedSupervisor<'_> {
                 let calls = calls.into_iter().enumerate().map(call).collect();
                 Outcome::new(Ok(Turn { text: text.to_owned(), calls }), reported)
             }
-            Decides::Carry(calls, text) => {
+            Decides::Carry(calls, answer) => {
                 for (name, arguments) in calls {
                     let call = ToolCall::new(String::new(), name.to_owned(), &arguments);
                     heard(Heard::Tool(name));
                     heard(Heard::Carried(&call));
                 }
-                heard(Heard::Text(text));
-                let turn = Turn { text: text.to_owned(), calls: Vec::new() };
-                Outcome::new(Ok(turn), reported)
+                let result = answer.map(|text| {
+                    heard(Heard::Text(text));
+                    Turn { text: text.to_owned(), calls: Vec::new() }
+                });
+                Outcome::new(result, reported)
             }
             Decides::Fail(text, error) => {
                 say(text);

@@ -7,7 +7,7 @@ use super::Shared;
 use super::told::Told;
 use crate::handler::call;
 use crate::incident::Incident;
-use crate::journal::Journal;
+use crate::journal::{Fact, Journal};
 use crate::outcome::{Reason, Status};
 use crate::policy::Policy;
 use crate::ports::Ports;
@@ -43,10 +43,16 @@ pub(super) async fn carry_out<P: Ports>(
 ) -> Carried {
     let policy = shared.request.policy;
     let most = policy.several.max_tasks;
-    let read = calls.iter().enumerate().map(|(place, call)| {
-        let is_one_of_them = place < most;
-        let read =
-            if is_one_of_them { read(call, policy) } else { Err(too_many(calls.len(), most)) };
+    let (mut asked, mut largest) = (0, 1);
+    let read = calls.iter().map(|call| {
+        let mut read = read(call, policy);
+        let tasks = read.as_ref().map_or(1, |request| request.tasks().len().max(1));
+        asked += tasks;
+        if asked > most {
+            read = Err(too_many(asked, most));
+        } else {
+            largest = largest.max(tasks);
+        }
         if let Ok(request) = &read {
             tell_routes(shared.told, policy, round, &call.name, request);
         }
@@ -59,7 +65,9 @@ pub(super) async fn carry_out<P: Ports>(
         }
     });
     let read: Vec<_> = read.collect();
-    let done: Vec<Done> = stream::iter(read).buffered(policy.several.width).collect().await;
+    // The tasks of a call run at once, too.
+    let at_once = (policy.several.width / largest).max(1);
+    let done: Vec<Done> = stream::iter(read).buffered(at_once).collect().await;
     let mut carried = Carried::default();
     for (call, Done { body, incidents }) in calls.iter().zip(done) {
         // What the scratchpad has is the supervisor's to read, and no specialist's answer.
@@ -82,7 +90,12 @@ pub(super) async fn fall_back<P: Ports>(
     let request = ToolRequest::InvokeSpecialistAgent(task);
     let policy = shared.request.policy;
     tell_routes(shared.told, policy, round, "invoke_specialist_agent", &request);
-    let Done { body, incidents } = shared.carry_out(shared.places(1), &request).await;
+    let place = shared.places(1);
+    if let Some(rules) = policy.supervisor() {
+        let of = rules.callee.name.clone();
+        shared.request.note(place, Fact::FellBack { of });
+    }
+    let Done { body, incidents } = shared.carry_out(place, &request).await;
     (body, incidents)
 }
 
@@ -155,7 +168,7 @@ fn in_words(body: Body) -> String {
 
 fn too_many(found: usize, most: usize) -> Box<Body> {
     refused(format!(
-        "{found} tools were called at once; at most {most} may be. Call this one again."
+        "With this call there are {found} tasks at once; at most {most} may be. Call it again."
     ))
 }
 

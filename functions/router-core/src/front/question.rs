@@ -68,11 +68,6 @@ impl Question {
         &self.payload
     }
 
-    /// The session that the request names.
-    pub fn session(&self) -> Option<&RootSession> {
-        (!self.is_new).then_some(&self.caller.root)
-    }
-
     /// Who asks, in the session that the request names, or else in one that begins with the
     /// execution of this id.
     pub fn caller(&self, execution: &str) -> Caller {

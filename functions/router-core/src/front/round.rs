@@ -73,6 +73,11 @@ impl Ready {
     pub(super) fn is_counted(&self) -> bool {
         self.granted.held.is_some()
     }
+
+    /// The supervisor's own session.
+    pub(super) fn lane(&self) -> Lane {
+        self.granted.lane
+    }
 }
 
 impl<F: FrontPorts> Seat<'_, F> {
@@ -160,7 +165,15 @@ impl<F: FrontPorts> Seat<'_, F> {
     pub(super) async fn ask(&mut self, ready: Ready, said: Said<'_>) -> Result<Turn, NoRound> {
         let Ready { granted, began } = ready;
         let request = self.context.request;
-        let window = deadline::window(request.remaining(), 1).unwrap_or_default();
+        let has_time = granted.probe_deadline.since(request.now()) >= deadline::SHORTEST_ATTEMPT;
+        let window = deadline::window(request.remaining(), 1).filter(|_| has_time);
+        let Some(window) = window else {
+            self.context.give_up(self.callee, &granted).await;
+            self.context.note(Fact::OutOfTime);
+            self.context.note(Fact::CandidateLeft { refused: Some(Reason::Deadline) });
+            let message = messages::no_time_left();
+            return Err(NoRound::Refused { reason: Reason::Deadline, message });
+        };
         let window_end = request.now().after(window);
         let span = info_span!(
             "ask_supervisor",
@@ -171,7 +184,8 @@ impl<F: FrontPorts> Seat<'_, F> {
             cost_micro_usd = field::Empty,
             outcome = field::Empty,
         );
-        let mut asking = AskSupervisor { told: self.told, said, began, has_decided: false };
+        let mut asking =
+            AskSupervisor { told: self.told, said, began, has_decided: false, has_acted: false };
         let mut invocation =
             Invocation::begin(granted, window_end).in_conversation(self.lane.is_some());
         let specialist = self.callee.name.clone();
@@ -210,6 +224,8 @@ struct AskSupervisor<'a> {
     /// When the round began.
     began: Timestamp,
     has_decided: bool,
+    /// Whether its action group has carried out a call.
+    has_acted: bool,
 }
 
 impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
@@ -234,12 +250,13 @@ impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
             stop: context.stop,
         };
         let (clock, told) = (ports.clock(), self.told);
-        let mut first_heard = None;
+        let (mut first_heard, mut has_acted) = (None, false);
         let mut heard = |heard: Heard<'_>| {
             first_heard.get_or_insert_with(|| clock.now());
             match heard {
                 Heard::Text(text) => told(Told::Text(text)),
                 Heard::Carried(call) => {
+                    has_acted = true;
                     if let Ok(request) = calls::read(call, policy) {
                         calls::tell_routes(told, policy, self.said.round, &call.name, &request);
                     }
@@ -248,6 +265,7 @@ impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
             }
         };
         let Outcome { result, usage, steps } = ports.supervisor().decide(&round, &mut heard).await;
+        self.has_acted |= has_acted;
         if let (Some(at), false) = (first_heard, self.has_decided) {
             self.has_decided = true;
             context.note(Fact::Decided { after: at.since(self.began) });
@@ -257,6 +275,10 @@ impl<F: FrontPorts> Callee<F> for AskSupervisor<'_> {
 
     fn failure(_turn: &Turn) -> Option<Reason> {
         None
+    }
+
+    fn may_be_repeated(&self) -> bool {
+        !self.has_acted
     }
 
     fn learn(&mut self, _error: &InvokeError) {}

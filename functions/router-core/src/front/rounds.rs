@@ -9,10 +9,12 @@ use super::prompt::{of_round, prompt_of};
 use super::round::{self, NoRound, ROUNDS, Said, Seat};
 use crate::budget::open::answered_tickets;
 use crate::budget::purse::Purse;
+use crate::charge::Usage;
 use crate::deadline;
 use crate::error::chain;
 use crate::ids::{Lane, Ticket};
 use crate::incident::Incident;
+use crate::journal::{Entry, Fact};
 use crate::outcome::Reason;
 use crate::policy::{AgentRef, SupervisorRules};
 use crate::stop::Stop;
@@ -87,7 +89,8 @@ pub(super) async fn run<F: FrontPorts>(
             before = recall(shared, rules).await;
         }
         talk.rounds += 1;
-        talk.is_open = true;
+        // Also for the case that it panics.
+        (talk.lane, talk.is_open) = (Some(ready.lane()), true);
         let is_last = talk.rounds >= rules.max_rounds;
         let answered = request.journal.read(answered_tickets);
         let news: Vec<String> = answered.iter().map(person_answered).collect();
@@ -98,10 +101,16 @@ pub(super) async fn run<F: FrontPorts>(
             tools: if is_last { &[] } else { &tools },
         };
         let asked = seat.ask(ready, said).await;
-        talk.lane = seat.lane;
+        talk.lane = seat.lane.or(talk.lane);
         let turn = match asked {
             Ok(turn) => turn,
-            Err(no_round) => return no_round.into(),
+            Err(no_round) => {
+                // One that was not asked waits for nothing, unless it was left waiting before.
+                talk.is_open = talk.rounds > 1 || has_run(shared);
+                talk.rounds -= u64::from(matches!(no_round, NoRound::Refused { .. }));
+                look_again(shared, rules).await;
+                return no_round.into();
+            }
         };
         let Turn { text, calls } = turn.clone();
         talk.messages.push(Message::Assistant(turn));
@@ -162,6 +171,15 @@ async fn recall<F: FrontPorts>(shared: &Shared<'_, F>, rules: &SupervisorRules) 
 fn told_by(rules: &SupervisorRules, caller: &Caller, answered: Vec<Ticket>) -> Vec<Ticket> {
     let counts = !rules.has_action_group() && !caller.is_rehearsal();
     if counts { answered } else { Vec::new() }
+}
+
+/// Whether any attempt at a round may have reached the supervisor.
+fn has_run<F: FrontPorts>(shared: &Shared<'_, F>) -> bool {
+    let has_run = |entry: &Entry| match &entry.fact {
+        Fact::AttemptEnded { usage, .. } => entry.task == Some(ROUNDS) && *usage != Usage::NotRun,
+        _ => false,
+    };
+    shared.request.journal.read(|entries| entries.iter().any(has_run))
 }
 
 /// Looks at what a Bedrock agent's action group has used of the session meanwhile.

@@ -201,6 +201,9 @@ impl Invocation {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            if !callee.may_be_repeated() {
+                return Err(error);
+            }
             let preparing = self.prepare_another(context, specialist, &error);
             if !preparing.instrument(span).await {
                 return Err(error);

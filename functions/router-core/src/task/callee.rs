@@ -44,6 +44,11 @@ pub(crate) trait Callee<P: Ports> {
     /// Why this is no answer to what was asked, if it is none.
     fn failure(answer: &Self::Answer) -> Option<Reason>;
 
+    /// Whether an attempt that failed may be made again: not where it has done what would be done twice.
+    fn may_be_repeated(&self) -> bool {
+        true
+    }
+
     /// Takes to heart why an attempt failed that is made again.
     fn learn(&mut self, error: &InvokeError);
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::select;
 
+use super::attempts::Granted;
 use crate::budget::purse::Purse;
+use crate::charge::Charge;
 use crate::circuit::{Admission, Verdict};
 use crate::deadline;
 use crate::ids::HoldId;
@@ -102,6 +104,14 @@ impl<'r, P: Ports> TaskContext<'r, P> {
     }
 
     /// Frees the place of a probe that is not made after all.
+    /// Makes no use of a hold and of a circuit's word: nothing is charged.
+    pub(crate) async fn give_up(&self, specialist: &Specialist, granted: &Granted) {
+        self.withdraw(specialist, &owner(&granted.id, 1)).await;
+        if let Some(held) = granted.held {
+            self.purse().charge(self.place, &granted.id, held, Charge::default(), None);
+        }
+    }
+
     pub(crate) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
         self.report(specialist, attempt, Verdict::Unknown).await;
     }

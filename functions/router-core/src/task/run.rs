@@ -9,7 +9,6 @@ use super::attempts::{Granted, Invocation};
 use super::callee::AskSpecialist;
 use super::candidates::{Candidate, Candidates, Role};
 use super::context::{TaskContext, owner};
-use crate::charge::Charge;
 use crate::circuit::Admission;
 use crate::deadline;
 use crate::error::chain;
@@ -253,16 +252,7 @@ impl<'t, P: Ports> TaskRun<'t, P> {
         let has_time =
             probe_deadline.since(self.context.request.now()) >= deadline::SHORTEST_ATTEMPT;
         let Some(window) = self.time_for(specialist).filter(|_| has_time) else {
-            self.context.withdraw(specialist, &owner(&granted.id, 1)).await;
-            if let Some(held) = granted.held {
-                self.context.purse().charge(
-                    self.context.place,
-                    &granted.id,
-                    held,
-                    Charge::default(),
-                    None,
-                );
-            }
+            self.context.give_up(specialist, &granted).await;
             return self.out_of_time();
         };
         self.note_fallback(candidate);

@@ -20,18 +20,28 @@ pub fn of(
     tasks: &[Task],
     policy: &Policy,
 ) -> Vec<Incident> {
-    let of_task = |(place, task): (usize, &Task)| {
-        let request = policy.record_requests.then(|| task.prompt.clone());
-        let owner = Owner::from(caller);
-        of_task(entries, &owner, place).into_iter().enumerate().map(move |(number, incident)| {
-            Incident {
-                id: format!("{request_id}/{place}/{number}"),
-                request: request.clone(),
-                ..incident
-            }
-        })
+    let of_place =
+        |(place, task): (usize, &Task)| at(entries, request_id, caller, place, task, policy);
+    tasks.iter().enumerate().flat_map(of_place).collect()
+}
+
+/// The incidents of the task that has this place in a request.
+pub fn at(
+    entries: &[Entry],
+    request_id: &str,
+    caller: &Caller,
+    place: usize,
+    task: &Task,
+    policy: &Policy,
+) -> Vec<Incident> {
+    let request = policy.record_requests.then(|| task.prompt.clone());
+    let incidents = of_task(entries, &Owner::from(caller), place).into_iter().enumerate();
+    let whole = |(number, incident)| Incident {
+        id: format!("{request_id}/{place}/{number}"),
+        request: request.clone(),
+        ..incident
     };
-    tasks.iter().enumerate().flat_map(of_task).collect()
+    incidents.map(whole).collect()
 }
 
 fn of_task(entries: &[Entry], owner: &Owner, place: usize) -> Vec<Incident> {

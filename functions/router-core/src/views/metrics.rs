@@ -43,7 +43,7 @@ pub fn of<'e>(entries: &'e [Entry], policy: &Policy, now: Timestamp) -> Vec<Datu
             }
         }
     }
-    accuracy(entries, &mut data);
+    accuracy(entries, policy, &mut data);
     let invocations = invocations(entries);
     for invocation in &invocations {
         of_invocation(invocation, policy, &mut data);
@@ -125,11 +125,12 @@ impl<'e> Data<'e> {
 }
 
 /// Whether each task asked for the right specialist, where the router can tell. An outage, a
-/// refusal and a choice that the supervisor was not sure of are no sample.
-fn accuracy<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
+/// refusal and a choice that the supervisor was not sure of are no sample, nor is who stands in for the
+/// supervisor.
+fn accuracy<'e>(entries: &'e [Entry], policy: &Policy, data: &mut Data<'e>) {
     for (place, entry) in entries.iter().enumerate() {
         let Fact::Asked { specialist: asked, intent_class } = &entry.fact else { continue };
-        if is_refused(entries, entry.task) {
+        if is_refused(entries, entry.task) || stands_in(entries, entry.task, policy) {
             continue;
         }
         let after = entries[place..].iter().filter(|later| later.task == entry.task);
@@ -163,6 +164,14 @@ fn accuracy<'e>(entries: &'e [Entry], data: &mut Data<'e>) {
             data.add("RoutingAccuracy", Unit::None, value, Vec::new());
         }
     }
+}
+
+/// Whether a task is that of the supervisor itself, which has failed.
+fn stands_in(entries: &[Entry], task: Option<usize>, policy: &Policy) -> bool {
+    let Some(rules) = policy.supervisor() else { return false };
+    let is_supervisors =
+        |entry: &Entry| matches!(&entry.fact, Fact::FellBack { of } if *of == rules.callee.name);
+    entries.iter().any(|entry| entry.task == task && is_supervisors(entry))
 }
 
 fn of_invocation<'e>(invocation: &Invocation<'e>, policy: &Policy, data: &mut Data<'e>) {

@@ -67,6 +67,56 @@ async fn a_supervisor_that_fails_for_good_in_any_round_is_stood_in_for_and_all_i
     }
 }
 
+/// What its action group did would be done, and paid, a second time.
+#[tokio::test]
+async fn a_bedrock_agent_that_has_acted_is_not_asked_again() {
+    for (acts, rounds) in [(true, 1), (false, 2)] {
+        let mut house = House::of("SUPER/LIVE", "retry = { max_attempts = 2 }");
+        let table = "[split]\ncurrent = \"OLD/LIVE\"\npercent = 100";
+        house.policy.split = crate::doubles::policy_with(table).unwrap().split;
+        let calls = || if acts { vec![ask("billing", "Refund order 7")] } else { Vec::new() };
+        let script =
+            (0..2).map(|_| Decides::Carry(calls(), Err(InvokeError::StreamBroken("cut".into()))));
+        let came = house.says("Refund, please.", script, [GENERAL]).await;
+        assert_eq!(came.end(), (Status::FellBack, Some(Reason::StreamBroken)));
+        assert_eq!((came.rounds.len(), came.done.steps), (rounds, 1), "the stand-in's own step");
+        assert_eq!(came.metric("RequestCost", Some("Path=supervisor")).len(), 1);
+        let spent = house.ledger.account().spent.cost.to_usd();
+        let told = came.metric("RequestCost", Some("Path=supervisor"))[0];
+        assert!((spent - told).abs() < 1e-9, "{spent} {told}");
+        house.assert_settled();
+    }
+}
+
+#[tokio::test]
+async fn a_harness_that_did_not_run_keeps_its_conversation() {
+    let turned_down = || (0..4).map(|_| Decides::TurnDown(InvokeError::Throttled));
+    let broken = || (0..4).map(|_| Decides::Fail("", InvokeError::StreamBroken("cut".into())));
+    let scripts: [(Vec<Decides>, bool); 2] =
+        [(turned_down().collect(), true), (broken().collect(), false)];
+    for (script, stays) in scripts {
+        let house = House::of(HARNESS, "");
+        let before = house.says("Hi", [Decides::Say("Hello.")], []).await;
+        house.says("Refund, please.", script, [GENERAL]).await;
+        house.clock.advance(Duration::from_secs(60));
+        let after = house.says("Well?", [Decides::Say("It is done.")], []).await;
+        let is_same = before.rounds[0].session_id == after.rounds[0].session_id;
+        assert_eq!(is_same, stays);
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_that_failed_is_a_fallback_and_an_incident_and_no_sample_of_accuracy() {
+    let house = House::of_model("");
+    let came = house.says("Refund, please.", faulty_in(1, FAULTS[0].1), [GENERAL]).await;
+    assert_eq!(came.metric("Fallbacks", Some("Specialist=supervisor")), [1.0]);
+    assert!(came.metric("RoutingAccuracy", None).is_empty());
+    let [incident] = &came.incidents[..] else { panic!("{:?}", came.incidents) };
+    let of = incident.specialist.as_ref().map(|name| name.as_str());
+    assert_eq!((of, incident.reason), (Some("supervisor"), Reason::Throttled));
+    assert!(incident.at > Default::default());
+}
+
 #[tokio::test]
 async fn what_may_pass_is_tried_again_in_the_same_conversation() {
     for agent in ["model:m", HARNESS] {

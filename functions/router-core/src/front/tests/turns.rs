@@ -194,6 +194,23 @@ async fn a_specialist_that_fails_is_an_incident_of_the_request_and_the_superviso
 }
 
 #[tokio::test]
+async fn the_tasks_of_all_calls_of_a_round_are_bounded_together() {
+    let house = House::of_model("");
+    let task =
+        |place: u64| json!({ "specialist_type": "general", "request": format!("Q {place}") });
+    let several = |from: u64| {
+        let tasks: Vec<_> = (from..from + 6).map(task).collect();
+        let arguments = json!({ "mode": "parallel", "tasks": tasks });
+        ("invoke_specialists", arguments.to_string())
+    };
+    let script = [Decides::Call("", vec![several(0), several(10)]), Decides::Say("Done.")];
+    let came = house.says("All of it.", script, [("GENERAL", Does::Say("So.", 0))]).await;
+    let Some(Message::Results(results)) = came.rounds[1].messages.last() else { panic!() };
+    assert!(results[1].text.contains("at most 10 may be"), "{}", results[1].text);
+    assert_eq!((came.done.steps, results[0].is_error), (6, false));
+}
+
+#[tokio::test]
 async fn more_tools_at_once_than_tasks_are_allowed_are_told_so() {
     let house = House::of_model("");
     let calls = (0..12).map(|place| ask("general", &format!("Question {place}"))).collect();
@@ -258,7 +275,7 @@ async fn a_bedrock_agents_calls_are_told_of_as_it_makes_them_and_its_session_cou
     let table = "[split]\ncurrent = \"OLD/LIVE\"\npercent = 100";
     house.policy.split = crate::doubles::policy_with(table).unwrap().split;
     let calls = vec![ask("billing", "Refund order 7"), ("no_such_tool", "{}".to_owned())];
-    let carries = Decides::Carry(calls, "Done.");
+    let carries = Decides::Carry(calls, Ok("Done."));
     let came = house.says("I want my money back.", [carries], []).await;
     let route = "route {\"round\":1,\"tool\":\"invoke_specialist_agent\",\"specialist\":\"billing\",\
                  \"task_id\":null}";

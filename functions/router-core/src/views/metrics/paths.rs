@@ -60,14 +60,20 @@ pub(super) fn wait(entries: &[Entry]) -> Option<(Timestamp, Timestamp)> {
 /// supervisor's own and those of specialists. Of those that a Bedrock agent's action group calls, the
 /// session alone knows the cost.
 fn of_supervisor(entries: &[Entry], policy: &Policy) -> Option<Request> {
-    let charges = entries.iter().filter_map(|entry| match &entry.fact {
-        Fact::AttemptEnded { charge, .. } => Some(charge.cost.0),
-        _ => None,
-    });
+    let charged = |entries: &[Entry]| {
+        let charges = entries.iter().filter_map(|entry| match &entry.fact {
+            Fact::AttemptEnded { charge, .. } => Some(charge.cost.0),
+            _ => None,
+        });
+        charges.fold(0, u64::saturating_add)
+    };
     let cost = if policy.supervisor().is_some_and(SupervisorRules::has_action_group) {
-        meanwhile(entries).map(|(_, cost)| cost)
+        // Who stands in for it is asked after the look.
+        let looked = |entry: &Entry| matches!(entry.fact, Fact::Looked { .. });
+        let after = entries.iter().rposition(looked).map_or(entries, |place| &entries[place..]);
+        meanwhile(entries).map(|(_, cost)| MicroUsd(cost.0.saturating_add(charged(after))))
     } else {
-        Some(MicroUsd(charges.fold(0, u64::saturating_add)))
+        Some(MicroUsd(charged(entries)))
     };
     entries.iter().find_map(|entry| match entry.fact {
         Fact::Replied { status, .. } => {
