@@ -53,9 +53,15 @@ impl Report {
         };
         let stopped = self.ran.stopped.filter(|_| doubt.is_some());
         let stopped = stopped.map(|stopped| format!("the run ended early: {stopped}"));
+        let undecided = doubt.filter(|_| !self.ran.failures.is_empty()).map(|_| {
+            let by_reason = self.ran.failures.iter();
+            let by_reason: Vec<String> =
+                by_reason.map(|(reason, count)| format!("{reason} ({count})")).collect();
+            format!("those that were asked got no decision for {}", by_reason.join(", "))
+        });
         let doubt = doubt.map(ToString::to_string);
         let failures = failures.iter().map(ToString::to_string);
-        doubt.into_iter().chain(stopped).chain(failures).collect()
+        doubt.into_iter().chain(stopped).chain(undecided).chain(failures).collect()
     }
 
     /// All of it, for programs; with the texts of misrouted requests where `cases` are given.

@@ -25,6 +25,7 @@ use router_core::supervisor::{Heard, Message, Round, Supervisor, ToolCall, Turn}
 use router_core::units::{Clock, MicroUsd, Moment, Share, Timestamp, Tokens};
 use router_core::wire::caller::{Attributes, DRY_RUN};
 use router_core::wire::tools::catalog::{self, Tool};
+use tokio::sync::Notify;
 
 use crate::cases::Case;
 use crate::choice::choice;
@@ -136,6 +137,7 @@ where
         tools: catalog::tools(policy),
         attributes: Attributes::from([(DRY_RUN.to_owned(), "true".to_owned())]),
         progress: Mutex::default(),
+        settled: Notify::new(),
     };
     let deciding = cases.iter().enumerate().map(|(place, case)| {
         let run = &run;
@@ -158,11 +160,15 @@ struct Run<'a, S, P, C> {
     tools: Vec<Tool>,
     attributes: Attributes,
     progress: Mutex<Progress>,
+    /// Tells those who wait for money that a round has given back what it did not use.
+    settled: Notify,
 }
 
 #[derive(Default)]
 struct Progress {
     asked: u64,
+    /// Rounds for which money is held, or being asked for.
+    under_way: u64,
     undecided: u64,
     failures: BTreeMap<&'static str, u64>,
     stopped: Option<Stopped>,
@@ -201,15 +207,8 @@ where
             cost: MicroUsd::default(),
         };
         for attempt in 1.. {
-            if !self.may_go_on() {
-                return outcome;
-            }
             let id = HoldId::new(self.plan.session.as_str(), place, attempt);
-            if let Err(not_paid) = self.purse.take(&id).await {
-                self.stop(match not_paid {
-                    NotPaid::UsedUp(limit) => Stopped::Budget(limit),
-                    NotPaid::Unavailable => Stopped::LedgerUnavailable,
-                });
+            if !self.pay(&id).await {
                 return outcome;
             }
             if attempt == 1 {
@@ -217,6 +216,8 @@ where
             }
             let Decided { result, latency, used } = self.round(place, attempt, case).await;
             self.purse.settle(&id, used).await;
+            self.leave();
+            self.settled.notify_waiters();
             outcome.tokens = outcome.tokens.plus(used.tokens);
             outcome.cost = MicroUsd(outcome.cost.0.saturating_add(used.cost.0));
             outcome.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
@@ -243,6 +244,32 @@ where
             }
         }
         outcome
+    }
+
+    /// Takes a hold and says so, unless the run is over. Money that is held at the same time is
+    /// waited for: most of it comes back.
+    async fn pay(&self, id: &HoldId) -> bool {
+        loop {
+            // Told also of a settlement that comes before it is waited for.
+            let settled = self.settled.notified();
+            if !self.may_go_on() {
+                return false;
+            }
+            self.progress().under_way += 1;
+            let Err(not_paid) = self.purse.take(id).await else { return true };
+            match (not_paid, self.leave()) {
+                (NotPaid::Unavailable, _) => self.stop(Stopped::LedgerUnavailable),
+                (NotPaid::UsedUp(limit), 0) => self.stop(Stopped::Budget(limit)),
+                (NotPaid::UsedUp(_), _) => settled.await,
+            }
+        }
+    }
+
+    /// Takes a round off those that hold money, or are about to, and says how many are left.
+    fn leave(&self) -> u64 {
+        let mut progress = self.progress();
+        progress.under_way -= 1;
+        progress.under_way
     }
 
     async fn round(&self, place: usize, attempt: usize, case: &Case) -> Decided {
@@ -304,6 +331,7 @@ where
     /// The first reason is the one that is told.
     fn stop(&self, why: Stopped) {
         self.progress().stopped.get_or_insert(why);
+        self.settled.notify_waiters();
     }
 
     fn note_undecided(&self, error: &InvokeError) {

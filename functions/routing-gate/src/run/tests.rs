@@ -120,6 +120,20 @@ impl<D: Fn(&str, u64) -> Answer + Sync> Supervisor for Scripted<'_, D> {
     }
 }
 
+/// A purse whose answer is waited for, as a table's is.
+struct SlowPurse(CountingPurse);
+
+impl Purse for SlowPurse {
+    async fn take(&self, id: &HoldId) -> Result<(), NotPaid> {
+        tokio::task::yield_now().await;
+        self.0.take(id).await
+    }
+
+    async fn settle(&self, id: &HoldId, used: Charge) {
+        self.0.settle(id, used).await;
+    }
+}
+
 /// Cases whose texts name where they belong.
 fn cases(count: usize) -> Vec<Case> {
     let case = |line| {
@@ -163,7 +177,7 @@ async fn ran_by<S: Supervisor>(
 ) -> Ran {
     let policy = policy("");
     let rules_of_supervisor = policy.supervisor().unwrap();
-    let purse = CountingPurse::new(&rules_of_supervisor.callee, most);
+    let purse = SlowPurse(CountingPurse::new(&rules_of_supervisor.callee, most));
     let session = RootSession::parse("session", "gate-1").unwrap();
     let plan = Plan {
         cases,
@@ -310,4 +324,18 @@ async fn a_run_never_spends_more_than_it_may() {
     assert_eq!(ran.stopped, Some(Stopped::Budget(Limit::Cost)));
     let spent: u64 = ran.outcomes.iter().map(|outcome| outcome.cost.0).sum();
     assert!((150..=6_000).contains(&spent), "{spent}");
+}
+
+/// A round holds 5,000 and uses 150: it is what was used that counts in the end.
+#[tokio::test]
+async fn money_that_is_only_held_is_waited_for() {
+    let mut asked = Vec::new();
+    for width in [1, 8] {
+        let (clock, cases) = (ManualClock::default(), cases(100));
+        let supervisor = scripted(&clock, 1, right);
+        let ran = ran(&supervisor, &cases, Rules { width, ..RULES }, MicroUsd(6_000)).await;
+        assert_eq!(ran.stopped, Some(Stopped::Budget(Limit::Cost)));
+        asked.push(ran.asked);
+    }
+    assert_eq!(asked, [7, 7]);
 }

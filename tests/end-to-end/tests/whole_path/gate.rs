@@ -198,6 +198,8 @@ async fn a_supervisor_that_throttles_ends_with_a_verdict_soon() {
     assert!(report["undecided_by_reason"]["throttled"].as_u64().unwrap() > 6, "{report}");
     assert!(report["asked"].as_u64().unwrap() < 20, "{report}");
     assert_eq!(report["cost_micro_usd"], 0, "what was throttled was not run");
+    let log = gate.sandbox.logs_of(GATE).join("\n");
+    assert!(log.contains("got no decision for throttled ("), "{log}");
 }
 
 #[tokio::test]
