@@ -6,6 +6,8 @@
 mod page;
 mod text;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,6 +116,8 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<Said, Failu
         Failure::Usage(format!("the cases have mistakes:\n{}", lines.join("\n")))
     })?;
     let GateSettings { max_cost, rules, thresholds, .. } = arguments.limits.settings();
+    // A page that cannot be written is no reason to throw a run away that was paid.
+    let page = arguments.html.clone().map(create).transpose()?;
     let began = SystemClock.now();
     // Unlike any other run's, and short.
     let session = RootSession::parse("run", &format!("evaluate-{}", began.0))
@@ -131,14 +135,20 @@ pub(crate) async fn run(arguments: &Arguments, json: bool) -> Result<Said, Failu
     let ran = run::run(&plan, &asked, &purse, &SystemClock).await;
     let report = Report::of(ran, thresholds);
     let shown = arguments.texts.then_some(&*cases);
-    if let Some(path) = &arguments.html {
+    if let Some((path, mut file)) = page {
         let page = page::of(&report, shown);
-        std::fs::write(path, page)
-            .map_err(|source| Failure::Write { path: path.clone(), source })?;
+        file.write_all(page.as_bytes()).map_err(|source| Failure::Write { path, source })?;
     }
     let said = if json { line(&report.json(shown)) } else { Said::well(text::of(&report, shown)) };
     let is_known = !matches!(report.verdict, Verdict::Inconclusive { .. });
     Ok(Said { is_well: report.has_passed(), is_known, ..said })
+}
+
+fn create(path: PathBuf) -> Result<(PathBuf, File), Failure> {
+    match File::create(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(Failure::Write { path, source }),
+    }
 }
 
 impl Limits {
