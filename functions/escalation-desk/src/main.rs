@@ -81,10 +81,11 @@ impl Function for EscalationDesk {
                     let author = format!("{author}/{place}");
                     let said = self.act(asked, &author, clock.now()).await?;
                     if said["done"] == false {
-                        warn!(
-                            state = said["state"].as_str(),
-                            "a message of the topic changed nothing"
-                        );
+                        let ticket = said["ticket"].as_str();
+                        // What is wrong with one that has no ticket, which quotes nobody.
+                        let mistake = said["message"].as_str().filter(|_| ticket.is_none());
+                        let state = said["state"].as_str();
+                        warn!(ticket, state, mistake, "a message of the topic changed nothing");
                     }
                 }
                 Ok(json!({}).to_string().into())

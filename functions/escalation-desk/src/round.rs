@@ -36,13 +36,21 @@ pub(crate) async fn make(
     let clock = InvocationClock::start();
     let began = clock.now();
     let is_time_left = || clock.now().since(began) < deadline::time_to_finish(within);
-    let (mut expired, mut told) = (0, 0);
+    let (mut expired, mut told, mut failed) = (0, 0, None);
     let days = (0..DAYS).map(|day| Timestamp(began.0.saturating_sub(day * DAY.as_millis() as u64)));
     for day in days {
         if !is_time_left() {
             break;
         }
-        for Stored { escalation, state, is_announced } in escalations.of_day(&day.date()).await? {
+        let of_day = match escalations.of_day(&day.date()).await {
+            Ok(of_day) => of_day,
+            // What has expired by now is told all the same: no other round finds it again.
+            Err(cause) => {
+                failed = Some(cause);
+                break;
+            }
+        };
+        for Stored { escalation, state, is_announced } in of_day {
             let is_open = matches!(state, State::Open | State::Claimed { .. });
             if !is_open || expired + told >= CHANGES || !is_time_left() {
                 continue;
@@ -73,6 +81,9 @@ pub(crate) async fn make(
         let (name, unit, value) = ("EscalationsExpired", Unit::Count, expired as f64);
         let data = vec![Datum { name, unit, value, dimensions: Vec::new() }];
         metrics.publish(&Batch { timestamp: clock.now(), data }, PUBLISHING).await;
+    }
+    if let Some(cause) = failed {
+        return Err(cause);
     }
     info!(expired, told, "round made");
     Ok(json!({ "expired": expired, "told": told }).to_string())

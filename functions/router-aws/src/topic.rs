@@ -11,6 +11,7 @@ use aws_sdk_sns::config::timeout::TimeoutConfig;
 use aws_sdk_sns::config::{Builder, Region};
 use router_core::error::Cause;
 use router_core::escalation::{Escalation, Source};
+use router_core::wire::reply::echo;
 use serde_json::json;
 
 use crate::failure;
@@ -69,7 +70,7 @@ fn message(escalation: &Escalation) -> String {
         "ticket": escalation.ticket.as_str(),
         "session": escalation.session.as_str(),
         "tenant": escalation.tenant.as_str(),
-        "task_id": escalation.task_id,
+        "task_id": escalation.task_id.as_deref().map(echo),
         "source": escalation.source.as_str(),
         "specialist": specialist,
         "reason": reason,
