@@ -12,6 +12,7 @@ mod question;
 mod round;
 mod rounds;
 mod told;
+mod words;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -143,7 +144,8 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         let question = match question {
             Ok(question) => question,
             Err(bad) => {
-                let end = End::refused(Reason::BadRequest, bad.message.clone());
+                let message = Some(bad.message.clone());
+                let end = End { message, ..End::refused(Reason::BadRequest) };
                 let done = end.done(None, &Talk::default(), journal);
                 told(Told::Done(&done));
                 let settled = std::future::ready(());
@@ -171,10 +173,10 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         let (end, by) = match (before_of(request), policy.supervisor()) {
             (Some(split), _) => {
                 let asking = guarded("the predecessor", before::ask(&shared, split, question));
-                (asking.await.unwrap_or_else(End::of_panic), None)
+                (asking.await.unwrap_or_else(|| End::failed(Reason::AgentError)), None)
             }
             (None, Some(rules)) => self.talk(&shared, rules, &question.input, &mut talk).await,
-            (None, None) => (End::failed(Reason::AgentError, "No supervisor is set up."), None),
+            (None, None) => (End::failed(Reason::AgentError), None),
         };
         let done = end.done(Some(caller.root.id().to_owned()), &talk, journal);
         rounds::leave(&shared, &talk);
@@ -223,17 +225,10 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
                 let task = Task { specialist, ..task };
                 self.fall_back(shared, reason, task, talk).await
             }
-            Ending::Failed { reason, .. } => {
-                (End::failed(reason, views::messages::failed(reason)).with(talk), None)
-            }
-            Ending::Refused { reason, message } if talk.rounds == 0 => {
-                (End::refused(reason, message), None)
-            }
-            Ending::Refused { reason, message } => (End::failed(reason, message).with(talk), None),
-            Ending::OutOfRounds => {
-                let message = "The supervisor had no answer when it could ask nothing more.";
-                (End::failed(Reason::MaxRounds, message).with(talk), None)
-            }
+            Ending::Failed { reason, .. } => (End::failed(reason).with(talk), None),
+            Ending::Refused(reason) if talk.rounds == 0 => (End::refused(reason), None),
+            Ending::Refused(reason) => (End::failed(reason).with(talk), None),
+            Ending::OutOfRounds => (End::failed(Reason::MaxRounds).with(talk), None),
         }
     }
 
@@ -251,7 +246,7 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
         Purse(shared.request).settle(Some(round::ROUNDS), within).await;
         let (body, incidents) = calls::fall_back(shared, round, task).await;
         talk.incidents.extend(incidents);
-        let TaskBody { status, specialist, answer, message, .. } = body.whole;
+        let TaskBody { status, specialist, answer, .. } = body.whole;
         let by = specialist.and_then(|name| SpecialistName::parse(&name));
         match answer.filter(|_| status.is_answer()) {
             Some(answer) => {
@@ -261,10 +256,7 @@ impl<F: FrontPorts> FrontDoor<'_, F> {
                 let status = Status::FellBack;
                 (End { status, reason: Some(reason), ..End::answered(answer) }, by)
             }
-            None => {
-                let message = message.unwrap_or_else(|| views::messages::failed(reason));
-                (End::failed(reason, message).with(talk), by)
-            }
+            None => (End::failed(reason).with(talk), by),
         }
     }
 }
@@ -275,17 +267,14 @@ impl End {
         Self { status, answer, reason: None, message: None, is_partial: false }
     }
 
-    fn refused(reason: Reason, message: String) -> Self {
-        let (reason, message) = (Some(reason), Some(message));
-        Self { status: Status::Refused, answer: None, reason, message, is_partial: false }
+    fn refused(reason: Reason) -> Self {
+        let message = Some(words::unanswered(reason).to_owned());
+        let (status, reason) = (Status::Refused, Some(reason));
+        Self { status, answer: None, reason, message, is_partial: false }
     }
 
-    fn failed(reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: Status::Failed, ..Self::refused(reason, message.into()) }
-    }
-
-    fn of_panic() -> Self {
-        Self::failed(Reason::AgentError, views::messages::failed(Reason::AgentError))
+    fn failed(reason: Reason) -> Self {
+        Self { status: Status::Failed, ..Self::refused(reason) }
     }
 
     /// The end with what had been found out until then.

@@ -11,7 +11,6 @@ use crate::journal::Fact;
 use crate::policy::Split;
 use crate::request::Request;
 use crate::split::{Inquiry, Predecessor};
-use crate::views::messages;
 
 /// Asks the predecessor once, and passes its answer on.
 pub(super) async fn ask<F: FrontPorts>(
@@ -39,7 +38,7 @@ pub(super) async fn ask<F: FrontPorts>(
         }
         Err(error) => {
             warn!(error = chain(&error), "what was there before the supervisor did not answer");
-            End::failed(error.reason(), messages::failed(error.reason()))
+            End::failed(error.reason())
         }
     }
 }

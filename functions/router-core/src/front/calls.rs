@@ -109,9 +109,13 @@ impl<P: Ports> Shared<'_, P> {
         served.settle(request).await;
         let incidents = served.incidents(request);
         let body = served.body;
+        // Tasks that were refused or lost together have ended, each as the call has.
+        let each = call.tasks().len().checked_div(told_of(&body).len()).unwrap_or(1).max(1);
         for TaskBody { specialist, status, reason, .. } in told_of(&body) {
             let (specialist, status, reason) = (specialist.as_deref(), *status, *reason);
-            (self.told)(Told::Result { specialist, status, reason });
+            for _ in 0..each {
+                (self.told)(Told::Result { specialist, status, reason });
+            }
         }
         self.request.journal.take_over(journal, first);
         Done { body, incidents }

@@ -20,7 +20,6 @@ use crate::request::Request;
 use crate::supervisor::{Decided, Heard, Message, Round, Supervisor, Turn};
 use crate::task::{Call, Callee, Granted, Invocation, TaskContext, owner, refusal};
 use crate::units::{Clock, Timestamp};
-use crate::views::messages;
 use crate::wire::tools::catalog::Tool;
 
 /// The place of a request's seat in the supervisor's conversation among its tasks.
@@ -58,7 +57,7 @@ pub(super) enum NoRound {
         may_fall_back: bool,
     },
     /// A rule forbids it.
-    Refused { reason: Reason, message: String },
+    Refused(Reason),
 }
 
 /// What a round needs and has got.
@@ -90,7 +89,7 @@ impl<F: FrontPorts> Seat<'_, F> {
         let granted = self.grant().await;
         if let Err(no_round) = &granted {
             let refused = match no_round {
-                NoRound::Refused { reason, .. } => Some(*reason),
+                NoRound::Refused(reason) => Some(*reason),
                 NoRound::Failed { .. } => None,
             };
             self.context.note(Fact::CandidateLeft { refused });
@@ -102,8 +101,7 @@ impl<F: FrontPorts> Seat<'_, F> {
         let Request { policy, ports, .. } = self.context.request;
         if deadline::window(self.context.request.remaining(), 1).is_none() {
             self.context.note(Fact::OutOfTime);
-            let message = messages::no_time_left();
-            return Err(NoRound::Refused { reason: Reason::Deadline, message });
+            return Err(NoRound::Refused(Reason::Deadline));
         }
         let id = self.context.next_hold();
         let attempt = owner(&id, 1);
@@ -117,8 +115,7 @@ impl<F: FrontPorts> Seat<'_, F> {
             }
             Admission::RejectAll => {
                 self.context.note(Fact::AllStopped);
-                let message = messages::stopped();
-                return Err(NoRound::Refused { reason: Reason::CircuitOpen, message });
+                return Err(NoRound::Refused(Reason::CircuitOpen));
             }
         };
         let seat = HoldId::new(self.context.request.id, SEAT, 0);
@@ -155,8 +152,8 @@ impl<F: FrontPorts> Seat<'_, F> {
             }
             Err(error) => {
                 self.context.withdraw(self.callee, &attempt).await;
-                let (reason, message) = refusal(&error, self.callee);
-                Err(NoRound::Refused { reason, message })
+                let (reason, _for_a_model) = refusal(&error, self.callee);
+                Err(NoRound::Refused(reason))
             }
         }
     }
@@ -171,8 +168,7 @@ impl<F: FrontPorts> Seat<'_, F> {
             self.context.give_up(self.callee, &granted).await;
             self.context.note(Fact::OutOfTime);
             self.context.note(Fact::CandidateLeft { refused: Some(Reason::Deadline) });
-            let message = messages::no_time_left();
-            return Err(NoRound::Refused { reason: Reason::Deadline, message });
+            return Err(NoRound::Refused(Reason::Deadline));
         };
         let window_end = request.now().after(window);
         let span = info_span!(

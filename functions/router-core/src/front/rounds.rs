@@ -59,7 +59,7 @@ pub(super) enum Ending {
         may_fall_back: bool,
     },
     /// A rule forbids the next round.
-    Refused { reason: Reason, message: String },
+    Refused(Reason),
     /// It still wanted a tool when it had to answer.
     OutOfRounds,
 }
@@ -107,7 +107,7 @@ pub(super) async fn run<F: FrontPorts>(
             Err(no_round) => {
                 // One that was not asked waits for nothing, unless it was left waiting before.
                 talk.is_open = talk.rounds > 1 || has_run(shared);
-                talk.rounds -= u64::from(matches!(no_round, NoRound::Refused { .. }));
+                talk.rounds -= u64::from(matches!(no_round, NoRound::Refused(_)));
                 look_again(shared, rules).await;
                 return no_round.into();
             }
@@ -138,7 +138,7 @@ impl From<NoRound> for Ending {
     fn from(no_round: NoRound) -> Self {
         match no_round {
             NoRound::Failed { reason, may_fall_back } => Self::Failed { reason, may_fall_back },
-            NoRound::Refused { reason, message } => Self::Refused { reason, message },
+            NoRound::Refused(reason) => Self::Refused(reason),
         }
     }
 }

@@ -173,7 +173,7 @@ impl Tenant {
     ///
     /// A [`SessionError`].
     pub fn parse(id: &str) -> Result<Self, SessionError> {
-        check_length("sessionAttributes.tenant_id", id)?;
+        check_length("tenant_id", id)?;
         Ok(Self(id.to_owned()))
     }
 

@@ -131,6 +131,11 @@ impl House {
         };
         let answering = door.answer(&question, request_of_lambda, &tell);
         let Answered { done, .. } = answering.await;
+        for words_for_a_model in ["specialist", "the user", "`"] {
+            let message = done.message.as_deref().unwrap_or_default();
+            let is_of_the_request = message.starts_with("`input`");
+            assert!(is_of_the_request || !message.contains(words_for_a_model), "{message}");
+        }
         Came {
             done,
             told: events.into_inner().unwrap(),

@@ -250,6 +250,8 @@ async fn wherever_the_budget_runs_out_the_user_gets_what_there_is_and_no_limit_i
         match came.end() {
             (Status::Refused, Some(Reason::BudgetTokens)) => {
                 assert_eq!((came.done.rounds, came.done.answer), (0, None), "{tokens}");
+                let message = came.done.message.as_deref();
+                assert_eq!(message, Some("What this session may use is used up."));
             }
             (Status::Failed, Some(Reason::BudgetTokens)) => {
                 assert!(came.done.rounds > 0, "{tokens}");

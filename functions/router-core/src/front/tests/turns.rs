@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::house::House;
 use crate::charge::Charge;
-use crate::doubles::{Decides, Does, FIRST_WORD, ask};
+use crate::doubles::{Decides, Does, FIRST_WORD, InMemoryLedger, ask};
 use crate::invocation::InvokeError;
+use crate::ledger::{Account, Limits};
 use crate::outcome::{Reason, Status};
 use crate::supervisor::Message;
 use crate::units::Clock;
@@ -208,6 +209,27 @@ async fn the_tasks_of_all_calls_of_a_round_are_bounded_together() {
     let Some(Message::Results(results)) = came.rounds[1].messages.last() else { panic!() };
     assert!(results[1].text.contains("at most 10 may be"), "{}", results[1].text);
     assert_eq!((came.done.steps, results[0].is_error), (6, false));
+}
+
+#[tokio::test]
+async fn each_task_that_is_told_as_a_route_is_told_as_a_result_also_where_all_are_refused() {
+    for (steps, status) in [(0, "answered"), (11, "refused")] {
+        let mut house = House::of_model("");
+        let limits = Limits::from(&house.policy.session);
+        house.ledger = InMemoryLedger::with(Account { steps, limits, ..Account::default() });
+        let task = |name: &str| json!({ "specialist_type": name, "request": "Look into it." });
+        let tasks = [task("billing"), task("general")];
+        let arguments = json!({ "mode": "parallel", "tasks": tasks }).to_string();
+        let calls = vec![("invoke_specialists", arguments)];
+        let script = [Decides::Call("", calls), Decides::Say("Done.")];
+        let agents = [BILLING, ("GENERAL", Does::Say("So.", 0))];
+        let came = house.says("All of it.", script, agents).await;
+        let told = |name: &str| came.told.iter().filter(|told| told.starts_with(name)).count();
+        assert_eq!((told("route "), told("result ")), (2, 2), "{:?}", came.told);
+        let ended = format!("\"status\":\"{status}\"");
+        let results = came.told.iter().filter(|told| told.starts_with("result "));
+        assert!(results.clone().all(|told| told.contains(&ended)), "{:?}", came.told);
+    }
 }
 
 #[tokio::test]
