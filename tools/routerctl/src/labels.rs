@@ -61,7 +61,8 @@ left out.
 Where a specialist was out of order, its fallback answered, and that is the label: correct it, or take
 what says something of routing only: --reason out_of_scope --reason unknown_specialist
 
-Names, postal addresses and account numbers stay in the texts: read them before they go anywhere.
+E-mail addresses, card and phone numbers are taken out as far as their form tells; names, postal addresses
+and account numbers stay. Read the texts before they go anywhere.
 
 JSON (--json): one object; cases, and left_out with reason, count and the incidents' ids.";
 

@@ -60,8 +60,8 @@ pub(crate) fn label(
     names: &BTreeSet<String>,
 ) -> Labelled {
     let mut labelled = Labelled::default();
-    let ids: BTreeSet<&str> = incidents.iter().map(|incident| incident.id.as_str()).collect();
-    let unknown = corrections.0.keys().filter(|id| !ids.contains(id.as_str()));
+    let tasks: BTreeSet<&str> = incidents.iter().map(|incident| task(&incident.id)).collect();
+    let unknown = corrections.0.keys().filter(|id| !tasks.contains(task(id)));
     unknown.for_each(|id| labelled.leave_out(Why::CorrectionOfNoIncident, id));
 
     let of_tasks: BTreeMap<&str, (&str, &str)> = corrections
@@ -249,6 +249,10 @@ mod tests {
         ];
         assert_eq!(cases, expected);
         assert_eq!(left_out, json!({ "duplicate": ["r1/0/1"] }));
+        // Also by the id of one of its incidents that is not looked at.
+        let (cases, left_out) = labelled(&incidents[2..], &[("r1/1/1", "orders")]);
+        assert_eq!(cases, [case("My parcel?", "orders", "correction:r1/1/1")]);
+        assert_eq!(left_out, json!({}), "it has had its effect");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod card;
 mod digits;
 mod email;
+mod iban;
 mod phone;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,18 @@ use std::ops::Range;
 pub(crate) fn redact(text: &str) -> String {
     // An address may have digits in it, and a card's digits may look like those of a phone.
     let text = replaced(text, &email::find(text), "<email>");
-    let text = replaced(&text, &card::find(&text), "<card>");
-    replaced(&text, &phone::find(&text), "<phone>")
+    let text = replaced(&text, &outside_of_accounts(&text, card::find(&text)), "<card>");
+    replaced(&text, &outside_of_accounts(&text, phone::find(&text)), "<phone>")
+}
+
+/// The spans that share nothing with the number of an account.
+fn outside_of_accounts(text: &str, mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let accounts = iban::find(text);
+    let is_of = |span: &Range<usize>, account: &Range<usize>| {
+        span.start < account.end && account.start < span.end
+    };
+    spans.retain(|span| !accounts.iter().any(|account| is_of(span, account)));
+    spans
 }
 
 /// The text with `word` in the place of each span. Spans are in order and do not overlap.

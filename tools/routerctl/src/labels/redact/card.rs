@@ -1,5 +1,5 @@
 //! Card numbers: 13 to 19 digits with spaces or dashes between them, or groups of four with another sign, whose
-//! check digit is right.
+//! check digit is right, and whose beginning and length are an issuer's.
 
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ fn last_group(text: &str, groups: &[Group]) -> Option<usize> {
         }
         match digits.len() {
             0..13 => {}
-            13..=19 if is_luhn_valid(&digits) => longest = Some(more),
+            13..=19 if is_an_issuers(&digits) && is_luhn_valid(&digits) => longest = Some(more),
             13..=19 => {}
             _ => break,
         }
@@ -55,6 +55,22 @@ fn is_separator(between: &[char]) -> bool {
 /// What stands between groups of four, where it can be nothing but a card's number.
 fn is_other_separator(between: &[char]) -> bool {
     matches!(between, ['.' | '/' | '_' | '\t'])
+}
+
+/// Whether a number of that length begins so: the ranges that ISO/IEC 7812-2's register gives to Visa,
+/// Mastercard and Maestro, American Express, Diners Club, JCB, Discover, UnionPay, RuPay, Mir and Troy, as
+/// the networks publish them.
+fn is_an_issuers(digits: &[u8]) -> bool {
+    let first_four = digits.iter().take(4).fold(0, |value, digit| value * 10 + u32::from(*digit));
+    matches!(
+        (first_four, digits.len()),
+        (4000..5000, 13 | 16 | 19)
+            | (3400..3500 | 3700..3800, 15)
+            | (3000..3060 | 3095 | 3600..3700 | 3800..4000, 14..=19)
+            | (3528..3590 | 2200..2205, 16..=19)
+            | (2221..2721 | 5100..5600 | 8100..8300 | 9792, 16)
+            | (5000..5100 | 5600..7000, _)
+    )
 }
 
 /// The check of ISO/IEC 7812-1, annex B: every second digit from the right is doubled.

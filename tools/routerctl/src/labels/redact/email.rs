@@ -14,6 +14,9 @@ const TOP_LEVEL: &str = "\
 /// What stands for `@` where characters are encoded.
 const ENCODED: [&str; 5] = ["%2540", "%40", "&#64;", "&#x40;", "&commat;"];
 
+/// What stands for a dot there.
+const ENCODED_DOTS: [&str; 2] = ["%252E", "%2E"];
+
 /// Where e-mail addresses stand.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let chars: Vec<(usize, char)> = text.char_indices().collect();
@@ -53,7 +56,7 @@ struct Sign {
 }
 
 fn sign(chars: &[char], at: usize) -> Option<Sign> {
-    if let Some(len) = encoded(&chars[at..]) {
+    if let Some(len) = encoded(&chars[at..], &ENCODED) {
         return Some(Sign { start: at, end: at + len, may_stand_apart: false, needs_known: false });
     }
     let signs = chars[at..].iter().take_while(|char| is_sign(**char)).count();
@@ -85,12 +88,12 @@ fn is_sign(char: char) -> bool {
 }
 
 /// How long an encoded sign is that stands at the beginning.
-fn encoded(chars: &[char]) -> Option<usize> {
+fn encoded(chars: &[char], signs: &[&str]) -> Option<usize> {
     let is_at = |sign: &&&str| {
         chars.len() >= sign.len()
             && chars.iter().zip(sign.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other))
     };
-    ENCODED.iter().find(is_at).map(|sign| sign.len())
+    signs.iter().find(is_at).map(|sign| sign.len())
 }
 
 /// How long a word with a space on both sides is, with the spaces.
@@ -123,7 +126,8 @@ fn bracketed(chars: &[char], word: &str) -> Option<usize> {
     };
     let end = chars.iter().take(word.len() + 4).position(|char| *char == close)?;
     let inner: String = chars[1..end].iter().collect();
-    let is_word = inner.trim().eq_ignore_ascii_case(word) || (word == "dot" && inner.trim() == ".");
+    let sign = if word == "dot" { "." } else { "@" };
+    let is_word = inner.trim().eq_ignore_ascii_case(word) || inner.trim() == sign;
     is_word.then_some(end + 1)
 }
 
@@ -181,6 +185,7 @@ fn dot(chars: &[char], dots: usize) -> Option<usize> {
     let spaces = chars.iter().take(1).filter(|char| is_space(**char)).count();
     match chars.get(spaces)? {
         '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' if spaces == 0 => Some(1),
+        '%' if spaces == 0 => encoded(chars, &ENCODED_DOTS),
         _ => {
             let word = spaces + bracketed(&chars[spaces..], "dot")?;
             let after = chars[word..].iter().take(1).filter(|char| is_space(**char)).count();

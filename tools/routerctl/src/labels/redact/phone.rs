@@ -68,7 +68,8 @@ impl<'a> Run<'a> {
         let start = if seen.ends_with(['(', '\u{ff08}']) { self.before(1) } else { first };
         let context = Context::of(&self.text[..start]);
         self.is_sure = context == Context::Phone;
-        if context == Context::Reference || is_money(&self.text[..start], "") {
+        let is_none = context == Context::Reference && !self.has_area_code(start < first);
+        if is_none || is_money(&self.text[..start], "") {
             return None;
         }
         // What a separator joins to a phone number is another one, such as `0171 2345678/0172 7654322`.
@@ -103,6 +104,8 @@ impl<'a> Run<'a> {
             }
             (0, [1, ..]) if self.separator(1).contains(&'(') => self.window(11, 11),
             (0, [3, 3, 4, ..]) => self.fixed(2),
+            (0, [3, 7]) if self.is_dashed(1) && self.is_american(0) => self.fixed(1),
+            (0, [1, 3, 3, 2]) if self.is_russian() => self.fixed(4),
             (0, [1, 3, 3, 4]) if self.digit(0) == Some(1) => self.fixed(3),
             // With spaces, as with dots, these could be thousands.
             (0, [3, 3, 3]) if self.is_dashed(1) && self.is_dashed(2) => self.fixed(2),
@@ -191,6 +194,12 @@ impl<'a> Run<'a> {
         self.groups[..=more].iter().all(|group| group.len() == 2)
     }
 
+    /// Whether it is written as `(415) 555-2671`, which is a phone number whatever stands before it.
+    fn has_area_code(&self, is_in_parentheses: bool) -> bool {
+        let lens: Vec<usize> = self.groups.iter().map(Group::len).take(3).collect();
+        is_in_parentheses && lens == [3, 3, 4] && self.separator(1).contains(&')')
+    }
+
     fn is_dashed(&self, group: usize) -> bool {
         matches!(self.separator(group)[..], [dash] if is_dash(dash))
     }
@@ -199,6 +208,11 @@ impl<'a> Run<'a> {
     fn is_american(&self, from: usize) -> bool {
         let is_high = |place| self.digit(place).is_some_and(|digit| digit > 1);
         is_high(from) && is_high(from + 3)
+    }
+
+    /// `8 912 345 67 89`
+    fn is_russian(&self) -> bool {
+        self.digit(0) == Some(8) && self.groups.get(4).is_some_and(|group| group.len() == 2)
     }
 
     fn is_chinese_mobile(&self) -> bool {

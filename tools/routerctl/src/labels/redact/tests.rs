@@ -69,7 +69,7 @@ fn an_address_with_a_slip_or_an_encoded_sign_is_found() {
     all_become(
         "<email>",
         &[
-            ("anna @gmail.com", "*"),
+            ("write to anna @gmail.com please", "write to * please"),
             ("anna@ gmail.com", "*"),
             ("mail anna.berg@ example.com", "mail *"),
             ("anna.berg@example .com please", "* please"),
@@ -80,6 +80,9 @@ fn an_address_with_a_slip_or_an_encoded_sign_is_found() {
             ),
             ("mailto:anna%40example.com", "mailto:*"),
             ("anna&#64;example.com", "*"),
+            ("anna%40example%2Ecom", "*"),
+            ("anna[@]example[.]com", "*"),
+            ("anna (@) example.com", "*"),
             ("anna at gmail dot com", "*"),
             ("Schreib an anna at gmx punkt de bitte", "Schreib an * bitte"),
             ("anna@@example.com", "*"),
@@ -101,6 +104,9 @@ fn what_only_has_the_sign_of_an_address_stays() {
         "@@@@",
         "anna@example",
         "look (at) this",
+        "Meet me at home, not at work.",
+        "I was at the dot matrix printer.",
+        "20%40 of it",
     ]);
 }
 
@@ -152,6 +158,10 @@ fn a_card_number_is_found_among_other_digits() {
 #[test]
 fn digits_with_a_wrong_check_digit_or_length_are_no_card() {
     all_stay(&[
+        // Devices, parcels and orders whose last digit is one by the same rule.
+        "356938035643809",
+        "490154203237518",
+        "112-4978690-7366258",
         "4111 1111 1111 1112",
         "4111111111111112",
         "4111 1111 1111",
@@ -161,6 +171,21 @@ fn digits_with_a_wrong_check_digit_or_length_are_no_card() {
         "41.111.111.111.111.11",
         "550e8400-e29b-41d4-a716-446655440000",
     ]);
+}
+
+#[test]
+fn the_number_of_an_account_stays_whatever_its_digits_are() {
+    all_stay(&[
+        "IBAN DE44 5001 0517 5407 3249 31",
+        "DE95 4111 1111 1111 1111 00",
+        "DE89370400440532013000",
+        "GB29 NWBK 6016 1331 9268 19, please",
+        "MT84 MALT 0110 0001 2345 MTLC AST0 01S",
+    ]);
+    all_become(
+        "<card>",
+        &[("DE89370400440532013000 4111 1111 1111 1111", "DE89370400440532013000 *")],
+    );
 }
 
 #[test]
@@ -203,6 +228,8 @@ fn a_phone_number_is_found_in_any_spelling() {
         "(415) 555-2671",
         "415-555-2671",
         "415.555.2671",
+        "415-5552671",
+        "8 912 345 67 89",
         "555 123 4567",
         "1-800-555-0199",
         "1 (800) 555-0199",
@@ -242,6 +269,10 @@ fn a_word_for_a_phone_makes_a_phone_number_of_what_could_be_another() {
             ("tel0301234567", "tel*"),
             ("My number is 555-0199", "My number is *"),
             ("Meine Nummer: 612 345 678", "Meine Nummer: *"),
+            ("my nr 0171 2345678", "my nr *"),
+            ("meine Nr. 0171 2345678", "meine Nr. *"),
+            ("my number 0301234571", "my number *"),
+            ("the contact number is 0301234571", "the contact number is *"),
             ("https://wa.me/491701234567", "https://wa.me/*"),
             ("You reach me on 12 34 56 78.", "You reach me on *."),
             ("我的电话是12345678。", "我的电话是*。"),
@@ -287,6 +318,7 @@ fn a_reference_in_an_earlier_clause_says_nothing_of_a_number() {
             ("Meine Rechnung fehlt. 0171 2345679", "Meine Rechnung fehlt. *"),
             ("the item is broken, 01711234567", "the item is broken, *"),
             ("Cancel my order\n0171 2345678", "Cancel my order\n*"),
+            ("where is my order (415) 555-2671", "where is my order *"),
         ],
     );
 }
@@ -339,6 +371,9 @@ fn the_number_of_a_booking_or_a_marketplace_stays() {
     all_stay(&[
         "booking number 0301234571",
         "my customer number is 0301234571",
+        "my confirmation number is 0301234571",
+        "customer number: 0301234571",
+        "booking nr 0301234571",
         "claim number: 0301234571",
         "transaction id 0301234571",
         "Where is 028-1234567-1234569?",
@@ -444,116 +479,4 @@ proptest! {
             prop_assert!(!redact(&text).contains("11 11") && !redact(&text).contains("1234567"), "{}", text);
         }
     }
-}
-
-#[test]
-fn an_address_is_found_however_it_is_mistyped_or_coded() {
-    all_become(
-        "<email>",
-        &[
-            ("write to anna @gmail.com please", "write to * please"),
-            ("anna@ gmail.com", "*"),
-            ("mail anna.berg@ example.com", "mail *"),
-            ("anna.berg@example .com please", "* please"),
-            (
-                "https://shop.example/r?email=anna.berg%40example.com&x=1",
-                "https://shop.example/r?email=*&x=1",
-            ),
-            ("mailto:anna%40example.com", "mailto:*"),
-            ("anna&#64;example.com", "*"),
-            ("anna at gmail dot com", "*"),
-            ("anna@@example.com", "*"),
-            ("anna@example,com", "*"),
-        ],
-    );
-    all_stay(&[
-        "3 shirts @ 20 each",
-        "ask @anna.berg",
-        "Meet me at home, not at work.",
-        "I was at the dot matrix printer.",
-        "20%40 of it",
-    ]);
-}
-
-#[test]
-fn a_word_for_another_number_says_nothing_of_the_next_clause() {
-    all_become(
-        "<phone>",
-        &[
-            ("Where is my order? 0171 2345678", "Where is my order? *"),
-            ("Where is my order? (202) 555-0143", "Where is my order? *"),
-            ("Where is my parcel? Thanks, Anna 0171 2345678", "Where is my parcel? Thanks, Anna *"),
-            (
-                "Please cancel my order. Anna Berg, 0171 2345678",
-                "Please cancel my order. Anna Berg, *",
-            ),
-            ("I never got my invoice! 2025550143", "I never got my invoice! *"),
-            ("Meine Rechnung fehlt. 0171 2345679", "Meine Rechnung fehlt. *"),
-            ("Meine Bestellung\n0171 2345679", "Meine Bestellung\n*"),
-            ("the item is broken, 01711234567", "the item is broken, *"),
-        ],
-    );
-    all_stay(&["Bestell-Nr. 0301234567", "order no. 0301234567", "my order is 0301234567"]);
-}
-
-#[test]
-fn an_amount_says_nothing_of_the_number_after_it() {
-    all_become(
-        "<phone>",
-        &[
-            ("refund 20 EUR 0171 2345671", "refund 20 EUR *"),
-            ("I want 50 euros 0171 2345671", "I want 50 euros *"),
-            ("I paid 30€ 0171 2345673", "I paid 30€ *"),
-            ("I paid 30 dollars (202) 555-0143", "I paid 30 dollars *"),
-            ("discount 20% 0171 1234567", "discount 20% *"),
-        ],
-    );
-    all_stay(&["I paid EUR 0171 2345671", "$2025550143"]);
-}
-
-#[test]
-fn of_two_numbers_that_are_joined_both_are_taken_out() {
-    all_become(
-        "<phone>",
-        &[
-            ("0171 2345678/0172 7654322", "*/*"),
-            ("9876543210/9876543211", "*/*"),
-            ("2025550143/2025550144", "*/*"),
-            ("01711234567-01721234567", "*-*"),
-            ("(202) 555-0143/(202) 555-0144", "*/*"),
-        ],
-    );
-}
-
-#[test]
-fn a_word_without_a_space_after_a_number_hides_none() {
-    all_become(
-        "<phone>",
-        &[
-            ("+49 171 2345678Danke", "*Danke"),
-            ("+491712345678and", "*and"),
-            ("call 0171 2345678Danke", "call *Danke"),
-            ("my number is 01711234567and my order", "my number is *and my order"),
-        ],
-    );
-}
-
-#[test]
-fn hours_dates_and_numbers_of_something_else_stay() {
-    all_stay(&[
-        "we are open 0900-1700 on Monday",
-        "call 14.00-16.00",
-        "01.02. 03.04. 05.06.",
-        "booking number 0301234571",
-        "my confirmation number is 0301234571",
-        "customer number: 0301234571",
-    ]);
-    all_become(
-        "<phone>",
-        &[
-            ("call 030 1234567. 2 items", "call *. 2 items"),
-            ("my number 0301234571", "my number *"),
-            ("the contact number is 0301234571", "the contact number is *"),
-        ],
-    );
 }

@@ -32,7 +32,7 @@ const NUMBERED: &str = "\
     policy vertrag buchung vorgang kunde paket beleg";
 
 /// A number is a person's after these words: `my number`.
-const NUMBER: &str = "number nummer numero número numéro num";
+const NUMBER: &str = "number nummer numero número numéro num nr no n";
 const PERSONS: &str = "my our your his her their meine unsere deine mi mon mio";
 
 /// Words that may stand between a word of a reference and its number: `order number is`.
