@@ -5,12 +5,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_codedeploy::Client;
 use aws_sdk_codedeploy::config::Builder;
-use aws_sdk_codedeploy::config::retry::RetryConfig;
-use aws_sdk_codedeploy::config::timeout::TimeoutConfig;
 use aws_sdk_codedeploy::types::LifecycleEventStatus;
 use router_core::error::Cause;
 
 use crate::failure;
+use crate::patience;
 use crate::xray_header::XrayHeader;
 
 /// One attempt takes at most this.
@@ -34,13 +33,8 @@ pub struct DeploymentHooks(Client);
 impl DeploymentHooks {
     /// Hooks in the region of `config`, with its credentials and endpoint.
     pub fn new(config: &SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts)
-            .interceptor(XrayHeader)
-            .build();
-        Self(Client::from_conf(config))
+        let config = patience::with(config, ATTEMPTS, ATTEMPT_TIMEOUT);
+        Self(Client::from_conf(Builder::from(&config).interceptor(XrayHeader).build()))
     }
 
     /// Tells a deployment whether it may go on.

@@ -29,6 +29,7 @@ mod model;
 pub mod objects;
 pub mod otlp;
 pub mod output;
+mod patience;
 pub mod policy;
 mod ports;
 mod predecessor;

@@ -5,12 +5,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use router_core::error::Cause;
 use tokio::time::timeout;
 
 use crate::failure;
+use crate::patience;
 use crate::xray_header::XrayHeader;
 
 /// One attempt takes at most this until its answer begins.
@@ -26,13 +25,8 @@ pub struct Objects(Client);
 impl Objects {
     /// Files in buckets of the region of `config`, with its credentials and endpoint.
     pub fn new(config: &SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts)
-            .interceptor(XrayHeader)
-            .build();
-        Self(Client::from_conf(config))
+        let config = patience::with(config, ATTEMPTS, ATTEMPT_TIMEOUT);
+        Self(Client::from_conf(Builder::from(&config).interceptor(XrayHeader).build()))
     }
 
     /// Reads the file `key` in `bucket`, of at most `most_bytes`, within `within`.

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
-use aws_sdk_sns::config::retry::RetryConfig;
-use aws_sdk_sns::config::timeout::TimeoutConfig;
 use aws_sdk_sns::config::{Builder, Region};
 use router_core::error::Cause;
 use router_core::escalation::{Escalation, Source};
@@ -15,6 +13,7 @@ use router_core::wire::reply::echo;
 use serde_json::json;
 
 use crate::failure;
+use crate::patience;
 use crate::xray_header::XrayHeader;
 
 /// A reason is told up to this many characters.
@@ -36,14 +35,8 @@ impl Topic {
     /// `config`.
     pub fn new(config: &SdkConfig, arn: String) -> Self {
         let region = arn.split(':').nth(3).map(|region| Region::new(region.to_owned()));
-        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = Builder::from(config)
-            .region(region)
-            .retry_config(retries)
-            .timeout_config(timeouts)
-            .interceptor(XrayHeader)
-            .build();
+        let config = patience::with(config, ATTEMPTS, ATTEMPT_TIMEOUT);
+        let config = Builder::from(&config).region(region).interceptor(XrayHeader).build();
         Self { client: Client::from_conf(config), arn }
     }
 
