@@ -1,7 +1,7 @@
 //! A supervisor that does as it is told, and what it is given again.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -139,6 +139,8 @@ impl Supervisor for ScriptedSupervisor<'_> {
 #[derive(Default)]
 pub(crate) struct InMemoryTurns {
     pub(crate) is_down: bool,
+    /// How long reading takes.
+    pub(crate) slow: Option<(Arc<ManualClock>, Duration)>,
     turns: Mutex<Vec<(String, Timestamp, String)>>,
 }
 
@@ -152,6 +154,9 @@ impl Memory for InMemoryTurns {
     ) -> Result<Vec<String>, Cause> {
         if self.is_down {
             return Err("the table is down".into());
+        }
+        if let Some((clock, takes)) = &self.slow {
+            clock.advance(*takes);
         }
         let turns = self.turns.lock().unwrap();
         let kept = turns.iter().filter(|(of, expires, _)| of == session.as_str() && *expires > now);

@@ -103,7 +103,6 @@ impl<'r, P: Ports> TaskContext<'r, P> {
         self.note(Fact::Reported { owner, specialist, opened });
     }
 
-    /// Frees the place of a probe that is not made after all.
     /// Makes no use of a hold and of a circuit's word: nothing is charged.
     pub(crate) async fn give_up(&self, specialist: &Specialist, granted: &Granted) {
         self.withdraw(specialist, &owner(&granted.id, 1)).await;
@@ -112,6 +111,7 @@ impl<'r, P: Ports> TaskContext<'r, P> {
         }
     }
 
+    /// Frees the place of a probe that is not made after all.
     pub(crate) async fn withdraw(&self, specialist: &Specialist, attempt: &str) {
         self.report(specialist, attempt, Verdict::Unknown).await;
     }

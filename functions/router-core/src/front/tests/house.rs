@@ -1,7 +1,7 @@
 //! A front door where requests are answered one after the other, and what they leave behind.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub(super) struct House {
     pub(super) policy: Policy,
     pub(super) ledger: InMemoryLedger,
     pub(super) circuits: Circuits<InMemoryCircuits>,
-    pub(super) clock: ManualClock,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) memory: InMemoryTurns,
     pub(super) before: Before,
     requests: AtomicU64,
@@ -60,7 +60,7 @@ impl House {
             policy: policy.unwrap(),
             ledger: InMemoryLedger::default(),
             circuits: Circuits::default(),
-            clock: ManualClock::default(),
+            clock: Arc::default(),
             memory: InMemoryTurns::default(),
             before: Before::default(),
             requests: AtomicU64::new(0),

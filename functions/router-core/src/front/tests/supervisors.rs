@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::house::{Came, House};
+use crate::charge::Charge;
 use crate::doubles::{Decides, Does, InMemoryLedger, ScriptedSupervisor, Trap, ask};
 use crate::invocation::{InvokeError, Wait};
 use crate::ledger::{Account, Limits};
@@ -265,6 +266,22 @@ async fn wherever_the_budget_runs_out_the_user_gets_what_there_is_and_no_limit_i
     }
     ends.dedup();
     assert_eq!(ends, [Status::Refused, Status::Failed, Status::Answered]);
+}
+
+/// A request has two minutes, and what comes after a call needs a second and a half of them.
+#[tokio::test]
+async fn a_round_that_has_no_time_left_once_it_is_paid_costs_nothing() {
+    for (takes, called) in [(118_000, 1), (118_400, 0), (119_900, 0)] {
+        let mut house = House::of_model("");
+        house.memory.slow = Some((house.clock.clone(), Duration::from_millis(takes)));
+        let came = house.says("Refund, please.", [Decides::Say("Done.")], []).await;
+        assert_eq!(came.rounds.len(), called, "{takes}");
+        if called == 0 {
+            assert_eq!(came.end(), (Status::Refused, Some(Reason::Deadline)));
+            assert_eq!(house.ledger.account().spent, Charge::default(), "{takes}");
+        }
+        house.assert_settled();
+    }
 }
 
 #[tokio::test]
